@@ -1,0 +1,154 @@
+"""The block contract: what a class must say so that a graph can use it.
+
+A block is a class with an id, a nested `Input` and `Output` and one method:
+
+    class Shout(Block):
+        id = "…uuid…"
+        description = "Text in capitals"
+        categories = (Category.TEXT,)
+
+        class Input(Pins):
+            text: Annotated[str, pin("What to shout")]
+
+        class Output(Pins):
+            output: str
+
+        def run(self, inputs: Input, context: Context) -> Outputs:
+            yield "output", inputs.text.upper()
+
+Defining the class registers it; `blocks/catalogue.py` lists the modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+from domain.contracts import BlockContract, BlockCost, BlockKind, Effect
+
+Output: TypeAlias = tuple[str, Any]
+Outputs: TypeAlias = Iterator[Output] | AsyncIterator[Output]
+"""Pairs of output pin and JSON value, in order. An asynchronous iterator never blocks others."""
+
+
+class Category(StrEnum):
+    BASIC = "BASIC"
+    INPUT = "INPUT"
+    OUTPUT = "OUTPUT"
+    LOGIC = "LOGIC"
+    TEXT = "TEXT"
+    DATA = "DATA"
+
+
+class BlockFailure(Exception):  # noqa: N818 - a failure of a node is a result, not a defect
+    """What a block raises to fail its node with a message for people."""
+
+
+class HttpAnswer(msgspec.Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Http(Protocol):
+    """The only way out: public addresses, bounded in time, size and redirects."""
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+    ) -> HttpAnswer:
+        """Send one request. Raises BlockFailure when refused, unreachable or out of bounds."""
+        ...
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a block may know beside its inputs."""
+
+    now: datetime
+    idempotency_key: str
+    """The same for every attempt of this node execution, different for any other."""
+    http: Http
+
+
+class Pins(msgspec.Struct, kw_only=True):
+    """Base of `Input` and `Output`: one field a pin; a field without default is required."""
+
+
+def pin(
+    description: str,
+    *,
+    title: str | None = None,
+    advanced: bool = False,
+    secret: bool = False,
+    placeholder: str | None = None,
+) -> msgspec.Meta:
+    """Annotate a pin with what the contract's schemas carry about it."""
+    extra: dict[str, Any] = {"advanced": advanced, "secret": secret}
+    if placeholder is not None:
+        extra["placeholder"] = placeholder
+    return msgspec.Meta(title=title, description=description, extra_json_schema=extra)
+
+
+class Block:
+    """Base of every block. Instances are stateless and shared by all runs."""
+
+    id: ClassVar[str]
+    description: ClassVar[str]
+    categories: ClassVar[tuple[Category, ...]]
+    kind: ClassVar[BlockKind] = BlockKind.STANDARD
+    effect: ClassVar[Effect] = Effect.PURE
+    static_output: ClassVar[bool] = False
+    costs: ClassVar[tuple[BlockCost, ...]] = ()
+
+    Input: ClassVar[type[Pins]]
+    Output: ClassVar[type[Pins]]
+    run: Callable[..., Outputs]
+
+    registered: ClassVar[list[type[Block]]] = []
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Block.registered.append(cls)
+
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__}Block"
+
+    def contract(self) -> BlockContract:
+        """The promise that graphs of this block are validated against and stored with."""
+        inputs = msgspec.structs.fields(self.Input)
+        outputs = msgspec.structs.fields(self.Output)
+        return BlockContract(
+            block_id=self.id,
+            name=self.name,
+            inputs={field.encode_name: _pin_schema(field) for field in inputs},
+            outputs={field.encode_name: _pin_schema(field) for field in outputs},
+            required=tuple(field.encode_name for field in inputs if field.required),
+            kind=self.kind,
+            effect=self.effect,
+            static_output=self.static_output,
+            cost=sum(cost.cost_amount for cost in self.costs),
+        )
+
+
+class TimerBlock(Block):
+    """A block that waits `delay` seconds and then runs as a pure one."""
+
+    effect = Effect.TIMER
+    delay: Callable[..., float]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+
+
+def _pin_schema(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    schema = msgspec.json.schema(field.type)
+    if not field.required and field.default is not msgspec.NODEFAULT:
+        schema["default"] = msgspec.to_builtins(field.default)
+    elif not field.required:
+        schema["default"] = msgspec.to_builtins(field.default_factory())
+    schema.setdefault("title", field.encode_name.replace("_", " ").title())
+    return schema

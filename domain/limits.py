@@ -1,0 +1,96 @@
+"""Every bound of Evergraph, by name and unit. Hitting one is a typed error, never a hang."""
+
+# --- values and documents -------------------------------------------------------------------
+REQUEST_BYTES_MAX = 256 * 1024
+"""Body of an ordinary request."""
+GRAPH_BYTES_MAX = 4 * 1024 * 1024
+"""Body of a request that carries a graph."""
+JSON_DEPTH_MAX = 64
+"""Nesting of any JSON value that enters or that a block yields."""
+NAME_CHARS_MAX = 500
+TEXT_CHARS_MAX = 20_000
+"""Descriptions and instructions."""
+ID_CHARS_MAX = 128
+IDEMPOTENCY_KEY_CHARS_MAX = 255
+JSON_INTEGER_MAX = 2**63 - 1
+
+# --- graphs ---------------------------------------------------------------------------------
+GRAPH_NODES_MAX = 1_000
+GRAPH_LINKS_MAX = 5_000
+GRAPH_ERRORS_MAX = 100
+"""Problems listed in one refusal."""
+
+# --- runs -----------------------------------------------------------------------------------
+RUN_STEPS_MAX = 100_000
+"""Node executions of one run of a graph without cycles."""
+CYCLIC_RUN_STEPS_MAX = 10_000
+"""Node executions of one run of a graph with cycles."""
+STEP_THROUGH_ITEMS_MAX = 10_000
+NODE_OUTPUTS_MAX = 20_000
+"""Values that one node execution may yield."""
+NODE_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+"""Encoded size of all the values of one node execution."""
+WAIT_SECONDS_MAX = 30 * 24 * 3600
+ERROR_CHARS_MAX = 2_000
+
+# --- event log ------------------------------------------------------------------------------
+APPEND_EVENTS_MAX = 2_000
+"""Events of one append, and of one batch of appends."""
+APPEND_BYTES_MAX = 8 * 1024 * 1024
+APPEND_QUEUE_MAX = 4_096
+"""Appends that wait for the writer; more wait at the door."""
+READ_PAGE_EVENTS = 5_000
+CONFLICT_RETRIES_MAX = 8
+"""How often a command decides anew after somebody else wrote first."""
+STATE_CACHE_STREAMS_MAX = 2_048
+RECEIPT_KEEP_SECONDS = 7 * 24 * 3600
+DATABASE_STATEMENT_SECONDS_MAX = 30
+DATABASE_LOCK_SECONDS_MAX = 5
+DATABASE_RECONNECT_SECONDS_MAX = 2.0
+DATABASE_POOL_CONNECTIONS_MAX = 8
+
+# --- workers --------------------------------------------------------------------------------
+EXECUTOR_RUNS_MAX = 64
+"""Runs that one executor process drives at once."""
+EXECUTOR_NODES_PER_RUN_MAX = 64
+"""Effects of one run in flight at once."""
+RUN_FLUSH_EVENTS = 256
+"""A run of pure nodes makes its results durable at least this often."""
+RUN_FLUSH_BYTES = 1024 * 1024
+LEASE_SECONDS = 3.0
+"""An executor that has not renewed its lease for this long has lost its runs."""
+LEASE_RENEW_SECONDS = 1.0
+SWEEP_SECONDS = 1.0
+SWEEP_RUNS_MAX = 1_000
+SWEEP_QUEUED_SECONDS = 2.0
+"""A queued run that nobody has claimed for this long is announced again."""
+SWEEP_AGAIN_SECONDS = 5.0
+BELL_ACK_SECONDS = 60
+BELL_KEEP_SECONDS = 24 * 3600
+POLL_SECONDS = 1.0
+"""The net under every notification."""
+FEED_BATCH_EVENTS_MAX = 500
+FEED_BATCH_BYTES_MAX = 512 * 1024
+
+# --- edge -----------------------------------------------------------------------------------
+PAGE_SIZE_MAX = 100
+EXECUTIONS_LISTED_MAX = 250
+READ_YOUR_WRITES_SECONDS_MAX = 2.0
+SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
+SOCKET_BACKLOG_MESSAGES_MAX = 1_000
+SOCKETS_PER_USER_MAX = 50
+SUBSCRIPTIONS_PER_SOCKET_MAX = 200
+TOKEN_LEEWAY_SECONDS = 30
+JWT_SECRET_BYTES_MIN = 32
+
+# --- outbound HTTP --------------------------------------------------------------------------
+EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
+EGRESS_SECONDS_MAX = 60.0
+EGRESS_CONNECT_SECONDS_MAX = 10.0
+EGRESS_REDIRECTS_MAX = 5
+
+# --- templates ------------------------------------------------------------------------------
+TEMPLATE_CHARS_MAX = 20_000
+TEMPLATE_OUTPUT_CHARS_MAX = 1_000_000
+TEMPLATE_SECONDS_MAX = 1.0
+TEMPLATE_MEMORY_BYTES_MAX = 256 * 1024 * 1024

@@ -1,0 +1,143 @@
+"""Settings: read from the environment, checked once, before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from domain import limits
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
+JWT_ALGORITHMS = (*HMAC_ALGORITHMS, "RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class SettingsError(Exception):
+    """One line that names the wrong setting."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`database_url` and `nats_url` are None when the embedded servers are meant."""
+
+    database_url: str | None = None
+    nats_url: str | None = None
+    data_dir: Path = Path(".evergraph")
+    host: str = "127.0.0.1"
+    port: int = 8006
+    executors: int = 1
+    jwt_verify_key: str | None = None
+    """None: a secret made at the first start and kept in the data folder."""
+    jwt_algorithm: str = "HS256"
+    signup_credits: int = 1_000
+    egress_allow: tuple[IpNetwork, ...] = ()
+    log_level: str = "info"
+    worker_name: str | None = None
+    """Under which name a process holds its lease; None: one of its own."""
+    fault_point: str | None = None
+    """`name:action@n`, for tests: what to do at the n-th passing of a named point."""
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environ`, by default the process's own.
+
+    Raises SettingsError for the first wrong one.
+    """
+    values = os.environ if environ is None else environ
+    _refuse_unknown(values)
+    algorithm = _choice(values, "JWT_ALGORITHM", "HS256", JWT_ALGORITHMS)
+    key = values.get("JWT_VERIFY_KEY") or None
+    _check_key(key, algorithm)
+    return Settings(
+        database_url=_url(values, "DATABASE_URL", ("postgres", "postgresql")),
+        nats_url=_url(values, "NATS_URL", ("nats", "tls")),
+        data_dir=Path(values.get("EVERGRAPH_DATA_DIR") or ".evergraph").absolute(),
+        host=values.get("EVERGRAPH_HOST") or "127.0.0.1",
+        port=_number(values, "EVERGRAPH_PORT", 8006, 1, 65_535),
+        executors=_number(values, "EVERGRAPH_EXECUTORS", 1, 0, 64),
+        jwt_verify_key=key,
+        jwt_algorithm=algorithm,
+        signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
+        egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
+        log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
+        worker_name=values.get("EVERGRAPH_WORKER_NAME") or None,
+        fault_point=values.get("EVERGRAPH_FAULT_POINT") or None,
+    )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The process's environment with `changes`, to start another process with."""
+    return {**os.environ, **changes}
+
+
+KNOWN = frozenset(
+    {
+        "EVERGRAPH_DATA_DIR",
+        "EVERGRAPH_EGRESS_ALLOW",
+        "EVERGRAPH_EXECUTORS",
+        "EVERGRAPH_FAULT_POINT",
+        "EVERGRAPH_HOST",
+        "EVERGRAPH_LIFELINE_FD",
+        "EVERGRAPH_LOG_LEVEL",
+        "EVERGRAPH_PORT",
+        "EVERGRAPH_SIGNUP_CREDITS",
+        "EVERGRAPH_WORKER_NAME",
+    }
+)
+
+
+def _refuse_unknown(values: Mapping[str, str]) -> None:
+    for name in sorted(values):
+        if name.startswith("EVERGRAPH_") and name not in KNOWN:
+            raise SettingsError(f"{name} is not a setting of Evergraph")
+
+
+def _number(values: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = values.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}, not {text!r}")
+    return int(text)
+
+
+def _choice(values: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    text = values.get(name) or default
+    if text not in allowed:
+        raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {text!r}")
+    return text
+
+
+def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    text = values.get(name)
+    if not text:
+        return None
+    if urlsplit(text).scheme not in schemes:
+        raise SettingsError(f"{name} must be a URL that begins with {schemes[0]}://")
+    return text
+
+
+def _networks(values: Mapping[str, str], name: str) -> tuple[IpNetwork, ...]:
+    networks = []
+    for part in values.get(name, "").replace(",", " ").split():
+        try:
+            networks.append(ipaddress.ip_network(part))
+        except ValueError as error:
+            raise SettingsError(f"{name} must list networks such as 10.0.0.0/8: {error}") from None
+    return tuple(networks)
+
+
+def _check_key(key: str | None, algorithm: str) -> None:
+    if algorithm in HMAC_ALGORITHMS:
+        if key is not None and len(key.encode()) < limits.JWT_SECRET_BYTES_MIN:
+            raise SettingsError(
+                f"JWT_VERIFY_KEY must have at least {limits.JWT_SECRET_BYTES_MIN} bytes"
+            )
+    elif key is None:
+        raise SettingsError(f"JWT_VERIFY_KEY must hold the public key for {algorithm}")
