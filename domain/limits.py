@@ -37,8 +37,13 @@ ERROR_CHARS_MAX = 2_000
 APPEND_EVENTS_MAX = 2_000
 """Events of one append, and of one batch of appends."""
 APPEND_BYTES_MAX = 8 * 1024 * 1024
+APPEND_BATCH_APPENDS_MAX = 128
+"""Appends of one batch. More would make all callers wait for one commit and then all compute at
+once; with this many the next batch fills while the last one is being written."""
 APPEND_QUEUE_MAX = 4_096
 """Appends that wait for the writer; more wait at the door."""
+APPEND_SECONDS_MAX = 5.0
+"""After this long without an answer of the database, an append's outcome is called unknown."""
 READ_PAGE_EVENTS = 5_000
 CONFLICT_RETRIES_MAX = 8
 """How often a command decides anew after somebody else wrote first."""

@@ -1,0 +1,60 @@
+"""Applies the numbered SQL files, each once, each in its own transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import LiteralString, cast
+
+from psycopg import AsyncConnection
+
+FOLDER = Path(__file__).parent
+LOCK = 4919201702
+LOCK_SECONDS = 60
+
+
+class MigrationError(Exception):
+    """The database and this code do not agree about what has been applied."""
+
+
+async def migrate(database_url: str) -> list[str]:
+    """Bring the database up to date. Two at once are harmless: the second waits.
+
+    Returns the names of the files applied now. Raises MigrationError when a file that was applied
+    has been edited since, or when the database is newer than this code.
+    """
+    applied = []
+    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS public.evergraph_migrations ("
+            "name text PRIMARY KEY, checksum text NOT NULL, "
+            "applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        cursor = await connection.execute("SELECT name, checksum FROM public.evergraph_migrations")
+        known = dict(await cursor.fetchall())
+        files = sorted(FOLDER.glob("[0-9]*.sql"))
+        newer = sorted(known.keys() - {path.name for path in files})
+        if newer:
+            raise MigrationError(f"the database is newer than this program: {', '.join(newer)}")
+        for path in files:
+            if await _apply(connection, path, known.get(path.name)):
+                applied.append(path.name)
+    return applied
+
+
+async def _apply(connection: AsyncConnection, path: Path, checksum: str | None) -> bool:
+    statements = path.read_bytes()
+    present = hashlib.sha256(statements).hexdigest()
+    if checksum is not None:
+        if checksum != present:
+            raise MigrationError(f"{path.name} was edited after it had been applied")
+        return False
+    async with connection.transaction():
+        await connection.execute(cast("LiteralString", statements.decode()))
+        await connection.execute(
+            "INSERT INTO public.evergraph_migrations (name, checksum) VALUES (%s, %s)",
+            (path.name, present),
+        )
+    return True

@@ -1,0 +1,57 @@
+"""Connections to PostgreSQL, always in the role that the process needs and no higher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from domain import limits
+
+Row = tuple[Any, ...]
+
+APP_ROLE = "evergraph_app"
+"""May read everything and append to the log; may change no event."""
+
+
+def conninfo(database_url: str, application: str) -> str:
+    """The connection string of the application's role, with its time limits."""
+    options = (
+        f"-c role={APP_ROLE}"
+        f" -c statement_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
+        f" -c lock_timeout={limits.DATABASE_LOCK_SECONDS_MAX}s"
+        f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
+        " -c plan_cache_mode=force_generic_plan"
+    )
+    return make_conninfo(database_url, application_name=f"evergraph {application}", options=options)
+
+
+async def connect(database_url: str, application: str) -> AsyncConnection[Row]:
+    """A dedicated connection in autocommit mode. Raises psycopg.OperationalError."""
+    connection = await AsyncConnection.connect(
+        conninfo(database_url, application), autocommit=True, prepare_threshold=0
+    )
+    connection.prepared_max = None
+    return connection
+
+
+def pool(database_url: str, application: str) -> AsyncConnectionPool[AsyncConnection[Row]]:
+    """A closed pool of autocommit connections; the owner opens and closes it."""
+    return AsyncConnectionPool(
+        conninfo(database_url, application),
+        min_size=1,
+        max_size=limits.DATABASE_POOL_CONNECTIONS_MAX,
+        kwargs={"autocommit": True, "prepare_threshold": 0},
+        open=False,
+        timeout=limits.DATABASE_LOCK_SECONDS_MAX,
+        check=None,
+        reconnect_timeout=limits.DATABASE_STATEMENT_SECONDS_MAX,
+    )
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the server is gone, so that trying again later may work."""
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

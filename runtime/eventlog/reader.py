@@ -1,0 +1,96 @@
+"""Reading the log: a stream from a version, or everything from a position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from psycopg import AsyncConnection
+
+from domain import events, limits
+from domain.events import Event
+from runtime import database, sql
+
+SELECT_STREAM = sql.load(__file__, "select_stream")
+SELECT_PAGE = sql.load(__file__, "select_page")
+SELECT_HEAD = sql.load(__file__, "select_head")
+FIND_RECEIPT = sql.load(__file__, "find_receipt")
+
+
+class GapFound(Exception):  # noqa: N818 - the field's term
+    """The log is missing a position: it was altered, or its database restored in part."""
+
+
+class StreamEvent(msgspec.Struct, frozen=True):
+    """One event of a stream. `position` is its place in the whole log."""
+
+    version: int
+    event: Event
+    position: int
+    recorded_at: datetime
+
+
+class LogEvent(msgspec.Struct, frozen=True, gc=False):
+    """One row of the log, still encoded: most readers need few types of it."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+    owner: str
+    recorded_us: int
+    """Microseconds since 1970, by the database's clock."""
+
+    def decode(self) -> Event:
+        """The event itself. Raises UnknownEventType."""
+        return events.decode(self.topic, self.state)
+
+
+async def read_stream(
+    connection: AsyncConnection[database.Row], stream: str, after: int = 0
+) -> list[StreamEvent]:
+    """All events of `stream` with a version above `after`, in order."""
+    cursor = await connection.execute(SELECT_STREAM, (stream, after), binary=True)
+    return [
+        StreamEvent(
+            version=version, event=events.decode(topic, state), position=position, recorded_at=moment
+        )
+        for version, topic, state, position, moment in await cursor.fetchall()
+    ]
+
+
+async def read_page(
+    connection: AsyncConnection[database.Row], after: int, limit: int = limits.READ_PAGE_EVENTS
+) -> list[LogEvent]:
+    """At most `limit` events behind position `after`, in order. Raises GapFound."""
+    cursor = await connection.execute(SELECT_PAGE, (after, limit), binary=True)
+    page = [LogEvent(*row) for row in await cursor.fetchall()]
+    assert_contiguous(page, after)
+    return page
+
+
+def assert_contiguous(page: Sequence[LogEvent], after: int) -> None:
+    """Raise GapFound unless the page continues right behind `after`.
+
+    Positions are unique and ordered, so the ends tell.
+    """
+    if page and (page[0].position != after + 1 or page[-1].position != after + len(page)):
+        raise GapFound(f"the log has a gap behind position {after}")
+
+
+async def read_head(connection: AsyncConnection[database.Row]) -> int:
+    """The last position, 0 for an empty log."""
+    cursor = await connection.execute(SELECT_HEAD, binary=True)
+    row = await cursor.fetchone()
+    return row[0] if row else 0
+
+
+async def read_receipt(
+    connection: AsyncConnection[database.Row], owner: str, key: str
+) -> tuple[bytes, bytes] | None:
+    """Request hash and answer kept under an idempotency key."""
+    cursor = await connection.execute(FIND_RECEIPT, (owner, key), binary=True)
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else None

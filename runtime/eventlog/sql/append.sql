@@ -1,0 +1,1 @@
+SELECT log.append(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)

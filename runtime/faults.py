@@ -1,0 +1,51 @@
+"""Named points where a test may make this process die, exactly there.
+
+`EVERGRAPH_FAULT_POINT=append.committed:kill9@3` kills at the third passing. Without the setting a
+point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_name: str | None = None
+_left = 0
+
+POINTS = frozenset(
+    {
+        "append.before",
+        "append.committed",
+        "relay.read",
+        "relay.published",
+        "project.applied",
+        "project.committed",
+        "lease.taken",
+        "effect.started",
+        "effect.done",
+        "result.appended",
+    }
+)
+
+
+def arm(setting: str | None) -> None:
+    """Take the setting `name:kill9@n`. Raises ValueError for anything else."""
+    global _name, _left  # noqa: PLW0603 - one process, one fault
+    if setting is None:
+        _name = None
+        return
+    name, _, rest = setting.partition(":")
+    action, _, count = rest.partition("@")
+    if name not in POINTS or action != "kill9" or not count.isdigit():
+        raise ValueError(f"EVERGRAPH_FAULT_POINT must be name:kill9@n, not {setting!r}")
+    _name, _left = name, int(count)
+
+
+def reach(name: str) -> None:
+    """Pass the point `name`."""
+    global _left  # noqa: PLW0603
+    if name != _name:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
