@@ -19,7 +19,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Base of every event: something that happened, in the past tense, complete in itself."""
 
 
-class UnknownEventType(Exception):  # noqa: N818 - the field's term
+class UnknownEventType(Exception):
     """The log holds a type that this code does not know: it is newer, or it is damaged."""
 
 

@@ -19,6 +19,11 @@ GRAPH_NODES_MAX = 1_000
 GRAPH_LINKS_MAX = 5_000
 GRAPH_ERRORS_MAX = 100
 """Problems listed in one refusal."""
+GRAPH_VERSION_MAX = 2**31 - 1
+GRAPH_CYCLE_NODES_SHOWN_MAX = 20
+"""Nodes of a cycle that its refusal names."""
+LIST_PAD_MAX = 1_000
+"""The highest list index that a pin name may assign, and so the nulls it may pad a list with."""
 
 # --- runs -----------------------------------------------------------------------------------
 RUN_STEPS_MAX = 100_000
@@ -62,6 +67,8 @@ EXECUTOR_NODES_PER_RUN_MAX = 64
 RUN_FLUSH_EVENTS = 256
 """A run of pure nodes makes its results durable at least this often."""
 RUN_FLUSH_BYTES = 1024 * 1024
+RUN_CRASHES_MAX = 3
+"""A run that made its driver fail this often is failed itself."""
 LEASE_SECONDS = 3.0
 """An executor that has not renewed its lease for this long has lost its runs."""
 LEASE_RENEW_SECONDS = 1.0
@@ -72,6 +79,7 @@ SWEEP_QUEUED_SECONDS = 2.0
 SWEEP_AGAIN_SECONDS = 5.0
 BELL_ACK_SECONDS = 60
 BELL_KEEP_SECONDS = 24 * 3600
+NATS_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 POLL_SECONDS = 1.0
 """The net under every notification."""
 FEED_BATCH_EVENTS_MAX = 500
@@ -88,14 +96,45 @@ SUBSCRIPTIONS_PER_SOCKET_MAX = 200
 TOKEN_LEEWAY_SECONDS = 30
 JWT_SECRET_BYTES_MIN = 32
 
+# --- processes ------------------------------------------------------------------------------
+RESTART_SECONDS_MIN = 0.05
+RESTART_SECONDS_MAX = 2.0
+"""Pause before a process that died is started again, doubling from the one to the other."""
+RESTART_RESET_SECONDS = 10.0
+"""A process that lived this long starts at the shortest pause again."""
+BOOT_DEATHS_MAX = 3
+"""A process that dies this often before the API answers fails the start."""
+STOP_SECONDS_MAX = 5.0
+"""How long a process may take to stop before it is killed."""
+LINGER_SECONDS_MAX = 2.0
+"""How long the server of an earlier start may take to end by itself before it is told to."""
+LOG_BYTES_MAX = 16 * 1024 * 1024
+"""A log file beyond this is set aside at the next start of its process."""
+LOG_TAIL_LINES_MAX = 8
+LOG_TAIL_BYTES_MAX = 4 * 1024
+TOKEN_SECONDS = 24 * 3600
+"""Validity of a token that we sign ourselves."""
+
 # --- outbound HTTP --------------------------------------------------------------------------
 EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
 EGRESS_SECONDS_MAX = 60.0
 EGRESS_CONNECT_SECONDS_MAX = 10.0
 EGRESS_REDIRECTS_MAX = 5
+EGRESS_CONNECTIONS_MAX = 256
+EGRESS_IDLE_CONNECTIONS_MAX = 32
+EGRESS_IDLE_SECONDS_MAX = 5.0
 
 # --- templates ------------------------------------------------------------------------------
 TEMPLATE_CHARS_MAX = 20_000
 TEMPLATE_OUTPUT_CHARS_MAX = 1_000_000
 TEMPLATE_SECONDS_MAX = 1.0
 TEMPLATE_MEMORY_BYTES_MAX = 256 * 1024 * 1024
+TEMPLATE_INLINE_TOKENS_MAX = 400
+"""A longer template is rendered in a process of its own, like one that can loop."""
+TEMPLATE_INLINE_DEPTH_MAX = 16
+TEMPLATE_INLINE_VALUE_UNITS_MAX = 64 * 1024
+"""Characters and elements of the values that a template may use on the event loop."""
+TEMPLATE_CACHE_MAX = 256
+TEMPLATE_PROCESSES_MAX = 2
+TEMPLATE_ANSWER_SECONDS_MAX = 10.0
+"""After this a process that renders is given up; the template itself has TEMPLATE_SECONDS_MAX."""

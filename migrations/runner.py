@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from psycopg import AsyncConnection
 
@@ -33,28 +33,30 @@ async def migrate(database_url: str) -> list[str]:
             "applied_at timestamptz NOT NULL DEFAULT now())"
         )
         cursor = await connection.execute("SELECT name, checksum FROM public.evergraph_migrations")
-        known = dict(await cursor.fetchall())
+        known: dict[str, str] = dict(await cursor.fetchall())
         files = sorted(FOLDER.glob("[0-9]*.sql"))
         newer = sorted(known.keys() - {path.name for path in files})
         if newer:
             raise MigrationError(f"the database is newer than this program: {', '.join(newer)}")
         for path in files:
-            if await _apply(connection, path, known.get(path.name)):
+            statements = path.read_text(encoding="utf-8")
+            if await _apply(connection, path.name, statements, known.get(path.name)):
                 applied.append(path.name)
     return applied
 
 
-async def _apply(connection: AsyncConnection, path: Path, checksum: str | None) -> bool:
-    statements = path.read_bytes()
-    present = hashlib.sha256(statements).hexdigest()
+async def _apply(
+    connection: AsyncConnection, name: str, statements: LiteralString, checksum: str | None
+) -> bool:
+    present = hashlib.sha256(statements.encode()).hexdigest()
     if checksum is not None:
         if checksum != present:
-            raise MigrationError(f"{path.name} was edited after it had been applied")
+            raise MigrationError(f"{name} was edited after it had been applied")
         return False
     async with connection.transaction():
-        await connection.execute(cast("LiteralString", statements.decode()))
+        await connection.execute(statements)
         await connection.execute(
             "INSERT INTO public.evergraph_migrations (name, checksum) VALUES (%s, %s)",
-            (path.name, present),
+            (name, present),
         )
     return True

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain import limits
 
@@ -27,6 +27,10 @@ def conninfo(database_url: str, application: str) -> str:
         " -c plan_cache_mode=force_generic_plan"
     )
     return make_conninfo(database_url, application_name=f"evergraph {application}", options=options)
+
+
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError)
+"""What a call can raise while the server is away; the same call may work later."""
 
 
 async def connect(database_url: str, application: str) -> AsyncConnection[Row]:
@@ -50,8 +54,3 @@ def pool(database_url: str, application: str) -> AsyncConnectionPool[AsyncConnec
         check=None,
         reconnect_timeout=limits.DATABASE_STATEMENT_SECONDS_MAX,
     )
-
-
-def is_connection_lost(error: BaseException) -> bool:
-    """Whether the server is gone, so that trying again later may work."""
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 
 def load(module_file: str, name: str) -> LiteralString:
     """Read `sql/<name>.sql` in the folder of the module at `module_file`."""
     path = Path(module_file).parent / "sql" / f"{name}.sql"
-    return cast("LiteralString", path.read_text(encoding="utf-8"))
+    return path.read_text(encoding="utf-8")

@@ -41,8 +41,8 @@ class Appended(msgspec.Struct, frozen=True):
 class Append:
     """The rows of one append, packed for the wire so that the ordering lock never waits for it.
 
-    `causation` is a UUID of this append alone: it tells, after a lost connection, whether the rows found
-    at our versions are ours.
+    `causation` is a UUID of this append alone: it tells, after a lost connection, whether the
+    rows found at our versions are ours.
     """
 
     __slots__ = ("causation", "columns", "count", "heads", "receipt", "size")

@@ -9,7 +9,7 @@ class AppendError(Exception):
     """The append wrote nothing."""
 
 
-class VersionConflict(AppendError):  # noqa: N818 - the field's term
+class VersionConflict(AppendError):
     """Somebody else wrote to the stream first."""
 
     def __init__(self, stream: str, version: int) -> None:
@@ -17,7 +17,7 @@ class VersionConflict(AppendError):  # noqa: N818 - the field's term
         self.stream = stream
 
 
-class ReceiptExists(AppendError):  # noqa: N818 - the field's term
+class ReceiptExists(AppendError):
     """The idempotency key has been answered before."""
 
     def __init__(self, owner: str, key: str) -> None:

@@ -11,9 +11,10 @@ import msgspec
 
 from domain.events import Event
 from runtime import database, ids
-from runtime.eventlog import mapper, reader
+from runtime.eventlog import reader
 from runtime.eventlog.append import Append, Appended, Receipt, Row
 from runtime.eventlog.appender import Appender
+from runtime.eventlog.mapper import Encoded, to_encoded
 from runtime.eventlog.reader import StreamEvent
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ class StreamWrite(msgspec.Struct, frozen=True):
 
     stream: str
     expected: int
-    events: Sequence[Event]
+    events: Sequence[Encoded]
+
+    @classmethod
+    def of(cls, stream: str, expected: int, events: Sequence[Event]) -> StreamWrite:
+        """Encode the events. Raises Invalid for values that cannot be stored."""
+        return cls(stream=stream, expected=expected, events=[to_encoded(e) for e in events])
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -62,15 +68,15 @@ class EventLog:
     ) -> Appended:
         """Write all or nothing, and return when it is durable.
 
-        Raises VersionConflict or ReceiptExists (nothing was written), Invalid for values that
-        cannot be stored, OutcomeUnknown when the database went away.
+        Raises VersionConflict or ReceiptExists (nothing was written), or OutcomeUnknown when the
+        database went away.
         """
         rows = [
             Row(
                 stream=write.stream,
                 version=write.expected + number,
-                topic=mapper.topic_of(type(event)),
-                state=mapper.encode(event),
+                topic=event.topic,
+                state=event.state,
             )
             for write in writes
             for number, event in enumerate(write.events, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
@@ -39,6 +39,18 @@ def encode(event: Event) -> bytes:
     return state
 
 
+class Encoded(msgspec.Struct, frozen=True):
+    """An event as the log will hold it."""
+
+    topic: str
+    state: bytes
+
+
+def to_encoded(event: Event) -> Encoded:
+    """Encode an event for the log. Raises Invalid as `encode` does."""
+    return Encoded(topic=topic_of(type(event)), state=encode(event))
+
+
 class MsgspecMapper(Mapper[str]):
     """The library's mapper over the closed registry: JSON by msgspec, upcasting included.
 
@@ -59,7 +71,7 @@ class MsgspecMapper(Mapper[str]):
         return StoredEvent(
             originator_id=domain_event.originator_id,
             originator_version=domain_event.originator_version,
-            topic=topic_of(type(domain_event.event)),
+            topic=topic_of(cast("type[Event]", type(domain_event.event))),
             state=state,
         )
 

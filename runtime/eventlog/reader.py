@@ -18,7 +18,7 @@ SELECT_HEAD = sql.load(__file__, "select_head")
 FIND_RECEIPT = sql.load(__file__, "find_receipt")
 
 
-class GapFound(Exception):  # noqa: N818 - the field's term
+class GapFound(Exception):
     """The log is missing a position: it was altered, or its database restored in part."""
 
 
@@ -55,7 +55,10 @@ async def read_stream(
     cursor = await connection.execute(SELECT_STREAM, (stream, after), binary=True)
     return [
         StreamEvent(
-            version=version, event=events.decode(topic, state), position=position, recorded_at=moment
+            version=version,
+            event=events.decode(topic, state),
+            position=position,
+            recorded_at=moment,
         )
         for version, topic, state, position, moment in await cursor.fetchall()
     ]

@@ -50,9 +50,7 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
         append = Append(rows, owner=LIBRARY_OWNER, actor=LIBRARY_OWNER, causation=causation)
         return await self._appender.append(append)
 
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], **_: Any
-    ) -> Sequence[int] | None:
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """The library's way in. Raises the library's IntegrityError on a version conflict."""
         if not stored_events:
             return []

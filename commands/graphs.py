@@ -1,0 +1,129 @@
+"""Graphs: checked, stored as versions, compiled for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from commands.context import Context
+from commands.streams import Decision, Done, Loaded, Streams
+from domain import graphs, limits
+from domain.contracts import BlockContract
+from domain.engine.plan import Plan
+from domain.errors import Invalid, NotFound
+from domain.graph_checks import check_structure, static_links
+from domain.graph_files import GraphDraft, assign_ids, read_draft
+from domain.graphs import Graph, GraphVersion, VersionSaved
+from runtime import clock, ids
+from runtime.cache import BoundedCache
+
+
+async def load(streams: Streams, graph_id: str, user_id: str) -> Loaded[Graph]:
+    """A graph of this user. Raises NotFound for another's as for none."""
+    loaded = await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
+    if loaded.state is None or loaded.state.user_id != user_id:
+        raise NotFound(f"Graph {graph_id} not found")
+    return Loaded(stream=loaded.stream, state=loaded.state, version=loaded.version)
+
+
+async def create(
+    streams: Streams,
+    context: Context,
+    *,
+    document: Any,
+    source: str | None,
+    contracts: Mapping[str, BlockContract],
+) -> Done[VersionSaved]:
+    """Store a graph under a new id, as version 1. An uploaded one may have cycles.
+
+    Raises Invalid or GraphInvalid.
+    """
+    draft = assign_ids(read_draft(document), _new_id, graph_id=None)
+    if source == "upload" and not draft.allow_cycles:
+        draft = _with_cycles(draft)
+    draft = _checked(draft, contracts)
+    assert draft.id is not None
+    stream = graphs.stream_of(draft.id)
+
+    async def decide() -> Decision[VersionSaved]:
+        nothing = Loaded[Graph | None](stream=stream, state=None, version=0)
+        return _save(nothing, context, draft, contracts)
+
+    return await streams.execute(context, decide, VersionSaved)
+
+
+async def save_version(
+    streams: Streams,
+    context: Context,
+    *,
+    graph_id: str,
+    document: Any,
+    contracts: Mapping[str, BlockContract],
+) -> Done[VersionSaved]:
+    """Store the next version of a graph. Raises NotFound, Invalid or GraphInvalid."""
+    draft = read_draft(document)
+    if draft.id and draft.id != graph_id:
+        raise Invalid("Graph ID does not match ID in URI")
+    draft = assign_ids(draft, _new_id, graph_id=graph_id)
+
+    async def decide() -> Decision[VersionSaved]:
+        loaded = await load(streams, graph_id, context.owner)
+        # A graph that was uploaded with cycles stays editable.
+        allowed = draft.allow_cycles or loaded.state.latest.graph.allow_cycles
+        checked = _checked(_with_cycles(draft) if allowed else draft, contracts)
+        return _save(loaded, context, checked, contracts)
+
+    return await streams.execute(context, decide, VersionSaved)
+
+
+class Plans:
+    """Graph versions, compiled. A version never changes, so a plan is never out of date."""
+
+    def __init__(self) -> None:
+        self._plans: BoundedCache[tuple[str, int], Plan] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX
+        )
+
+    def get(self, graph_id: str, version: GraphVersion) -> Plan:
+        plan = self._plans.get((graph_id, version.version))
+        if plan is None:
+            plan = Plan(version.graph, version.contracts)
+            self._plans.put((graph_id, version.version), plan)
+        return plan
+
+    async def load(self, streams: Streams, graph_id: str, version: int) -> Plan:
+        """The plan of a version that is known to exist. Raises NotFound."""
+        plan = self._plans.get((graph_id, version))
+        if plan is not None:
+            return plan
+        loaded = await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
+        if loaded.state is None:
+            raise NotFound(f"Graph {graph_id} not found")
+        return self.get(graph_id, loaded.state.version(version))
+
+
+def _checked(draft: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
+    check_structure(draft, contracts, allow_cycles=draft.allow_cycles)
+    return static_links(draft, contracts)
+
+
+def _with_cycles(draft: GraphDraft) -> GraphDraft:
+    return msgspec.structs.replace(draft, allow_cycles=True)
+
+
+def _new_id() -> str:
+    return str(ids.new_id())
+
+
+def _save(
+    loaded: Loaded[Graph | None] | Loaded[Graph],
+    context: Context,
+    draft: GraphDraft,
+    contracts: Mapping[str, BlockContract],
+) -> Decision[VersionSaved]:
+    events = graphs.save_version(
+        loaded.state, user_id=context.owner, draft=draft, contracts=contracts, at=clock.now()
+    )
+    return Decision(writes=loaded.write(events), answer=events[0])

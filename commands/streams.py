@@ -1,0 +1,123 @@
+"""How every command works: load, decide, append; when somebody else was first, once more.
+
+Folded states are cached by stream. A cached state may be behind; that costs a conflict and a
+second try, never a wrong write, because each append names the versions that it was decided on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from commands.context import Context
+from domain import limits
+from domain.errors import Conflict, KeyReused
+from domain.events import Event
+from runtime.cache import BoundedCache
+from runtime.eventlog.append import Receipt
+from runtime.eventlog.errors import ReceiptExists, VersionConflict
+from runtime.eventlog.log import EventLog, StreamWrite
+
+S = TypeVar("S")
+A = TypeVar("A", bound=msgspec.Struct)
+
+Evolve = Callable[[S, Event], S]
+
+
+class Loaded(msgspec.Struct, Generic[S], frozen=True):
+    """A stream's state, and the version that an append to it must expect."""
+
+    stream: str
+    state: S
+    version: int
+
+    def write(self, events: Sequence[Event]) -> list[StreamWrite]:
+        """The events as a write behind this version; none for no events."""
+        if not events:
+            return []
+        return [StreamWrite.of(self.stream, self.version, events)]
+
+
+class Decision(msgspec.Struct, Generic[A], frozen=True):
+    """What a command wants to append, and what it answers then."""
+
+    writes: list[StreamWrite]
+    answer: A
+
+
+class Done(msgspec.Struct, Generic[A], frozen=True):
+    """A command's answer. `position` is where its last event stands, None if it wrote nothing."""
+
+    answer: A
+    position: int | None
+
+
+class Streams:
+    """The streams of this process's commands, folded and cached."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self._cache: BoundedCache[str, tuple[Any, int]] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX
+        )
+
+    async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
+        """The stream's state as of now: the cached one plus what was written since."""
+        state, version = self._cache.get(stream) or (initial, 0)
+        for recorded in await self.log.read_stream(stream, after=version):
+            assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
+            state = evolve(state, recorded.event)
+            version = recorded.version
+        if version:
+            self._cache.put(stream, (state, version))
+        return Loaded(stream=stream, state=state, version=version)
+
+    async def execute(
+        self,
+        context: Context,
+        decide: Callable[[], Awaitable[Decision[A]]],
+        answer_type: type[A],
+    ) -> Done[A]:
+        """Run a command to its end; under an idempotency key, at most once.
+
+        Raises what `decide` raises, KeyReused, Conflict after too many lost races, and
+        OutcomeUnknown.
+        """
+        for _ in range(limits.CONFLICT_RETRIES_MAX):
+            answered = await self._answered(context, answer_type)
+            if answered is not None:
+                return answered
+            decision = await decide()
+            receipt = _receipt(context, decision.answer)
+            if not decision.writes:
+                return Done(answer=decision.answer, position=None)
+            try:
+                appended = await self.log.append(decision.writes, context.origin, receipt)
+            except (VersionConflict, ReceiptExists):
+                continue
+            return Done(answer=decision.answer, position=appended.last)
+        raise Conflict("Too many changes at the same moment; please repeat the request.")
+
+    async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:
+        if context.idempotency is None:
+            return None
+        found = await self.log.read_receipt(context.owner, context.idempotency.key)
+        if found is None:
+            return None
+        request_hash, answer = found
+        if request_hash != context.idempotency.request_hash:
+            raise KeyReused("This Idempotency-Key was used for another request.")
+        return Done(answer=msgspec.json.decode(answer, type=answer_type), position=None)
+
+
+def _receipt(context: Context, answer: msgspec.Struct) -> Receipt | None:
+    if context.idempotency is None:
+        return None
+    return Receipt(
+        owner=context.owner,
+        key=context.idempotency.key,
+        request_hash=context.idempotency.request_hash,
+        answer=msgspec.json.encode(answer),
+    )

@@ -1,0 +1,115 @@
+"""One execution of a node, and the queue of executions that a node has."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+from domain.engine.plan import PlanNode
+from domain.runs import Output, RunStatus
+
+
+class Execution:
+    """A set of inputs on its way through a node. `given` is what links and starts delivered."""
+
+    __slots__ = (
+        "added_at",
+        "attempt",
+        "data",
+        "elapsed_us",
+        "ended_at",
+        "error",
+        "given",
+        "node",
+        "number",
+        "outputs",
+        "queue_number",
+        "queued_at",
+        "started_at",
+        "status",
+        "until",
+    )
+
+    def __init__(self, number: int, node: NodeQueue, at: datetime | None) -> None:
+        self.number = number
+        self.node = node
+        self.status = RunStatus.INCOMPLETE
+        self.given: dict[str, Any] = {}
+        self.data: dict[str, Any] = {}
+        self.outputs: list[Output] = []
+        self.error: str | None = None
+        self.attempt = 0
+        self.elapsed_us = 0
+        self.until: datetime | None = None
+        self.added_at = at
+        self.queue_number = 0
+        """Its place among the queued executions of the run."""
+        self.queued_at: datetime | None = None
+        self.started_at: datetime | None = None
+        self.ended_at: datetime | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status is RunStatus.COMPLETED or self.status is RunStatus.FAILED
+
+
+class NodeQueue:
+    """The executions of one node in a run, arranged so that every delivery is found at once.
+
+    An execution never loses a pin and never becomes incomplete again, so for each pin the first
+    execution that can take a value only moves forward: `_next` remembers where it stands.
+    """
+
+    __slots__ = ("_next", "arrivals", "last_queued", "node", "unrouted", "without_static")
+
+    def __init__(self, node: PlanNode) -> None:
+        self.node = node
+        self.arrivals: list[Execution] = []
+        self._next: dict[str, int] = {}
+        self.without_static: dict[int, Execution] = {}
+        """Incomplete executions that lack a static pin, by number."""
+        self.last_queued: Execution | None = None
+        self.unrouted: deque[Execution] = deque()
+        """Queued executions whose outputs have not been routed yet, oldest first (4.5, P2)."""
+
+    def taker_of(self, pin: str) -> Execution | None:
+        """The earliest incomplete execution that has no value at exactly this pin (4.4, D2)."""
+        position = self._next.get(pin, 0)
+        arrivals = self.arrivals
+        while position < len(arrivals):
+            candidate = arrivals[position]
+            if candidate.status is RunStatus.INCOMPLETE and pin not in candidate.given:
+                break
+            position += 1
+        self._next[pin] = position
+        return arrivals[position] if position < len(arrivals) else None
+
+    def fill_static(self, execution: Execution) -> None:
+        """Repeat the last used value of each static pin that is missing (4.4, D3)."""
+        if not self.node.static_pins:
+            return
+        if self.last_queued is not None:
+            for pin in self.node.static_pins:
+                if pin not in execution.given:
+                    execution.given[pin] = self.last_queued.given.get(pin)
+        if any(pin not in execution.given for pin in self.node.static_pins):
+            self.without_static[execution.number] = execution
+
+    def release_static(self, queued: Execution) -> list[Execution]:
+        """Give the static pins of `queued` to all that lack them (4.4, D7); returns those."""
+        released = list(self.without_static.values())
+        for execution in released:
+            for pin in self.node.static_pins:
+                if pin not in execution.given:
+                    execution.given[pin] = queued.given.get(pin)
+        self.without_static.clear()
+        return released
+
+    def enqueue(self, execution: Execution, data: dict[str, Any], at: datetime | None) -> None:
+        execution.status = RunStatus.QUEUED
+        execution.data = data
+        execution.queued_at = at
+        self.without_static.pop(execution.number, None)
+        self.last_queued = execution
+        self.unrouted.append(execution)

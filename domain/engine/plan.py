@@ -1,0 +1,135 @@
+"""A graph version, compiled once for all its runs: who starts, who feeds whom, over which pins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.contracts import BlockContract, BlockKind, Effect
+from domain.engine.pins import Selector, compile_selector
+from domain.engine.schemas import REQUIRED, InputRules, compile_inputs
+from domain.graph_files import GraphDraft, Link, Node
+
+
+class PlanLink:
+    """A link with its source compiled and its sink found."""
+
+    __slots__ = ("is_static", "selector", "sink", "sink_name")
+
+    def __init__(self, link: Link, sink: PlanNode) -> None:
+        self.selector: Selector = compile_selector(
+            link.source_name, sink_id=link.sink_id, sink_name=link.sink_name
+        )
+        self.sink = sink
+        self.sink_name = link.sink_name
+        self.is_static = link.is_static
+
+
+class PlanNode:
+    """A node with what the engine asks of it at every delivery."""
+
+    __slots__ = (
+        "_by_output",
+        "contract",
+        "defaults",
+        "index",
+        "is_input",
+        "is_output",
+        "linked_pins",
+        "node_id",
+        "output_links",
+        "rules",
+        "static_pins",
+    )
+
+    def __init__(self, index: int, node: Node, contract: BlockContract) -> None:
+        self.index = index
+        self.node_id = node.id
+        self.contract = contract
+        self.defaults: Mapping[str, Any] = node.input_default
+        self.is_input = contract.kind is BlockKind.INPUT
+        self.is_output = contract.kind is BlockKind.OUTPUT
+        self.rules: InputRules = compile_inputs(contract)
+        self.linked_pins: tuple[str, ...] = ()
+        self.static_pins: tuple[str, ...] = ()
+        self.output_links: list[PlanLink] = []
+        self._by_output: dict[str, tuple[PlanLink, ...]] = {}
+
+    @property
+    def effect(self) -> Effect:
+        return self.contract.effect
+
+    def links_for(self, output: str) -> tuple[PlanLink, ...]:
+        """The links that may carry an output of this name, in the graph's order."""
+        links = self._by_output.get(output)
+        if links is None:
+            links = tuple(
+                link
+                for link in self.output_links
+                if output in (link.selector.emitted, link.selector.whole, link.selector.addressed)
+            )
+            self._by_output[output] = links
+        return links
+
+    def prepare(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The whole input of an execution, and what is wrong with it (4.4, D5 b-f)."""
+        return self.rules.prepare({**self.defaults, **given})
+
+    def lacks_link(self, given: Mapping[str, Any]) -> bool:
+        """Whether a linked pin has no value: it never falls back to a default (4.4, D5 a)."""
+        return any(pin not in given for pin in self.linked_pins)
+
+
+class Plan:
+    """All nodes of a graph version, in its order."""
+
+    __slots__ = ("nodes", "starting")
+
+    def __init__(self, graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> None:
+        self.nodes = [
+            PlanNode(index, node, contracts[node.block_id])
+            for index, node in enumerate(graph.nodes)
+        ]
+        by_id = {node.node_id: node for node in self.nodes}
+        sinks: dict[str, list[Link]] = {}
+        for link in graph.links:
+            sink = by_id[link.sink_id]
+            by_id[link.source_id].output_links.append(PlanLink(link, sink))
+            sinks.setdefault(link.sink_id, []).append(link)
+        for node_id, links in sinks.items():
+            node = by_id[node_id]
+            node.linked_pins = tuple(dict.fromkeys(link.sink_name for link in links))
+            node.static_pins = tuple(
+                dict.fromkeys(link.sink_name for link in links if link.is_static)
+            )
+        self.starting = [node for node in self.nodes if _starts(node)]
+
+    @property
+    def cost(self) -> int:
+        """Credits of one execution of each node: what is held when a run begins."""
+        return sum(node.contract.cost for node in self.nodes)
+
+    def starting_inputs(self, node: PlanNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a starting node is given by the run's inputs (4.2, R4)."""
+        name = node.defaults.get("name")
+        if node.is_input and isinstance(name, str) and name in inputs:
+            return {"value": inputs[name]}
+        return {}
+
+    def starting_errors(self, inputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        """Why starting nodes cannot start: `{node id: {pin: message}}` (4.2, R6)."""
+        errors: dict[str, dict[str, str]] = {}
+        for node in self.starting:
+            given = self.starting_inputs(node, inputs)
+            missing = {pin: REQUIRED for pin in node.linked_pins if pin not in given}
+            problems = missing or dict(node.prepare(given)[1])
+            if problems:
+                errors[node.node_id] = problems
+        return errors
+
+
+def _starts(node: PlanNode) -> bool:
+    """Sinks of no link, and every INPUT node even when linked (4.2, R3)."""
+    if node.contract.kind is BlockKind.NOTE:
+        return False
+    return node.is_input or not node.linked_pins

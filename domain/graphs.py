@@ -1,0 +1,102 @@
+"""Graphs: what a user builds. Every saved version stays, with the contracts it relied upon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from domain.contracts import BlockContract
+from domain.errors import NotFound
+from domain.events import Event, event
+from domain.graph_files import GraphDraft
+
+
+@event("graphs.VersionSaved")
+class VersionSaved(Event, frozen=True):
+    """A version of a graph. `contracts` are those of its blocks, by block id, as they were."""
+
+    user_id: str
+    version: int
+    graph: GraphDraft
+    contracts: dict[str, BlockContract]
+    at: datetime
+
+
+class GraphVersion(msgspec.Struct, frozen=True):
+    version: int
+    graph: GraphDraft
+    contracts: Mapping[str, BlockContract]
+    created_at: datetime
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """A graph with all its versions; `active_version` is what runs when none is named."""
+
+    graph_id: str
+    user_id: str
+    versions: Mapping[int, GraphVersion]
+    active_version: int
+
+    @property
+    def latest(self) -> GraphVersion:
+        return self.versions[max(self.versions)]
+
+    def version(self, number: int | None) -> GraphVersion:
+        """One version, by default the active one. Raises NotFound."""
+        found = self.versions.get(self.active_version if number is None else number)
+        if found is None:
+            raise NotFound(f"Graph {self.graph_id} has no version {number}")
+        return found
+
+
+def stream_of(graph_id: str) -> str:
+    return f"graph-{graph_id}"
+
+
+def evolve(graph: Graph | None, happened: Event) -> Graph | None:
+    """The graph after one more event of the stream."""
+    if not isinstance(happened, VersionSaved):
+        return graph
+    saved = GraphVersion(
+        version=happened.version,
+        graph=happened.graph,
+        contracts=happened.contracts,
+        created_at=happened.at,
+    )
+    if graph is None:
+        assert happened.graph.id is not None
+        return Graph(
+            graph_id=happened.graph.id,
+            user_id=happened.user_id,
+            versions={saved.version: saved},
+            active_version=saved.version,
+        )
+    return msgspec.structs.replace(
+        graph,
+        versions={**graph.versions, saved.version: saved},
+        active_version=saved.version if happened.graph.is_active else graph.active_version,
+    )
+
+
+def save_version(
+    graph: Graph | None,
+    *,
+    user_id: str,
+    draft: GraphDraft,
+    contracts: Mapping[str, BlockContract],
+    at: datetime,
+) -> list[VersionSaved]:
+    """Store a checked draft as the next version."""
+    version = 1 if graph is None else graph.latest.version + 1
+    used = {node.block_id: contracts[node.block_id] for node in draft.nodes}
+    return [
+        VersionSaved(
+            user_id=user_id,
+            version=version,
+            graph=msgspec.structs.replace(draft, version=version),
+            contracts=used,
+            at=at,
+        )
+    ]

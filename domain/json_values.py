@@ -1,0 +1,77 @@
+"""The JSON values that Evergraph admits: bounded in depth, finite, storable as jsonb."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from domain import limits
+from domain.errors import Invalid
+
+NON_FINITE_TEXTS = frozenset({"NaN", "Infinity", "-Infinity"})
+"""What stands for a number that JSON cannot write; a number pin may carry exactly these texts."""
+
+
+def finite_or_text(number: float) -> float | str:
+    """`number` itself when it is finite, otherwise its text of NON_FINITE_TEXTS."""
+    if math.isfinite(number):
+        return number
+    if math.isnan(number):
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse what PostgreSQL cannot store. Raises Invalid, naming `where`."""
+    if "\x00" in text:
+        raise Invalid(f"{where} must not contain the character U+0000")
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid(f"{where} must not contain half of a surrogate pair") from None
+
+
+def check_json(value: Any, where: str) -> None:
+    """Refuse what is not JSON or breaks a bound of `limits`. Raises Invalid, naming `where`.
+
+    Works level by level, so that a deep value cannot exhaust the stack. A value is as deep as its
+    containers are nested: a scalar 0, `[]` 1, `{"a": []}` 2.
+    """
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict or kind is list:
+                if depth == limits.JSON_DEPTH_MAX:
+                    raise Invalid(f"{where} is nested deeper than {depth} levels")
+                below.extend(_members(item, where))
+            elif kind is str:
+                check_text(item, where)
+            elif item is not None and kind is not bool:
+                _check_number(item, where)
+        level = below
+        depth += 1
+
+
+def _members(container: Any, where: str) -> Any:
+    if type(container) is list:
+        return container
+    for key in container:
+        if type(key) is not str:
+            raise Invalid(f"{where} must be JSON: the keys of an object are text")
+        check_text(key, where)
+    return container.values()
+
+
+def _check_number(value: Any, where: str) -> None:
+    if type(value) is int:
+        if not -limits.JSON_INTEGER_MAX <= value <= limits.JSON_INTEGER_MAX:
+            raise Invalid(f"{where} must not contain a whole number beyond 2^63 - 1")
+    elif type(value) is not float:
+        raise Invalid(f"{where} must be JSON: {type(value).__name__} is not")
+    elif not math.isfinite(value):
+        raise Invalid(f"{where} must not contain a number that is not finite")

@@ -1,0 +1,10 @@
+"""Every read model that there is."""
+
+from __future__ import annotations
+
+from projections.credits import CreditsProjection
+from projections.graphs import GraphsProjection
+from projections.projection import Projection
+from projections.runs import RunsProjection
+
+PROJECTIONS: tuple[Projection, ...] = (GraphsProjection(), RunsProjection(), CreditsProjection())

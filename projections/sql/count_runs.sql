@@ -1,0 +1,1 @@
+SELECT count(*) FROM read.runs WHERE user_id = %(user_id)s AND graph_id = %(graph_id)s

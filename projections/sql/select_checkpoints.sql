@@ -1,0 +1,3 @@
+SELECT application_name, notification_id
+FROM log.notification_tracking
+WHERE application_name = ANY(%s)

@@ -1,0 +1,88 @@
+"""Run ids as they come from JetStream: pulled, as many as there is room for.
+
+The client library's `fetch` waits until a batch is full or its time is over, which is either slow
+or chatty. Here a request stays open at the server and is renewed before it is used up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from domain import limits
+from runtime import nats
+
+log = structlog.get_logger()
+
+NEXT = f"$JS.API.CONSUMER.MSG.NEXT.{nats.STREAM}.{nats.CONSUMER}"
+REQUEST_SECONDS = 5
+STATUS, UNUSED = "Status", "Nats-Pending-Messages"
+
+
+class Bells:
+    """The run ids handed to this executor."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._inbox = client.new_inbox()
+        self._messages: deque[Msg] = deque()
+        self._rung = asyncio.Event()
+        self._requested = 0
+        """Messages that open requests may still bring."""
+
+    async def open(self) -> None:
+        await self._client.subscribe(self._inbox, cb=self._receive)
+
+    async def reset(self) -> None:
+        """Forget the open requests: they died with the connection."""
+        self._requested = 0
+        self._rung.set()
+
+    async def take(self, room: int) -> Msg:
+        """The next message. `room` is how many more this executor could drive, at least 1."""
+        while True:
+            if self._requested <= room // 2:
+                await self._request(room - self._requested)
+            if self._messages:
+                return self._messages.popleft()
+            self._rung.clear()
+            try:
+                async with asyncio.timeout(REQUEST_SECONDS * 2):
+                    await self._rung.wait()
+            except TimeoutError:
+                self._requested = 0
+
+    async def _request(self, count: int) -> None:
+        request = {"batch": count, "expires": REQUEST_SECONDS * 1_000_000_000}
+        try:
+            await self._client.publish(NEXT, msgspec.json.encode(request), reply=self._inbox)
+        except nats.NatsError as error:
+            log.warning("bells.request_failed", error=repr(error))
+            await asyncio.sleep(nats.RECONNECT_SECONDS)
+        else:
+            self._requested += count
+
+    async def _receive(self, message: Msg) -> None:
+        headers = message.headers or {}
+        if STATUS not in headers:
+            self._requested -= 1
+            self._messages.append(message)
+        elif UNUSED in headers:
+            self._requested -= int(headers[UNUSED])
+        else:
+            # Not a request that ran out: the stream or its consumer is gone.
+            await self._restore()
+            self._requested = 0
+        self._rung.set()
+
+    async def _restore(self) -> None:
+        with contextlib.suppress(*nats.NatsError):
+            await nats.ensure_stream(self._client)
+            return
+        await asyncio.sleep(limits.POLL_SECONDS)

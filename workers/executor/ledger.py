@@ -1,0 +1,106 @@
+"""A run's appends: its own events, and the credit movements that must happen with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from commands import credits as credit_commands
+from commands.streams import Streams
+from domain import events as registry
+from domain import limits, runs
+from domain.credits import Account
+from domain.engine.run import Run, evolve
+from domain.errors import Unavailable
+from domain.events import Event
+from runtime import faults
+from runtime.eventlog.errors import VersionConflict
+from runtime.eventlog.log import Origin, StreamWrite
+from runtime.eventlog.mapper import Encoded, to_encoded
+
+Movement = Callable[[Account], Sequence[Event]]
+
+
+class RunLost(Exception):
+    """Another worker has claimed the run; nothing of ours can be appended any more."""
+
+
+class Ledger:
+    """What happened to a run and is not durable yet.
+
+    `record` folds an event at once and exactly as it will be read back: the stored bytes are what
+    is folded, so the run in memory never differs from the one that a restart would see.
+    """
+
+    def __init__(self, run: Run, streams: Streams, worker: str) -> None:
+        self.run = run
+        self._streams = streams
+        self._actor = f"worker:{worker}"
+        self._durable = run.version
+        self._pending: list[Encoded] = []
+        self._pending_bytes = 0
+
+    @property
+    def is_dirty(self) -> bool:
+        return bool(self._pending)
+
+    @property
+    def is_full(self) -> bool:
+        return (
+            len(self._pending) >= limits.RUN_FLUSH_EVENTS
+            or self._pending_bytes >= limits.RUN_FLUSH_BYTES
+        )
+
+    def record(self, event: Event) -> None:
+        self.record_encoded(to_encoded(event))
+
+    def record_encoded(self, encoded: Encoded) -> None:
+        self._pending.append(encoded)
+        self._pending_bytes += len(encoded.state)
+        evolve(self.run, registry.decode(encoded.topic, encoded.state))
+
+    async def flush(self) -> None:
+        """Make everything recorded durable. Raises RunLost or OutcomeUnknown."""
+        while self._pending:
+            chunk = self._next_chunk()
+            await self._append(chunk, None)
+            del self._pending[: len(chunk)]
+        self._pending_bytes = 0
+
+    async def flush_with(self, event: Event, movement: Movement) -> None:
+        """Make everything durable, then `event` and a credit movement together.
+
+        Raises PaymentRequired from the movement (then `event` did not happen), RunLost or
+        OutcomeUnknown.
+        """
+        await self.flush()
+        encoded = to_encoded(event)
+        await self._append([encoded], movement)
+        evolve(self.run, event)
+
+    def _next_chunk(self) -> list[Encoded]:
+        size = 0
+        for count, encoded in enumerate(self._pending):
+            size += len(encoded.state)
+            if count == limits.RUN_FLUSH_EVENTS or (count and size > limits.APPEND_BYTES_MAX):
+                return self._pending[:count]
+        return list(self._pending)
+
+    async def _append(self, events: list[Encoded], movement: Movement | None) -> None:
+        assert self.run.created is not None
+        owner = self.run.created.user_id
+        stream = runs.stream_of(self.run.run_id)
+        for _ in range(limits.CONFLICT_RETRIES_MAX):
+            writes = [StreamWrite(stream=stream, expected=self._durable, events=events)]
+            if movement is not None:
+                account = await credit_commands.load(self._streams, owner)
+                writes += account.write(movement(account.state))
+            try:
+                await self._streams.log.append(writes, Origin(owner=owner, actor=self._actor))
+            except VersionConflict as conflict:
+                if conflict.stream == stream:
+                    raise RunLost(self.run.run_id) from conflict
+                continue
+            faults.reach("result.appended")
+            self._durable += len(events)
+            return
+        raise Unavailable("the account is too busy")

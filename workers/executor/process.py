@@ -1,0 +1,142 @@
+"""The executor process: a bell, a lease, and as many runs in hand as it has room for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+from nats.aio.msg import Msg
+
+from commands.graphs import Plans
+from commands.streams import Streams
+from domain import limits, runs
+from domain.engine.run import Run, evolve
+from domain.errors import Unavailable
+from domain.runs import RunCreated
+from runtime import database, faults, nats
+from runtime.egress import Egress
+from runtime.embedded.nats import nats_url
+from runtime.embedded.postgres import database_url
+from runtime.eventlog.log import EventLog
+from runtime.settings import Settings
+from workers.executor.bells import Bells
+from workers.executor.drive import Drive
+from workers.executor.leases import Lease
+from workers.executor.ledger import Ledger, RunLost
+
+log = structlog.get_logger()
+
+
+class Executor:
+    """Drives many runs at once, each in a task of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = EventLog(database_url(settings), "executor")
+        self._streams = Streams(self._log)
+        self._plans = Plans()
+        self._lease = Lease(self._log, settings.worker_name)
+        self._http = Egress(settings.egress_allow)
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._left = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Run until cancelled; then let go of all runs, so that others may claim them."""
+        await self._log.open()
+        await self._lease.renew()
+        faults.reach("lease.taken")
+        keeping = asyncio.create_task(self._lease.keep(), name="lease")
+        try:
+            await self._listen()
+        finally:
+            keeping.cancel()
+            await self._let_go()
+
+    async def _listen(self) -> None:
+        client = await nats.connect(nats_url(self._settings), "executor")
+        bells = Bells(client)
+        client.options["reconnected_cb"] = bells.reset
+        await bells.open()
+        log.info("executor.ready", worker=self._lease.worker)
+        try:
+            while True:
+                room = limits.EXECUTOR_RUNS_MAX - len(self._driving)
+                if room == 0:
+                    self._left.clear()
+                    await self._left.wait()
+                    continue
+                self._take(await bells.take(room))
+        finally:
+            with contextlib.suppress(*nats.NatsError):
+                await client.close()
+
+    def _take(self, message: Msg) -> None:
+        run_id = message.data.decode()
+        if run_id in self._driving:
+            return
+        task = asyncio.create_task(self._attend(run_id, message), name=f"run {run_id}")
+        self._driving[run_id] = task
+        task.add_done_callback(lambda _: self._leave(run_id))
+
+    def _leave(self, run_id: str) -> None:
+        del self._driving[run_id]
+        self._left.set()
+
+    async def _attend(self, run_id: str, message: Msg) -> None:
+        """Drive the run until it has ended or is another's, then silence its bell."""
+        failures = 0
+        while True:
+            try:
+                await self._drive(run_id, failures)
+            except RunLost:
+                log.info("run.lost", run=run_id)
+            except (Unavailable, *database.LOST) as error:
+                # The run is ours and nobody else will take it: go on when the database is back.
+                log.warning("run.interrupted", run=run_id, error=str(error))
+                await asyncio.sleep(limits.POLL_SECONDS)
+                continue
+            except Exception:
+                failures += 1
+                log.exception("run.crashed", run=run_id, failures=failures)
+                await asyncio.sleep(limits.POLL_SECONDS)
+                continue
+            with contextlib.suppress(*nats.NatsError):
+                await message.ack()
+            return
+
+    async def _drive(self, run_id: str, failures: int) -> None:
+        run = await self._load(run_id)
+        if run is None or run.is_ended:
+            return
+        claimed_by_other = run.worker is not None and run.worker != self._lease.worker
+        if claimed_by_other and await self._lease.is_held(str(run.worker)):
+            return
+        ledger = Ledger(run, self._streams, self._lease.worker)
+        drive = Drive(ledger, self._http, self._lease.worker)
+        if failures >= limits.RUN_CRASHES_MAX:
+            await drive.fail("The run failed for a reason inside Evergraph")
+        else:
+            await drive.to_end()
+
+    async def _load(self, run_id: str) -> Run | None:
+        recorded = await self._log.read_stream(runs.stream_of(run_id))
+        if not recorded:
+            return None
+        created = recorded[0].event
+        assert isinstance(created, RunCreated)
+        plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+        run = Run(run_id, plan)
+        for entry in recorded:
+            evolve(run, entry.event, entry.recorded_at)
+        return run
+
+    async def _let_go(self) -> None:
+        tasks = list(self._driving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(*database.LOST):
+            await self._lease.give_up()
+        await self._log.close()
+        await self._http.close()

@@ -1,0 +1,1 @@
+DELETE FROM work.leases WHERE worker = %s

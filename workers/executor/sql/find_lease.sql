@@ -1,0 +1,1 @@
+SELECT 1 FROM work.leases WHERE worker = %s AND expires_at > clock_timestamp()

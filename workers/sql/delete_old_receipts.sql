@@ -1,0 +1,1 @@
+DELETE FROM log.receipts WHERE recorded_at < clock_timestamp() - make_interval(secs => %s)

@@ -1,0 +1,1 @@
+SELECT notification_id FROM log.notification_tracking WHERE application_name = %s
