@@ -1,4 +1,4 @@
-"""Graphs: checked, stored as versions, compiled for runs."""
+"""Graphs: checked, then stored as versions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import msgspec
 
 from commands.context import Context
 from commands.streams import Decision, Done, Loaded, Streams
-from domain import graphs, limits
+from domain import graphs
 from domain.contracts import BlockContract
-from domain.engine.plan import Plan
 from domain.errors import Invalid, NotFound
 from domain.graph_checks import check_structure, static_links
 from domain.graph_files import GraphDraft, assign_ids, read_draft
-from domain.graphs import Graph, GraphVersion, VersionSaved
+from domain.graphs import Graph, VersionSaved
 from runtime import clock, ids
-from runtime.cache import BoundedCache
 
 
 async def load(streams: Streams, graph_id: str, user_id: str) -> Loaded[Graph]:
@@ -76,32 +74,6 @@ async def save_version(
         return _save(loaded, context, checked, contracts)
 
     return await streams.execute(context, decide, VersionSaved)
-
-
-class Plans:
-    """Graph versions, compiled. A version never changes, so a plan is never out of date."""
-
-    def __init__(self) -> None:
-        self._plans: BoundedCache[tuple[str, int], Plan] = BoundedCache(
-            limits.STATE_CACHE_STREAMS_MAX
-        )
-
-    def get(self, graph_id: str, version: GraphVersion) -> Plan:
-        plan = self._plans.get((graph_id, version.version))
-        if plan is None:
-            plan = Plan(version.graph, version.contracts)
-            self._plans.put((graph_id, version.version), plan)
-        return plan
-
-    async def load(self, streams: Streams, graph_id: str, version: int) -> Plan:
-        """The plan of a version that is known to exist. Raises NotFound."""
-        plan = self._plans.get((graph_id, version))
-        if plan is not None:
-            return plan
-        loaded = await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
-        if loaded.state is None:
-            raise NotFound(f"Graph {graph_id} not found")
-        return self.get(graph_id, loaded.state.version(version))
 
 
 def _checked(draft: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:

@@ -11,7 +11,7 @@ import msgspec
 from commands import credits as credit_commands
 from commands import graphs as graph_commands
 from commands.context import Context
-from commands.graphs import Plans
+from commands.plans import Plans
 from commands.streams import Decision, Done, Streams
 from domain import credits as accounts
 from domain import limits, runs

@@ -1,0 +1,75 @@
+"""What the tests stand on: real servers, one set for all, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from psycopg import AsyncConnection
+
+from commands.streams import Streams
+from migrations.runner import migrate
+from runtime import ids
+from runtime.embedded.nats import NatsServer
+from runtime.embedded.postgres import PostgresServer
+from runtime.eventlog.log import EventLog, opened
+
+hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis_settings.register_profile("dev", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+TEMPLATE = "evergraph_template"
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evergraph")
+
+
+@pytest.fixture(scope="session")
+async def postgres(data_dir: Path) -> AsyncIterator[PostgresServer]:
+    """A PostgreSQL with a migrated template database."""
+    async with PostgresServer(data_dir) as server:
+        async with await _administrator(server) as connection:
+            await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        await migrate(_url(server, TEMPLATE))
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def nats_server(data_dir: Path) -> AsyncIterator[NatsServer]:
+    async with NatsServer(data_dir) as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A database of this test's own, with all migrations and nothing else."""
+    name = f"test_{ids.new_id().hex}"
+    async with await _administrator(postgres) as connection:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    yield _url(postgres, name)
+    async with await _administrator(postgres) as connection:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def event_log(database_url: str) -> AsyncIterator[EventLog]:
+    async with opened(database_url, "test") as log:
+        yield log
+
+
+@pytest.fixture
+def streams(event_log: EventLog) -> Iterator[Streams]:
+    yield Streams(event_log)
+
+
+async def _administrator(server: PostgresServer) -> AsyncConnection:
+    return await AsyncConnection.connect(_url(server, "postgres"), autocommit=True)
+
+
+def _url(server: PostgresServer, database: str) -> str:
+    return server.url.replace("@/evergraph?", f"@/{database}?")
