@@ -13,7 +13,10 @@ A block is a class with an id, a nested `Input` and `Output` and one method:
         class Output(Pins):
             output: str
 
-        def run(self, inputs: Input, context: Context) -> Outputs:
+        test_input: ClassVar = {"text": "hello"}
+        test_output = (("output", "HELLO"),)
+
+        def run(self, inputs: Input, context: Context) -> Yields:
             yield "output", inputs.text.upper()
 
 Defining the class registers it; `blocks/catalogue.py` lists the modules.
@@ -29,10 +32,28 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import msgspec
 
 from domain.contracts import BlockContract, BlockCost, BlockKind, Effect
+from domain.http import HttpAnswer
 
-Output: TypeAlias = tuple[str, Any]
-Outputs: TypeAlias = Iterator[Output] | AsyncIterator[Output]
-"""Pairs of output pin and JSON value, in order. An asynchronous iterator never blocks others."""
+__all__ = [
+    "AsyncYields",
+    "Block",
+    "BlockFailure",
+    "Category",
+    "Context",
+    "Http",
+    "HttpAnswer",
+    "Outputs",
+    "Pins",
+    "TimerBlock",
+    "Yields",
+    "pin",
+]
+
+Yields: TypeAlias = Iterator[tuple[str, Any]]
+"""Pairs of output pin and JSON value, in order, from work of well under a millisecond a pair."""
+AsyncYields: TypeAlias = AsyncIterator[tuple[str, Any]]
+"""The same from work that takes longer or waits."""
+Outputs: TypeAlias = Yields | AsyncYields
 
 
 class Category(StrEnum):
@@ -44,14 +65,8 @@ class Category(StrEnum):
     DATA = "DATA"
 
 
-class BlockFailure(Exception):  # noqa: N818 - a failure of a node is a result, not a defect
+class BlockFailure(Exception):
     """What a block raises to fail its node with a message for people."""
-
-
-class HttpAnswer(msgspec.Struct, frozen=True):
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 class Http(Protocol):
@@ -60,7 +75,10 @@ class Http(Protocol):
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
     ) -> HttpAnswer:
-        """Send one request. Raises BlockFailure when refused, unreachable or out of bounds."""
+        """Send one request and give the final answer of its redirects.
+
+        Raises HttpRefused when it is not allowed and HttpFailure when there is no usable answer.
+        """
         ...
 
 
@@ -73,8 +91,8 @@ class Context(msgspec.Struct, frozen=True):
     http: Http
 
 
-class Pins(msgspec.Struct, kw_only=True):
-    """Base of `Input` and `Output`: one field a pin; a field without default is required."""
+class Pins(msgspec.Struct):
+    """Base of `Input` and `Output`: one field a pin; the required ones have no default."""
 
 
 def pin(
@@ -93,7 +111,12 @@ def pin(
 
 
 class Block:
-    """Base of every block. Instances are stateless and shared by all runs."""
+    """Base of every block. Instances are stateless and shared by all runs.
+
+    `run(inputs, context)` raises BlockFailure at the call or while its values are taken; what it
+    yielded before stands. `test_input` is an example that yields exactly `test_output`, shown to
+    clients and run by the tests at 2026-01-01T00:00:00Z.
+    """
 
     id: ClassVar[str]
     description: ClassVar[str]
@@ -103,15 +126,20 @@ class Block:
     static_output: ClassVar[bool] = False
     costs: ClassVar[tuple[BlockCost, ...]] = ()
 
+    test_input: ClassVar[dict[str, Any]]
+    test_output: ClassVar[tuple[tuple[str, Any], ...]]
+
     Input: ClassVar[type[Pins]]
     Output: ClassVar[type[Pins]]
     run: Callable[..., Outputs]
 
     registered: ClassVar[list[type[Block]]] = []
+    """Every class with an id, in the order of definition."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        Block.registered.append(cls)
+        if "id" in vars(cls):
+            Block.registered.append(cls)
 
     @property
     def name(self) -> str:
@@ -135,13 +163,13 @@ class Block:
 
 
 class TimerBlock(Block):
-    """A block that waits `delay` seconds and then runs as a pure one."""
+    """A block that waits `delay(inputs)` seconds and then runs as a pure one.
+
+    `delay` raises BlockFailure when the inputs name no possible time.
+    """
 
     effect = Effect.TIMER
     delay: Callable[..., float]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
 
 
 def _pin_schema(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
@@ -151,4 +179,6 @@ def _pin_schema(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     elif not field.required:
         schema["default"] = msgspec.to_builtins(field.default_factory())
     schema.setdefault("title", field.encode_name.replace("_", " ").title())
+    schema.setdefault("advanced", False)
+    schema.setdefault("secret", False)
     return schema

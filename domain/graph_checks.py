@@ -29,12 +29,13 @@ _OF_THE_PIN = frozenset({"default", "description"})
 def check_structure(draft: GraphDraft, contracts: Contracts, *, allow_cycles: bool) -> None:
     """Check what must hold of every graph that is kept.
 
-    Links join pins of nodes, of known blocks; without `allow_cycles` there is no cycle; INPUT and
-    OUTPUT nodes have what they require, and no INPUT name is reserved. Raises GraphInvalid with
-    the first problem as its message; `errors` and `node_errors` hold up to GRAPH_ERRORS_MAX.
+    Blocks are known, links join pins of nodes, pin names lead somewhere; without `allow_cycles`
+    there is no cycle; INPUT and OUTPUT nodes have what they require, and no INPUT name is reserved.
+    Raises GraphInvalid with the first problem as its message; `errors` and `node_errors` hold up
+    to GRAPH_ERRORS_MAX.
     """
     problems = _Problems()
-    _check_blocks(draft, contracts, problems)
+    _check_nodes(draft, contracts, problems)
     _check_links(draft, contracts, problems)
     if not allow_cycles:
         _check_cycles(draft, problems)
@@ -47,8 +48,8 @@ def check_for_run(draft: GraphDraft, contracts: Contracts, inputs: Collection[st
     """Check what a run needs of a graph with a sound structure.
 
     `inputs` names the values that the run is given. Every node has its required pins set or
-    linked, and none is isolated: without any link in a graph of several nodes, INPUT, OUTPUT and
-    NOTE apart. Raises GraphInvalid with `{node id: {field: message}}` in `node_errors`.
+    linked, and none is isolated: without any link though another node is executed; INPUT and
+    OUTPUT nodes may be. Raises GraphInvalid with `{node id: {field: message}}` in `node_errors`.
     """
     problems = _Problems()
     _check_fields(draft, contracts, problems, kinds=_EXECUTED, inputs=inputs)
@@ -108,11 +109,14 @@ class _Problems:
             self.node_errors.setdefault(node.id, {}).setdefault(field, message)
 
 
-def _check_blocks(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
+def _check_nodes(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
     for node in draft.nodes:
         if node.block_id not in contracts:
-            message = f"Block {node.block_id} does not exist"
-            problems.add(f"Node {node.id}: {message}", node, "block_id", message)
+            missing = f"Block {node.block_id} does not exist"
+            problems.add(f"Node {node.id}: {missing}", node, "block_id", missing)
+        for pin in node.input_default:
+            if message := _path_problem(pin):
+                problems.add(f"Node {node.id}: {pin}: {message}", node, pin, message)
 
 
 def _check_links(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
@@ -152,8 +156,12 @@ def _sink_problem(sink_name: str, contract: BlockContract | None) -> str | None:
         return None
     if pin not in contract.inputs:
         return f"{contract.name} has no input {pin!r}, only: {', '.join(contract.inputs)}"
+    return _path_problem(sink_name)
+
+
+def _path_problem(pin: str) -> str | None:
     try:
-        compile_target(sink_name)
+        compile_target(pin)
     except PinError as error:
         return str(error)
     return None
@@ -228,12 +236,12 @@ def _field_problems(
 
 
 def _check_isolated(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
-    if len(draft.nodes) == 1:
+    kinds = {node.id: contracts[node.block_id].kind for node in draft.nodes}
+    if sum(kind is not BlockKind.NOTE for kind in kinds.values()) == 1:
         return
     joined = {end for link in draft.links for end in (link.source_id, link.sink_id)}
     for node in draft.nodes:
-        kind = contracts[node.block_id].kind
-        if node.id not in joined and kind is BlockKind.STANDARD:
+        if node.id not in joined and kinds[node.id] is BlockKind.STANDARD:
             message = "This node is not linked to any other"
             problems.add(f"存在孤立节点: {node.id}", node, "links", message)
 

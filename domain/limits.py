@@ -104,10 +104,15 @@ RESTART_RESET_SECONDS = 10.0
 """A process that lived this long starts at the shortest pause again."""
 BOOT_DEATHS_MAX = 3
 """A process that dies this often before the API answers fails the start."""
+START_POLL_SECONDS = 0.01
+"""How often a starting process is asked whether it is ready."""
+HEALTH_ANSWER_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 5.0
 """How long a process may take to stop before it is killed."""
 LINGER_SECONDS_MAX = 2.0
 """How long the server of an earlier start may take to end by itself before it is told to."""
+SOCKET_FOLDER_BYTES_MAX = 85
+"""A socket's whole path has at most 103 bytes on macOS and 107 on Linux."""
 LOG_BYTES_MAX = 16 * 1024 * 1024
 """A log file beyond this is set aside at the next start of its process."""
 LOG_TAIL_LINES_MAX = 8
@@ -132,8 +137,10 @@ TEMPLATE_MEMORY_BYTES_MAX = 256 * 1024 * 1024
 TEMPLATE_INLINE_TOKENS_MAX = 400
 """A longer template is rendered in a process of its own, like one that can loop."""
 TEMPLATE_INLINE_DEPTH_MAX = 16
-TEMPLATE_INLINE_VALUE_UNITS_MAX = 64 * 1024
-"""Characters and elements of the values that a template may use on the event loop."""
+TEMPLATE_INLINE_WORK_MAX = 500_000
+"""Tokens of a template times characters of its values, for the same."""
+TEMPLATE_ELEMENT_CHARS = 8
+"""How many characters of a text take as long to print as one element of a list or object."""
 TEMPLATE_CACHE_MAX = 256
 TEMPLATE_PROCESSES_MAX = 2
 TEMPLATE_ANSWER_SECONDS_MAX = 10.0

@@ -1,0 +1,62 @@
+"""The only way out to servers that users name.
+
+An address is judged when it is connected to, after the name has been resolved and for every
+redirect anew, so a name that changes its address between check and use gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from domain import limits
+from domain.http import HttpAnswer, HttpFailure
+from runtime.egress.addresses import Gate, IpNetwork, Resolve, resolved
+
+if TYPE_CHECKING:
+    from runtime.egress.exchange import Exchange
+
+
+class Egress:
+    """An HTTP client for public addresses and the networks in `allow`; see domain.http.
+
+    `seconds` bounds a request with all its redirects; `resolve` gives the addresses of a name.
+    """
+
+    def __init__(
+        self,
+        allow: Sequence[IpNetwork] = (),
+        *,
+        seconds: float = limits.EGRESS_SECONDS_MAX,
+        resolve: Resolve = resolved,
+    ) -> None:
+        self._gate = Gate(tuple(allow), resolve)
+        self._seconds = seconds
+        self._exchange: Exchange | None = None
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+    ) -> HttpAnswer:
+        """Send one request, follow its redirects, and give the last answer.
+
+        Raises HttpRefused when something about it is not allowed, and HttpFailure when the server
+        cannot be reached, breaks the protocol, or exceeds EGRESS_RESPONSE_BYTES_MAX,
+        EGRESS_REDIRECTS_MAX or the time.
+        """
+        if self._exchange is None:
+            # The HTTP library is slow to import, and most processes never send anything.
+            from runtime.egress.exchange import Exchange  # noqa: PLC0415 - see above
+
+            self._exchange = Exchange(self._gate)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._exchange.send(method, url, headers, body)
+        except TimeoutError:
+            raise HttpFailure(f"There was no complete answer within {self._seconds:g} s") from None
+
+    async def close(self) -> None:
+        """Close the connections; requests under way fail."""
+        if self._exchange is not None:
+            await self._exchange.close()
+            self._exchange = None

@@ -1,0 +1,25 @@
+"""Running one block as the engine does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from blocks.contract import Block, Context, Http
+from runtime.egress import Egress
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def outputs_of(
+    block: Block, data: Mapping[str, Any], http: Http | None = None
+) -> list[tuple[str, Any]]:
+    """What the block yields for `data`, in order. Without `http` nothing can be reached."""
+    context = Context(now=NOW, idempotency_key="run/node", http=http or Egress())
+    outputs = block.run(msgspec.convert(data, block.Input), context)
+    if isinstance(outputs, AsyncIterator):
+        return [pair async for pair in outputs]
+    return list(outputs)

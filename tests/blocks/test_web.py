@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from blocks.contract import BlockFailure, Http
+from blocks.web import SendWebRequest
+from runtime.egress import Egress
+from tests.blocks.support import outputs_of
+from tests.support.http_server import answer, http_server, seen
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    egress = Egress([ipaddress.ip_network("127.0.0.0/8")])
+    yield egress
+    await egress.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "output"),
+    [
+        (200, "response"),
+        (204, "response"),
+        (304, "server_error"),
+        (404, "client_error"),
+        (429, "client_error"),
+        (500, "server_error"),
+    ],
+)
+async def test_the_status_chooses_the_output(http: Http, status: int, output: str) -> None:
+    async with http_server({"/": lambda _: answer(status)}) as server:
+        data = {"url": server.url("/"), "method": "GET"}
+        assert await outputs_of(SendWebRequest(), data, http) == [(output, "")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "content"),
+    [
+        ("application/json", b'{"a": [1, null]}', {"a": [1, None]}),
+        ("application/problem+json; charset=utf-8", b'{"title": "no"}', {"title": "no"}),
+        ("application/json", b"<html>", "<html>"),
+        ("application/json", b"[" * 5000, "[" * 5000),
+        ("text/plain", b"[1]", "[1]"),
+        ("text/plain; charset=latin-1", b"gr\xfcn", "gr\u00fcn"),
+        ("text/plain; charset=nonsense", "gr\u00fcn".encode(), "gr\u00fcn"),
+        ("image/png", b"\x89PNG", "\ufffdPNG"),
+    ],
+)
+async def test_json_is_read_and_everything_else_is_text(
+    http: Http, kind: str, body: bytes, content: Any
+) -> None:
+    async with http_server({"/": lambda _: answer(200, body, Content_Type=kind)}) as server:
+        outputs = await outputs_of(SendWebRequest(), {"url": server.url("/")}, http)
+        assert outputs == [("response", content)]
+
+
+async def test_the_body_goes_as_json_or_as_a_form(http: Http) -> None:
+    body = {"a": "x y", "b": [1, True], "c": {"d": None}}
+    async with http_server({"/": seen}) as server:
+        for json_format in (True, False):
+            data = {"url": server.url("/"), "body": body, "json_format": json_format}
+            await outputs_of(SendWebRequest(), data, http)
+        as_json, as_form = server.received
+    assert as_json.headers["content-type"] == "application/json"
+    assert msgspec.json.decode(as_json.body) == body
+    assert as_form.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert as_form.body == b"a=x+y&b=1&b=true&c=%7B%22d%22%3Anull%7D"
+
+
+async def test_the_key_of_the_node_execution_is_sent_whatever_the_caller_says(http: Http) -> None:
+    async with http_server({"/": seen}) as server:
+        data = {
+            "url": server.url("/"),
+            "method": "DELETE",
+            "headers": {"Idempotency-Key": "mine", "Content-Type": "text/x"},
+        }
+        await outputs_of(SendWebRequest(), data, http)
+        (request,) = server.received
+    assert request.method == "DELETE"
+    assert request.headers["idempotency-key"] == "run/node"
+    assert request.headers["content-type"] == "text/x"
+
+
+async def test_what_may_not_be_reached_fails_the_block(http: Http) -> None:
+    with pytest.raises(BlockFailure, match="not at a public address"):
+        await outputs_of(SendWebRequest(), {"url": "http://169.254.169.254/latest"}, http)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import limits
+from domain.errors import Invalid
+from domain.json_values import NON_FINITE_TEXTS, check_json, check_text, finite_or_text
+from tests.domain.values import json_values
+
+
+def nested(depth: int, inner: Any = None) -> Any:
+    value = inner
+    for level in range(depth):
+        value = [value] if level % 2 else {"in": value}
+    return value
+
+
+@given(json_values)
+def test_every_json_value_passes(value: Any) -> None:
+    check_json(value, "value")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("a\x00b", "x must not contain the character U+0000"),
+        ({"a\x00": 1}, "x must not contain the character U+0000"),
+        ([{"a": ["\ud800"]}], "x must not contain half of a surrogate pair"),
+        ({"é\udfff": 1}, "x must not contain half of a surrogate pair"),
+        (math.nan, "x must not contain a number that is not finite"),
+        ([-math.inf], "x must not contain a number that is not finite"),
+        (2**63, "x must not contain a whole number beyond 2^63 - 1"),
+        (-(2**63), "x must not contain a whole number beyond 2^63 - 1"),
+        ((1, 2), "x must be JSON: tuple is not"),
+        ([b"bytes"], "x must be JSON: bytes is not"),
+        ({1: "one"}, "x must be JSON: the keys of an object are text"),
+    ],
+)
+def test_what_is_not_json_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        check_json(value, "x")
+    assert refusal.value.message == message
+
+
+def test_depth_is_bounded_for_empty_and_full_containers() -> None:
+    check_json(nested(limits.JSON_DEPTH_MAX, "leaf"), "x")
+    check_json(nested(limits.JSON_DEPTH_MAX - 1, []), "x")
+    for value in (nested(limits.JSON_DEPTH_MAX + 1), nested(limits.JSON_DEPTH_MAX, {})):
+        with pytest.raises(Invalid, match=f"x is nested deeper than {limits.JSON_DEPTH_MAX}"):
+            check_json(value, "x")
+
+
+def test_a_value_deeper_than_the_stack_is_refused_and_not_followed() -> None:
+    with pytest.raises(Invalid, match="nested deeper"):
+        check_json(nested(100_000), "x")
+
+
+def is_json(value: Any, room: int) -> bool:
+    """The definition, recursively: `room` is how many containers may still be entered."""
+    match value:
+        case list():
+            return room > 0 and all(is_json(item, room - 1) for item in value)
+        case dict():
+            return room > 0 and all(
+                isinstance(key, str) and is_json(key, room) and is_json(item, room - 1)
+                for key, item in value.items()
+            )
+        case str():
+            return "\x00" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
+        case float():
+            return math.isfinite(value)
+    return value is None or (isinstance(value, int) and abs(value) <= limits.JSON_INTEGER_MAX)
+
+
+wild_scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(), max_size=3)
+)
+wild_values: st.SearchStrategy[Any] = st.recursive(
+    wild_scalars | st.sampled_from(["\ud800", "\x00", 2**63, b"", ()]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(max_size=2) | st.integers(), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@given(wild_values, st.sampled_from([0, limits.JSON_DEPTH_MAX - 2, limits.JSON_DEPTH_MAX]))
+def test_check_agrees_with_the_recursive_definition(value: Any, depth: int) -> None:
+    wrapped = nested(depth, value)
+    if is_json(wrapped, limits.JSON_DEPTH_MAX):
+        check_json(wrapped, "x")
+        assert json.loads(json.dumps(wrapped, allow_nan=False)) == wrapped
+    else:
+        with pytest.raises(Invalid):
+            check_json(wrapped, "x")
+
+
+def test_text_is_checked_by_itself() -> None:
+    check_text("naïve 图 🙂", "x")
+    with pytest.raises(Invalid, match="x must not contain half of a surrogate pair"):
+        check_text("\udc80", "x")
+
+
+@given(st.floats())
+def test_a_float_is_itself_or_one_of_three_texts(number: float) -> None:
+    written = finite_or_text(number)
+    if math.isfinite(number):
+        assert written is number
+    else:
+        assert written in NON_FINITE_TEXTS
+        assert repr(float(written)) == repr(abs(number) if math.isnan(number) else number)

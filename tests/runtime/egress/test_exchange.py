@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+
+from domain import limits
+from domain.http import HttpFailure
+from runtime.egress import Egress
+from tests.runtime.egress.support import LOOPBACK, Names, get
+from tests.support.http_server import HttpServer, answer, endless, http_server, seen, stalled
+from tests.support.processes import until
+
+
+async def test_a_request_and_its_answer_arrive_whole(egress: Egress, server: HttpServer) -> None:
+    given = await egress.send(
+        "PUT", server.url("/"), headers={"X-Own": "gr\u00fcn"}, body=b'{"a": 1}'
+    )
+    assert (given.status, given.body) == (200, b"seen")
+    assert given.headers["x-method"] == "PUT"
+    (request,) = server.received
+    assert request.body == b'{"a": 1}'
+    assert request.headers["x-own"].encode("latin-1").decode() == "gr\u00fcn"
+    assert request.headers["host"] == f"127.0.0.1:{server.port}"
+
+
+async def test_a_post_without_body_says_so(egress: Egress, server: HttpServer) -> None:
+    await egress.send("POST", server.url("/"), headers={}, body=None)
+    assert server.received[0].headers["content-length"] == "0"
+
+
+async def test_connections_are_kept_for_the_next_request(
+    egress: Egress, server: HttpServer
+) -> None:
+    for _ in range(3):
+        await get(egress, server.url("/"))
+    assert server.connections == 1
+    await egress.close()
+    await get(egress, server.url("/"))
+    assert server.connections == 2
+
+
+async def test_the_environment_names_no_proxy(
+    egress: Egress, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await get(egress, server.url("/"))).status == 200
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer(server: HttpServer) -> None:
+    async with http_server({}) as gone:
+        closed_port = gone.port
+    both = [("127.0.0.1", closed_port), ("127.0.0.1", server.port)]
+    egress = Egress([LOOPBACK], resolve=Names(both=[both]))
+    assert (await get(egress, "http://both.test/")).status == 200
+    await egress.close()
+
+
+async def test_a_server_that_is_not_there_is_a_failure(egress: Egress) -> None:
+    async with http_server({}) as gone:
+        url = gone.url("/")
+    with pytest.raises(HttpFailure, match="cannot be talked to"):
+        await get(egress, url)
+
+
+async def test_a_body_without_end_is_cut_off(egress: Egress) -> None:
+    async with http_server({"/": lambda _: endless()}) as server:
+        with pytest.raises(HttpFailure, match="more than"):
+            await get(egress, server.url("/"))
+
+
+async def test_a_body_of_just_the_right_size_arrives(egress: Egress) -> None:
+    body = b"x" * limits.EGRESS_RESPONSE_BYTES_MAX
+    async with http_server({"/": lambda _: answer(200, body)}) as server:
+        assert (await get(egress, server.url("/"))).body == body
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    egress = Egress([LOOPBACK], seconds=0.2)
+    async with http_server({"/": lambda _: stalled()}) as server:
+        with pytest.raises(HttpFailure, match=r"within 0\.2 s"):
+            await get(egress, server.url("/"))
+    await egress.close()
+
+
+async def test_a_cancelled_request_leaves_the_client_usable(egress: Egress) -> None:
+    async with http_server({"/": lambda _: stalled(), "/ok": seen}) as server:
+        task = asyncio.create_task(get(egress, server.url("/")))
+        await until(lambda: server.received)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await get(egress, server.url("/ok"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [(gzip.compress(b"hello" * 1000), b"hello" * 1000), (b"", b"")]
+)
+async def test_a_compressed_body_is_decompressed(egress: Egress, sent: bytes, read: bytes) -> None:
+    packed = answer(200, sent, Content_Encoding="GZip")
+    async with http_server({"/": lambda _: packed}) as server:
+        assert (await get(egress, server.url("/"))).body == read
+        assert server.received[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "message"),
+    [
+        (gzip.compress(bytes(64 * 1024 * 1024)), "gzip", "more than"),
+        (gzip.compress(b"hello")[:-4], "gzip", "length is wrong"),
+        (gzip.compress(b"hello") + b"more", "gzip", "length is wrong"),
+        (b"hello", "gzip", "cannot be decompressed"),
+        (gzip.compress(gzip.compress(b"hello")), "gzip, gzip", "not asked for"),
+        (b"hello", "br", "not asked for"),
+    ],
+)
+async def test_a_wrongly_compressed_body_is_a_failure(
+    egress: Egress, body: bytes, encoding: str, message: str
+) -> None:
+    packed = answer(200, body, Content_Encoding=encoding)
+    async with http_server({"/": lambda _: packed}) as server:
+        with pytest.raises(HttpFailure, match=message):
+            await get(egress, server.url("/"))
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000, b"\x16\x03\x01"],
+)
+async def test_a_server_that_speaks_something_else_is_a_failure(
+    egress: Egress, nonsense: bytes
+) -> None:
+    async def said() -> AsyncIterator[bytes]:
+        yield nonsense
+
+    async with http_server({"/": lambda _: said()}) as server:
+        with pytest.raises(HttpFailure, match="cannot be talked to"):
+            await get(egress, server.url("/"))
