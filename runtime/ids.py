@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import uuid_utils
+
+NAMES = UUID("6f0d8f0a-3c1e-5b7e-9a53-2f6f0f7a9d11")
+"""The namespace of ids that follow from a name."""
 
 
 def new_id() -> UUID:
@@ -16,6 +19,11 @@ def new_id() -> UUID:
 def new_id_bytes() -> bytes:
     """The 16 bytes of a new id, for where thousands a second are made."""
     return uuid_utils.uuid7().bytes
+
+
+def named_id(name: str) -> UUID:
+    """The same version 5 UUID for the same name, always and everywhere."""
+    return uuid5(NAMES, name)
 
 
 def new_secret(size: int = 48) -> str:

@@ -76,6 +76,12 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def lifeline_fd() -> int | None:
+    """The descriptor that ties this process to its supervisor; None: it stands alone."""
+    text = os.environ.get("EVERGRAPH_LIFELINE_FD", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 KNOWN = frozenset(
     {
         "EVERGRAPH_DATA_DIR",

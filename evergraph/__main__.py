@@ -1,0 +1,143 @@
+"""The command `evergraph`: everything at once, or one process alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import TypeAlias
+from uuid import UUID
+
+from runtime import settings
+from runtime.embedded.child import StartError
+from runtime.settings import Settings, SettingsError
+
+Options: TypeAlias = argparse.Namespace
+Environ: TypeAlias = Mapping[str, str]
+Command: TypeAlias = Callable[[Options, Environ], int]
+
+FLAGS = {
+    "data_dir": "EVERGRAPH_DATA_DIR",
+    "port": "EVERGRAPH_PORT",
+    "executors": "EVERGRAPH_EXECUTORS",
+}
+
+PROCESSES = {
+    "api": ("api.server", "answer HTTP requests and live subscribers"),
+    "executor": ("workers.executor", "run graphs"),
+    "projector": ("workers.projector", "keep the read models current"),
+    "relay": ("workers.relay", "announce what was committed"),
+    "sweeper": ("workers.sweeper", "find what should move and does not"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0 done, 1 failed, 2 misused."""
+    options = _parser().parse_args(argv)
+    try:
+        code: int = options.command(options, _environ(options))
+    except KeyboardInterrupt:
+        return 1
+    except SettingsError as error:
+        print(f"evergraph: {error}", file=sys.stderr)
+        return 2
+    except StartError as error:
+        print(f"evergraph: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evergraph", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(command: Command, name: str, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument("--data-dir", help="the data folder (EVERGRAPH_DATA_DIR)")
+        one.set_defaults(command=command, process=name)
+        return one
+
+    whole = add(_up, "up", "start everything, also the servers that no setting names")
+    whole.add_argument("--executors", help="how many processes run graphs (EVERGRAPH_EXECUTORS)")
+    whole.add_argument("--no-demo", action="store_true", help="run no sample agent")
+    demo = add(_demo, "demo", "run a sample agent through the API of a running installation")
+    for one in (whole, demo):
+        one.add_argument("--port", help="where the API listens (EVERGRAPH_PORT)")
+    token = add(_token, "token", "print a bearer token")
+    token.add_argument("--email", required=True)
+    token.add_argument("--user-id", type=UUID, help="by default one that follows from the e-mail")
+    token.add_argument("--name")
+    token.add_argument("--admin", action="store_true")
+    add(_migrate, "migrate", "bring the database up to date")
+    for name, (_, text) in PROCESSES.items():
+        add(_serve, name, text)
+    return parser
+
+
+def _environ(options: Options) -> Environ:
+    """Our own environment, overridden by the flags."""
+    given = {name: getattr(options, flag, None) for flag, name in FLAGS.items()}
+    return settings.environment(**{name: text for name, text in given.items() if text is not None})
+
+
+# Each command imports what it needs and no more: a worker never loads the web framework.
+
+
+def _up(options: Options, environ: Environ) -> int:
+    from evergraph.up import up  # noqa: PLC0415
+    from runtime import process  # noqa: PLC0415
+
+    async def live(config: Settings) -> None:
+        await up(config, environ, with_demo=not options.no_demo)
+
+    return process.run("up", live, environ)
+
+
+def _serve(options: Options, environ: Environ) -> int:
+    from evergraph import address  # noqa: PLC0415
+    from runtime import process  # noqa: PLC0415
+
+    module = import_module(PROCESSES[options.process][0])
+
+    async def live(config: Settings) -> None:
+        await module.serve(address.complete(config))
+
+    return process.run(options.process, live, environ)
+
+
+def _demo(_: Options, environ: Environ) -> int:
+    from evergraph import demo  # noqa: PLC0415
+    from runtime import process  # noqa: PLC0415
+
+    return process.run("demo", demo.play, environ)
+
+
+def _migrate(_: Options, environ: Environ) -> int:
+    from evergraph import database  # noqa: PLC0415
+    from runtime import process  # noqa: PLC0415
+
+    async def live(config: Settings) -> None:
+        for name in await database.migrate(config):
+            print(name)
+
+    return process.run("migrate", live, environ)
+
+
+def _token(options: Options, environ: Environ) -> int:
+    from evergraph import tokens  # noqa: PLC0415
+
+    print(
+        tokens.token_for(
+            settings.load(environ),
+            options.email,
+            user_id=options.user_id,
+            name=options.name,
+            admin=options.admin,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

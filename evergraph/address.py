@@ -1,0 +1,32 @@
+"""Where people and programs find a running installation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime.embedded.nats import nats_url
+from runtime.embedded.postgres import database_url
+from runtime.settings import Settings
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - read, not bound
+
+
+def near_host(settings: Settings) -> str:
+    """The host under which this machine reaches an API that listens on the settings' host."""
+    return EVERYWHERE.get(settings.host, settings.host)
+
+
+def base_url(settings: Settings) -> str:
+    """The API's URL without a path, such as `http://127.0.0.1:8006`."""
+    host = near_host(settings)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def complete(settings: Settings) -> Settings:
+    """The settings with the embedded servers' URLs where none were given.
+
+    Raises StartError when they have never run.
+    """
+    return msgspec.structs.replace(
+        settings, database_url=database_url(settings), nats_url=nats_url(settings)
+    )

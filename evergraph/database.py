@@ -1,0 +1,19 @@
+"""Brings the database to the shape that this version needs."""
+
+from __future__ import annotations
+
+import psycopg
+
+from migrations import runner
+from runtime.embedded.child import StartError
+from runtime.embedded.postgres import database_url
+from runtime.settings import Settings
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Apply what is missing. Returns the names of what was applied. Raises StartError."""
+    try:
+        return await runner.migrate(database_url(settings))
+    except (runner.MigrationError, psycopg.OperationalError) as error:
+        reason = " ".join(str(error).split())
+        raise StartError(f"the database cannot be migrated: {reason}") from error

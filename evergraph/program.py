@@ -1,0 +1,59 @@
+"""One of our own processes, as the child of a supervisor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.embedded.child import Child
+from runtime.lifeline import Lifeline
+
+
+class Program(Child):
+    """`evergraph <role>`, tied to this process by a lifeline.
+
+    It loads its code at once and begins to work at the first `go`, so that loading overlaps with
+    the start of the servers that it needs.
+    """
+
+    def __init__(self, role: str, name: str, data_dir: Path, environ: Mapping[str, str]) -> None:
+        super().__init__(name, data_dir / "logs" / f"{name}.log")
+        self._role = role
+        self._environ = environ
+        self._lifeline: Lifeline | None = None
+        self._may_go = False
+
+    async def start(self) -> None:
+        self._cut()
+        self._lifeline = Lifeline()
+        try:
+            await self._spawn(
+                # -P: a folder named `api` where the person stands is not ours.
+                (sys.executable, "-P", "-m", "evergraph", self._role),
+                environ={
+                    **self._environ,
+                    "EVERGRAPH_WORKER_NAME": self.name,
+                    "EVERGRAPH_LIFELINE_FD": str(self._lifeline.far_end),
+                },
+                keep=(self._lifeline.far_end,),
+            )
+        finally:
+            self._lifeline.hand_over()
+        if self._may_go:
+            self._lifeline.go()
+
+    def go(self) -> None:
+        """Begin to work, now and after every later start."""
+        self._may_go = True
+        if self._lifeline is not None:
+            self._lifeline.go()
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.cut()
+            self._lifeline = None

@@ -1,0 +1,121 @@
+"""`evergraph up`: a whole installation on one machine, under one process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from domain import limits
+from evergraph import address, console, database, health
+from evergraph.program import Program
+from evergraph.supervisor import Supervisor
+from runtime.embedded import folder
+from runtime.embedded.child import Child, StartError
+from runtime.embedded.nats import NatsServer
+from runtime.embedded.postgres import PostgresServer
+from runtime.settings import Settings
+
+log = structlog.get_logger()
+
+REGISTER = "processes.json"
+
+
+async def up(settings: Settings, environ: Mapping[str, str], *, with_demo: bool) -> None:
+    """Start everything, say where it is, and stay until cancelled; then stop everything.
+
+    `environ` is what the processes inherit. Raises StartError when something does not start.
+    """
+    _check_port(settings)
+    with folder.hold(settings.data_dir):
+        installation = Installation(settings, environ)
+        try:
+            await installation.start()
+            if with_demo:
+                await _play_demo(installation.settings)
+            console.say(console.greeting(installation.settings))
+            await asyncio.Event().wait()
+        finally:
+            await installation.stop()
+
+
+class Installation:
+    """The servers that no setting names, and our own processes.
+
+    `settings` have the URLs of both servers once they are started.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self._environ = environ
+        self._supervisor = Supervisor(settings.data_dir / REGISTER)
+        self._nats: list[Child] = []
+        self._postgres: list[Child] = []
+        self._programs: list[Program] = []
+
+    async def start(self) -> None:
+        """Returns when the API answers. Raises StartError."""
+        if self.settings.nats_url is None:
+            await self._start_server(self._nats, NatsServer(self.settings.data_dir))
+        needs_postgres = self.settings.database_url is None
+        self.settings = address.complete(self.settings)
+        self._programs = list(self._our_programs())
+        for program in self._programs:
+            await self._supervisor.add(program)
+        if needs_postgres:
+            await self._start_server(self._postgres, PostgresServer(self.settings.data_dir))
+        await database.migrate(self.settings)
+        for program in self._programs:
+            program.go()
+        await self._until_healthy()
+
+    async def stop(self) -> None:
+        """End the processes first, and then the servers that they rely on."""
+        for children in (self._programs, self._nats, self._postgres):
+            await self._supervisor.stop(children)
+
+    async def _start_server(self, place: list[Child], server: Child) -> None:
+        place.append(server)
+        await self._supervisor.add(server)
+
+    def _our_programs(self) -> Iterable[Program]:
+        environ = {
+            **self._environ,
+            "DATABASE_URL": self.settings.database_url or "",
+            "NATS_URL": self.settings.nats_url or "",
+            "EVERGRAPH_DATA_DIR": str(self.settings.data_dir),
+        }
+        executors = [f"executor-{number + 1}" for number in range(self.settings.executors)]
+        for name in ("api", *executors, "projector", "relay", "sweeper"):
+            role = name.partition("-")[0]
+            yield Program(role, name, self.settings.data_dir, environ)
+
+    async def _until_healthy(self) -> None:
+        host, port = address.near_host(self.settings), self.settings.port
+        while not await health.is_healthy(host, port):
+            if obituary := self._supervisor.hopeless():
+                raise StartError(obituary)
+            await asyncio.sleep(limits.START_POLL_SECONDS)
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror};"
+            " choose another with --port"
+        ) from error
+
+
+async def _play_demo(settings: Settings) -> None:
+    from evergraph import demo  # noqa: PLC0415 - only this way of starting needs it
+
+    try:
+        await demo.play(settings)
+    except Exception as error:
+        log.error("demo.failed", exc_info=error)
+        console.say("The demo did not succeed; everything else is running.")

@@ -1,0 +1,95 @@
+"""A server from a wheel, run as a child in the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self
+
+from domain import limits
+from runtime.embedded import folder, privileges
+from runtime.embedded.child import Child, StartError
+from runtime.embedded.folder import Lease
+
+ENVIRON = {"PATH": os.defpath, "LC_ALL": "C"}
+"""Servers see nothing of ours, least of all secrets."""
+
+
+class Tenancy(NamedTuple):
+    """As whom a server lives in its home, and by which right."""
+
+    account: privileges.Account
+    lease: Lease
+
+
+class Server(Child):
+    """Lives in `<data_dir>/<name>`, which belongs to the account that it runs as."""
+
+    death_signal: ClassVar[signal.Signals]
+    """How it learns that its supervisor died."""
+
+    def __init__(self, name: str, data_dir: Path, program: Path) -> None:
+        super().__init__(name, data_dir / "logs" / f"{name}.log")
+        self._data_dir = data_dir
+        self._home = data_dir / name
+        self._program = program
+
+    async def start(self) -> None:
+        """Start it and wait, however long it recovers, until it answers.
+
+        Raises StartError when it ends instead.
+        """
+        try:
+            await self._move_in()
+        except OSError as error:
+            raise StartError(f"{self.name} cannot be started: {error}") from error
+        while not await self._answers():
+            if not self.alive:
+                raise StartError(self.obituary())
+            await asyncio.sleep(limits.START_POLL_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @abstractmethod
+    async def _prepare(self, tenancy: Tenancy) -> None:
+        """Make the home ready for the command."""
+
+    @abstractmethod
+    def _command(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    async def _answers(self) -> bool: ...
+
+    async def _move_in(self) -> None:
+        folder.make(self._data_dir)
+        account = privileges.account(self._home)
+        async with folder.lease(self._data_dir / f"{self.name}.lock") as lease:
+            tenancy = Tenancy(account, lease)
+            await self._prepare(tenancy)
+            await self._run(self._command(), tenancy)
+
+    async def _run(self, command: Sequence[str], tenancy: Tenancy) -> None:
+        account, lease = tenancy
+        past = privileges.barrier(account, (self._home, self._program))
+        await self._spawn(
+            command,
+            environ=ENVIRON,
+            keep=(lease.descriptor,),
+            before=privileges.become(account, past, self.death_signal),
+            folder="/",
+        )
+        if self.pid is not None:
+            lease.name_holder(self.pid)

@@ -1,0 +1,118 @@
+"""Logs: one line an event on standard error, for people at a terminal and as JSON elsewhere.
+
+`structlog.get_logger()` is the way in; what libraries log through the standard library ends in
+the same stream, in the same form, under the same redaction.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO, cast
+
+import msgspec
+import structlog
+from structlog.typing import Processor, WrappedLogger
+
+HIDDEN = "***"
+
+SECRET_NAMES = re.compile(
+    r"(?:(?:^|[_-])(?:authorization|cookie|password|secret|token)|[_-]key)s?$", re.IGNORECASE
+)
+"""Keys whose values never reach a log, such as `token`, `x-api-key` and `client_secret`."""
+
+SECRETS_IN_TEXT = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=\bBearer )[\w.~+/=-]+")
+"""What stands before the host of a URL, and what follows `Bearer`."""
+
+
+def setup(process: str, level: str) -> None:
+    """Write the logs of this process, from `level` up. Each line says `process`."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+        lambda _, __, event: {**_heading(process, event), **event},
+    ]
+    stream = cast("TextIO", _Stream(sys.stderr))
+    renderer = _renderer(is_terminal=stream.isatty())
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    _catch_standard_library(stream, shared, renderer, threshold)
+
+
+def redact(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A processor that hides secrets, by the name of a key and by the look of a text."""
+    return {key: _hide(key, value) for key, value in event.items()}
+
+
+def _heading(process: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """What every line begins with."""
+    known = {"process": process, **event}
+    return {name: known[name] for name in ("timestamp", "level", "process", "event")}
+
+
+class _Stream(io.TextIOBase):
+    """Standard error, for as long as somebody reads it. A lost reader must not stop a process."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except OSError:
+                self._stream = None
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+
+def _hide(key: str, value: Any) -> Any:
+    if SECRET_NAMES.search(key) and value is not None:
+        return HIDDEN
+    if isinstance(value, str):
+        return SECRETS_IN_TEXT.sub(HIDDEN, value)
+    if isinstance(value, Mapping):
+        return {str(name): _hide(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hide(key, inner) for inner in value]
+    return value
+
+
+def _renderer(*, is_terminal: bool) -> Processor:
+    if is_terminal:
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer(_json)
+
+
+def _json(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+def _catch_standard_library(
+    stream: TextIO, shared: list[Processor], renderer: Processor, threshold: int
+) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(threshold, logging.INFO))

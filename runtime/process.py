@@ -1,0 +1,101 @@
+"""The life of a process: settings, logs, event loop, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+import uvloop
+
+from runtime import faults, lifeline, logs, settings
+from runtime.embedded.child import StartError
+from runtime.settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+DONE = 0
+FAILED = 1
+MISUSED = 2
+
+
+def run(
+    name: str,
+    main: Callable[[Settings], Awaitable[None]],
+    environ: Mapping[str, str] | None = None,
+) -> int:
+    """Live as the process `name`: call `main` until it returns or somebody asks it to stop.
+
+    The first SIGINT or SIGTERM cancels `main`, a second one ends the process at once. A child of
+    a supervisor begins when told to, and stops when its supervisor dies. Returns the exit code.
+    """
+    try:
+        config = settings.load(environ)
+        faults.arm(config.fault_point)
+    except (SettingsError, ValueError) as error:
+        return refuse(error, MISUSED)
+    logs.setup(config.worker_name or name, config.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Life(main, config).live())
+
+
+def refuse(error: Exception, code: int) -> int:
+    """Tell the person at the terminal why not. Returns `code`."""
+    sys.stderr.write(f"evergraph: {error}\n")
+    return code
+
+
+class _Life:
+    def __init__(self, main: Callable[[Settings], Awaitable[None]], config: Settings) -> None:
+        self._main = main
+        self._config = config
+        self._may_begin = asyncio.Event()
+        self._is_asked_to_stop = False
+
+    async def live(self) -> int:
+        self._task = asyncio.ensure_future(self._begin())
+        self._listen()
+        await asyncio.wait({self._task})
+        if self._task.cancelled():
+            return DONE if self._is_asked_to_stop else FAILED
+        error = self._task.exception()
+        if isinstance(error, StartError | SettingsError):
+            return refuse(error, FAILED)
+        if error is not None:
+            log.error("process.failed", exc_info=error)
+            return FAILED
+        return DONE
+
+    async def _begin(self) -> None:
+        await self._may_begin.wait()
+        await self._main(self._config)
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self._stop)
+        supervisor = settings.lifeline_fd()
+        if supervisor is None:
+            self._may_begin.set()
+        else:
+            lifeline.hold(
+                supervisor,
+                on_go=lambda: _call(loop, self._may_begin.set),
+                on_end=lambda: _call(loop, self._stop),
+            )
+
+    def _stop(self) -> None:
+        if self._is_asked_to_stop:
+            os._exit(FAILED)
+        self._is_asked_to_stop = True
+        self._task.cancel()
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call on the loop's thread, unless the loop has ended meanwhile."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function)
