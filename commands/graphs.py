@@ -38,10 +38,11 @@ async def create(
 
     Raises Invalid or GraphInvalid.
     """
-    draft = assign_ids(read_draft(document), _new_id, graph_id=None)
-    if source == "upload" and not draft.allow_cycles:
+    draft = read_draft(document)
+    if source == "upload":
         draft = _with_cycles(draft)
-    draft = _checked(draft, contracts)
+    # Checked under the caller's own ids, so that errors name nodes that the caller knows.
+    draft = assign_ids(_checked(draft, contracts), _new_id, graph_id=None)
     assert draft.id is not None
     stream = graphs.stream_of(draft.id)
 
@@ -64,14 +65,13 @@ async def save_version(
     draft = read_draft(document)
     if draft.id and draft.id != graph_id:
         raise Invalid("Graph ID does not match ID in URI")
-    draft = assign_ids(draft, _new_id, graph_id=graph_id)
 
     async def decide() -> Decision[VersionSaved]:
         loaded = await load(streams, graph_id, context.owner)
         # A graph that was uploaded with cycles stays editable.
         allowed = draft.allow_cycles or loaded.state.latest.graph.allow_cycles
         checked = _checked(_with_cycles(draft) if allowed else draft, contracts)
-        return _save(loaded, context, checked, contracts)
+        return _save(loaded, context, assign_ids(checked, _new_id, graph_id=graph_id), contracts)
 
     return await streams.execute(context, decide, VersionSaved)
 

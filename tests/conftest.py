@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,8 @@ async def event_log(database_url: str) -> AsyncIterator[EventLog]:
 
 
 @pytest.fixture
-def streams(event_log: EventLog) -> Iterator[Streams]:
-    yield Streams(event_log)
+def streams(event_log: EventLog) -> Streams:
+    return Streams(event_log)
 
 
 async def _administrator(server: PostgresServer) -> AsyncConnection:

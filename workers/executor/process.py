@@ -8,7 +8,8 @@ import contextlib
 import structlog
 from nats.aio.msg import Msg
 
-from commands.graphs import Plans
+from blocks import templates
+from commands.plans import Plans
 from commands.streams import Streams
 from domain import limits, runs
 from domain.engine.run import Run, evolve
@@ -140,3 +141,4 @@ class Executor:
             await self._lease.give_up()
         await self._log.close()
         await self._http.close()
+        await templates.close()
