@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TypeAlias
 from uuid import UUID
 
+from evergraph import console
 from runtime import settings
 from runtime.embedded.child import StartError
 from runtime.settings import Settings, SettingsError
@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     except SettingsError as error:
-        print(f"evergraph: {error}", file=sys.stderr)
+        console.complain(str(error))
         return 2
     except StartError as error:
-        print(f"evergraph: {error}", file=sys.stderr)
+        console.complain(str(error))
         return 1
     return code
 
@@ -119,7 +119,7 @@ def _migrate(_: Options, environ: Environ) -> int:
 
     async def live(config: Settings) -> None:
         for name in await database.migrate(config):
-            print(name)
+            console.say(name)
 
     return process.run("migrate", live, environ)
 
@@ -127,7 +127,7 @@ def _migrate(_: Options, environ: Environ) -> int:
 def _token(options: Options, environ: Environ) -> int:
     from evergraph import tokens  # noqa: PLC0415
 
-    print(
+    console.say(
         tokens.token_for(
             settings.load(environ),
             options.email,

@@ -1,16 +1,13 @@
-"""What a person at the terminal reads."""
+"""The terminal. Nobody reading is no reason to fail."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from evergraph import address, tokens
-from runtime.settings import HMAC_ALGORITHMS, Settings
-
 
 def say(text: str) -> None:
-    """Print for people. Nobody reading is no reason to fail."""
+    """Print for people and for pipes."""
     try:
         print(text, flush=True)
     except OSError:
@@ -18,19 +15,6 @@ def say(text: str) -> None:
         os.dup2(nowhere, sys.stdout.fileno())
 
 
-def greeting(settings: Settings) -> str:
-    """Where everything is, and a first request to paste."""
-    base = address.base_url(settings)
-    lines = [
-        "",
-        "Evergraph is up.",
-        f"  API      {base}/api",
-        f"  OpenAPI  {base}/schema",
-        f"  Health   {base}/health",
-        f"  Data     {settings.data_dir}",
-        "",
-    ]
-    if settings.jwt_algorithm in HMAC_ALGORITHMS:
-        token = tokens.token_for(settings, tokens.DEMO_EMAIL)
-        lines += [f"curl -H 'Authorization: Bearer {token}' {base}/api/credits", ""]
-    return "\n".join([*lines, "Ctrl-C stops everything."])
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"evergraph: {text}", file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from domain import limits
-from evergraph import address, console, database, health
+from evergraph import address, console, database, greeting, health
 from evergraph.program import Program
 from evergraph.supervisor import Supervisor
 from runtime.embedded import folder
@@ -35,7 +35,7 @@ async def up(settings: Settings, environ: Mapping[str, str], *, with_demo: bool)
             await installation.start()
             if with_demo:
                 await _play_demo(installation.settings)
-            console.say(console.greeting(installation.settings))
+            console.say(greeting.greeting(installation.settings))
             await asyncio.Event().wait()
         finally:
             await installation.stop()
