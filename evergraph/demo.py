@@ -17,6 +17,7 @@ from runtime.settings import Settings
 NAME = "Demo"
 SAMPLE = "sample_agent.json"
 ANSWER_SECONDS_MAX = 30.0
+LINE_CHARS_MAX = 70
 
 Message = dict[str, Any]
 
@@ -86,13 +87,18 @@ def _tell(message: Message, names: Mapping[str, str]) -> None:
         case "execution_progress" if message["progress"].get("node_id"):
             progress = message["progress"]
             yielded = json.dumps(progress.get("output_data") or {}, ensure_ascii=False)
-            say(f"  {progress['status'].lower():<10} {names[progress['node_id']]}  {yielded}")
+            name = names[progress["node_id"]]
+            say(f"  {progress['status'].lower():<10} {name:<10} {_shortened(yielded)}")
         case "execution_completed":
             say(f"  completed  {json.dumps(message['result'], ensure_ascii=False)}")
         case "execution_failed":
             say(f"  failed     {message['error']}")
         case "error":
             raise DemoError(message["message"])
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LINE_CHARS_MAX else f"{text[:LINE_CHARS_MAX]} …"
 
 
 def _label(node: Message) -> str:

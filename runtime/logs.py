@@ -18,6 +18,8 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 HIDDEN = "***"
+CHATTERS = ("httpx2", "httpcore2")
+"""Libraries that tell every request that they make."""
 
 SECRET_NAMES = re.compile(
     r"(?:(?:^|[_-])(?:authorization|cookie|password|secret|token)|[_-]key)s?$", re.IGNORECASE
@@ -116,3 +118,5 @@ def _catch_standard_library(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(threshold, logging.INFO))
+    for name in CHATTERS:
+        logging.getLogger(name).setLevel(logging.WARNING)

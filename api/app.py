@@ -1,0 +1,78 @@
+"""The application: routes, errors, documents."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import swagger_ui_bundle
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.static_files import create_static_files_router
+
+from api import blocks, credits, graphs, health, live, problems, runs, users
+from api.auth import PUBLIC, Authentication
+from api.services import Services
+from domain import limits
+from runtime.settings import Settings
+
+ASSETS = "/schema-assets"
+"""The documentation's scripts come from here, so that it works without the internet."""
+NOUNS = (users, credits, blocks, graphs, runs)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The API of one process. Opens its connections with its lifespan."""
+    services = Services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await services.open()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    async def provide_services() -> Services:
+        return services
+
+    handlers = [handler for noun in NOUNS for handler in noun.handlers]
+    app = Litestar(
+        route_handlers=[
+            Router("/api/v1", route_handlers=handlers),
+            # The real platform's paths have no version; same handlers, listed once.
+            Router("/api", route_handlers=handlers, include_in_schema=False),
+            *health.handlers,
+            *live.handlers,
+            create_static_files_router(
+                path=ASSETS,
+                directories=[swagger_ui_bundle.swagger_ui_path],
+                opt={PUBLIC: True},
+                include_in_schema=False,
+            ),
+        ],
+        dependencies={"services": Provide(provide_services)},
+        middleware=[Authentication(services.verifier)],
+        exception_handlers=problems.HANDLERS,
+        lifespan=[lifespan],
+        request_max_body_size=limits.REQUEST_BYTES_MAX,
+        openapi_config=OpenAPIConfig(
+            title="Evergraph",
+            version="0.1.0",
+            openapi_router=Router("/schema", route_handlers=[], opt={PUBLIC: True}),
+            render_plugins=[
+                SwaggerRenderPlugin(
+                    js_url=f"{ASSETS}/swagger-ui-bundle.js",
+                    css_url=f"{ASSETS}/swagger-ui.css",
+                    standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
+                ),
+                JsonRenderPlugin(),
+            ],
+        ),
+        logging_config=None,
+        debug=False,
+    )
+    app.state.services = services
+    return app

@@ -1,0 +1,112 @@
+"""Who is calling: bearer tokens, checked before any handler runs.
+
+The algorithm and the key come from the settings and never from the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import msgspec
+from litestar.enums import ScopeType
+from litestar.exceptions import NotAuthorizedException
+from litestar.middleware.base import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from domain import limits
+from runtime.secrets import AUDIENCE, jwt_key
+from runtime.settings import Settings
+
+PUBLIC = "public"
+"""The `opt` key of routes that anybody may call."""
+
+_REQUIRED = ("exp", "sub", "aud")
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """The caller, as the token says. `email` and `name` may be missing from it."""
+
+    user_id: str
+    email: str | None
+    name: str | None
+    is_admin: bool
+
+
+class Refused(Exception):
+    """The token does not prove anything; the message says why."""
+
+
+class Verifier:
+    """Checks tokens with the one key of this installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = jwt_key(settings)
+        self._algorithm = settings.jwt_algorithm
+
+    def verify(self, token: str) -> Principal:
+        """The token's caller. Raises Refused."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[self._algorithm],
+                audience=AUDIENCE,
+                leeway=limits.TOKEN_LEEWAY_SECONDS,
+                options={"require": list(_REQUIRED)},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Refused("Token has expired") from None
+        except jwt.InvalidSignatureError:
+            raise Refused("Invalid token signature") from None
+        except (jwt.PyJWTError, RecursionError) as error:
+            raise Refused(f"Invalid token: {error}") from None
+        return _principal(claims)
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """The caller behind an `Authorization` header. Raises Refused."""
+        if not authorization:
+            raise Refused("Authorization header is missing")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Refused("Authorization header must be: Bearer <token>")
+        return self.verify(token.strip())
+
+
+class Authentication(ASGIMiddleware):
+    """Puts the Principal on every request of a route that is not public."""
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = PUBLIC
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        try:
+            scope["user"] = self._verifier.authenticate(header.decode("latin-1"))
+        except Refused as error:
+            raise NotAuthorizedException(
+                detail=str(error), headers={"WWW-Authenticate": "Bearer"}
+            ) from None
+        await next_app(scope, receive, send)
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    user_id = claims["sub"]
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= limits.ID_CHARS_MAX:
+        raise Refused("Invalid token: sub must be a text")
+    metadata = claims.get("user_metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return Principal(
+        user_id=user_id,
+        email=_text(claims.get("email")),
+        name=_text(name),
+        is_admin=claims.get("role") == "admin",
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[: limits.NAME_CHARS_MAX] if isinstance(value, str) else None

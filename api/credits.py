@@ -1,0 +1,20 @@
+"""Credits: what the caller's account holds."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from api.commands import AnyRequest
+from api.services import Services
+from commands import credits as credit_commands
+
+
+@get("/credits", operation_id="getV1GetUserCredits", tags=["credits"])
+async def get_credits(request: AnyRequest, services: NamedDependency[Services]) -> dict[str, int]:
+    """Credits that can be spent now; what is held for runs is not among them."""
+    account = await credit_commands.load(services.streams, request.user.user_id)
+    return {"credits": account.state.available}
+
+
+handlers = [get_credits]

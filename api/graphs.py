@@ -1,0 +1,124 @@
+"""Graphs: saved, versioned, read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from api.commands import AnyRequest, answer, catch_up, context_of
+from api.graph_shapes import graph_meta, graph_model, saved_model
+from api.services import Services
+from blocks.catalogue import CONTRACTS
+from commands import graphs
+from domain import limits
+from domain.errors import Invalid
+from domain.graphs import Graph
+from projections import graphs as graph_lists
+
+Shown = dict[str, Any]
+
+
+class CreateGraph(msgspec.Struct):
+    """`graph` is a Graph as the contract has it, or an agent file exported from the platform."""
+
+    graph: dict[str, Any]
+    source: str | None = None
+
+
+@post(
+    "/graphs",
+    operation_id="postV1CreateNewGraph",
+    status_code=200,
+    tags=["graphs"],
+    request_max_body_size=limits.GRAPH_BYTES_MAX,
+)
+async def create_graph(
+    request: AnyRequest, data: JSONBody[CreateGraph], services: NamedDependency[Services]
+) -> Response[Shown]:
+    """Store a graph under new ids, as version 1."""
+    if data.source not in {None, "builder", "upload"}:
+        raise Invalid("source must be builder or upload")
+    context = await context_of(request)
+    done = await graphs.create(
+        services.streams, context, document=data.graph, source=data.source, contracts=CONTRACTS
+    )
+    return answer(services, context, done, saved_model(done.answer))
+
+
+@put(
+    "/graphs/{graph_id:str}",
+    operation_id="putV1UpdateGraphVersion",
+    tags=["graphs"],
+    request_max_body_size=limits.GRAPH_BYTES_MAX,
+)
+async def update_graph(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    data: JSONBody[dict[str, Any]],
+    services: NamedDependency[Services],
+) -> Response[Shown]:
+    """Store the next version of a graph; it becomes the active one unless it says otherwise."""
+    context = await context_of(request)
+    done = await graphs.save_version(
+        services.streams, context, graph_id=graph_id, document=data, contracts=CONTRACTS
+    )
+    return answer(services, context, done, saved_model(done.answer))
+
+
+@get("/graphs", operation_id="getV1ListUserGraphs", tags=["graphs"])
+async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) -> list[Shown]:
+    """The caller's graphs, newest first, as their active versions describe them."""
+    await catch_up(services, request)
+    async with services.log.pool.connection() as connection:
+        rows = await graph_lists.list_graphs(connection, user_id=request.user.user_id)
+    return [graph_meta(row) for row in rows]
+
+
+@get("/graphs/{graph_id:str}", operation_id="getV1GetSpecificGraph", tags=["graphs"])
+async def get_graph(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    services: NamedDependency[Services],
+    version: FromQuery[int | None] = None,
+    for_export: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+) -> Shown:
+    """One version of a graph, by default the active one."""
+    graph = await _load(request, services, graph_id)
+    return graph_model(graph, graph.version(version), for_export=for_export)
+
+
+@get("/graphs/{graph_id:str}/versions", operation_id="getV1GetAllGraphVersions", tags=["graphs"])
+async def list_versions(
+    request: AnyRequest, graph_id: FromPath[str], services: NamedDependency[Services]
+) -> list[Shown]:
+    """Every version of a graph, newest first."""
+    graph = await _load(request, services, graph_id)
+    return [graph_model(graph, graph.versions[number]) for number in sorted(graph.versions)[::-1]]
+
+
+@get(
+    "/graphs/{graph_id:str}/versions/{version:int}",
+    operation_id="getV1GetGraphVersion",
+    tags=["graphs"],
+)
+async def get_version(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    version: FromPath[int],
+    services: NamedDependency[Services],
+    for_export: FromQuery[bool] = False,  # noqa: FBT002
+) -> Shown:
+    """One version of a graph."""
+    graph = await _load(request, services, graph_id)
+    return graph_model(graph, graph.version(version), for_export=for_export)
+
+
+async def _load(request: AnyRequest, services: Services, graph_id: str) -> Graph:
+    return (await graphs.load(services.streams, graph_id, request.user.user_id)).state
+
+
+handlers = [create_graph, update_graph, list_graphs, get_graph, list_versions, get_version]

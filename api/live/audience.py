@@ -1,0 +1,101 @@
+"""To whom a run's events go: to the sockets that subscribed to the run, and if there are none, to
+all sockets of its owner (spec/1-seed-checklist.md, 1.3). Only sockets of this process count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from api.feed import Feed
+from api.live.following import Following
+from api.live.narrator import Narrator
+from domain import limits
+from domain.runs import run_of
+from projections.projection import Recorded
+
+
+class TooManySockets(Exception):
+    """The user has as many as one may have."""
+
+
+class Audience:
+    """The sockets of one user."""
+
+    def __init__(self, feed: Feed, narrator: Narrator, user_id: str) -> None:
+        self._feed = feed
+        self._narrator = narrator
+        self.user_id = user_id
+        self._members: set[Following] = set()
+        self._subscribers: dict[str, set[Following]] = {}
+        self._joining = asyncio.Lock()
+        self._leave_feed: Callable[[], None] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._members
+
+    async def join(self, member: Following) -> None:
+        """From its return on, the member misses nothing.
+
+        Raises TooManySockets, and what `database.LOST` names; `leave` is due in any case.
+        """
+        if len(self._members) >= limits.SOCKETS_PER_USER_MAX:
+            raise TooManySockets
+        self._members.add(member)
+        async with self._joining:
+            if self._leave_feed is None:
+                self._leave_feed = await self._feed.subscribe(self.user_id, self._hear)
+
+    def leave(self, member: Following) -> None:
+        """Forget the member and its subscriptions."""
+        for run_id in member.subscriptions:
+            self.unsubscribe(member, run_id)
+        self._members.discard(member)
+        if self.is_empty and self._leave_feed is not None:
+            self._leave_feed()
+            self._leave_feed = None
+
+    def subscribe(self, member: Following, run_id: str, after: int) -> None:
+        """Tell the member the run from behind version `after`, and then as it goes on."""
+        self._subscribers.setdefault(run_id, set()).add(member)
+        member.begin(run_id, after)
+
+    def unsubscribe(self, member: Following, run_id: str) -> None:
+        """End a subscription, if there is one."""
+        member.end(run_id)
+        subscribers = self._subscribers.get(run_id, set())
+        subscribers.discard(member)
+        if not subscribers:
+            self._subscribers.pop(run_id, None)
+
+    def _hear(self, recorded: Recorded) -> None:
+        run_id = run_of(recorded.stream)
+        told = self._narrator.tell(recorded)
+        for member in self._subscribers.get(run_id, self._members):
+            member.hear(run_id, recorded.version, told)
+
+
+class Audiences:
+    """The users who have sockets here. One a process."""
+
+    def __init__(self, feed: Feed, narrator: Narrator) -> None:
+        self._feed = feed
+        self.narrator = narrator
+        self._audiences: dict[str, Audience] = {}
+
+    @asynccontextmanager
+    async def joined(self, user_id: str, member: Following) -> AsyncIterator[Audience]:
+        """The user's audience, with `member` in it. Raises what `Audience.join` raises."""
+        audience = self._audiences.get(user_id)
+        if audience is None:
+            audience = Audience(self._feed, self.narrator, user_id)
+            self._audiences[user_id] = audience
+        try:
+            await audience.join(member)
+            yield audience
+        finally:
+            audience.leave(member)
+            if audience.is_empty:
+                self._audiences.pop(user_id, None)

@@ -1,0 +1,142 @@
+"""`WS /ws/{user_id}?token=`: who may speak here, and how a conversation ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from litestar import WebSocket, websocket
+from litestar.params import FromPath
+from litestar.status_codes import (
+    WS_1008_POLICY_VIOLATION,
+    WS_1009_MESSAGE_TOO_BIG,
+    WS_1011_INTERNAL_ERROR,
+)
+
+from api import auth
+from api.live.audience import Audiences, TooManySockets
+from api.live.following import Following
+from api.live.narrator import Narrator
+from api.live.outbox import GONE, Outbox
+from api.live.requests import Requests
+from api.services import Services
+from domain import limits
+from runtime import database
+
+log = structlog.get_logger()
+
+TOO_SLOW = 4408
+TOO_MANY_SOCKETS = 4429
+REASON_BYTES_MAX = 123
+"""What a close frame has room for."""
+
+Socket = WebSocket[Any, Any, Any]
+
+
+class Goodbye(Exception):
+    """The conversation ends with a close of ours."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+
+
+@websocket("/ws/{user_id:str}", opt={auth.PUBLIC: True})
+async def live(socket: Socket, user_id: FromPath[str]) -> None:
+    """The seed's socket: requests in, answers and the events of the user's runs out.
+
+    The connection is accepted before it is refused, since a browser sees no reason otherwise.
+    """
+    with suppress(*GONE):
+        await socket.accept()
+    try:
+        services: Services = socket.app.state.services
+        _admit(services, socket, user_id)
+        await _converse(socket, services, user_id)
+    except Goodbye as goodbye:
+        log.info("socket.closed", user=user_id, code=goodbye.code, reason=goodbye.reason)
+        await _close(socket, goodbye)
+    except Exception:
+        log.exception("socket.failed", user=user_id)
+        await _close(socket, Goodbye(WS_1011_INTERNAL_ERROR, "Server error"))
+
+
+def _admit(services: Services, socket: Socket, user_id: str) -> None:
+    """Raises Goodbye unless the token proves to be this user's."""
+    token = socket.query_params.get("token")
+    try:
+        principal = services.verifier.verify(token or "")
+    except auth.Refused as refusal:
+        reason = str(refusal) if token else "Token is missing"
+        raise Goodbye(WS_1008_POLICY_VIOLATION, reason) from None
+    if principal.user_id != user_id:
+        raise Goodbye(WS_1008_POLICY_VIOLATION, "Invalid user ID")
+
+
+async def _converse(socket: Socket, services: Services, user_id: str) -> None:
+    """Until the peer leaves. Raises Goodbye when we do."""
+    outbox = Outbox()
+    audiences = _audiences(socket, services)
+    following = Following(services.log, audiences.narrator, outbox)
+    try:
+        async with audiences.joined(user_id, following) as audience:
+            requests = Requests(services, audience, following, outbox)
+            await _until_first(
+                outbox.overflowed,
+                asyncio.create_task(_listen(socket, requests)),
+                asyncio.create_task(outbox.drain(socket)),
+                asyncio.create_task(following.run()),
+            )
+    except TooManySockets:
+        raise Goodbye(TOO_MANY_SOCKETS, "too_many_sockets") from None
+    except database.LOST as error:
+        log.warning("socket.database_lost", error=repr(error))
+        raise Goodbye(WS_1011_INTERNAL_ERROR, "Server error") from None
+    if outbox.overflowed.done():
+        raise Goodbye(TOO_SLOW, "too_slow")
+
+
+def _audiences(socket: Socket, services: Services) -> Audiences:
+    """Those of this application, made with its first socket."""
+    state = socket.app.state
+    if "audiences" not in state:
+        state.audiences = Audiences(services.feed, Narrator(services.streams, services.plans))
+    audiences: Audiences = state.audiences
+    return audiences
+
+
+async def _listen(socket: Socket, requests: Requests) -> None:
+    """Until the peer leaves. Raises Goodbye when a message is too large."""
+    while True:
+        event = await socket.receive()
+        if event["type"] != "websocket.receive":
+            return
+        data = event.get("text") or event.get("bytes") or ""
+        if len(data) > limits.SOCKET_MESSAGE_BYTES_MAX:
+            raise Goodbye(WS_1009_MESSAGE_TOO_BIG, "message too big")
+        await requests.answer(data)
+
+
+async def _until_first(overflowed: asyncio.Future[None], *tasks: asyncio.Task[None]) -> None:
+    """Until one of them is done; the others end with it. Raises what a task raised."""
+    try:
+        await asyncio.wait([overflowed, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def _close(socket: Socket, goodbye: Goodbye) -> None:
+    with suppress(*GONE):
+        async with asyncio.timeout(limits.SOCKET_CLOSE_SECONDS_MAX):
+            await socket.close(code=goodbye.code, reason=goodbye.reason)
+
+
+handlers = [live]

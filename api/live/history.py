@@ -1,0 +1,24 @@
+"""What a run's stream says so far, in pages: a long run is never held in memory as a whole."""
+
+from __future__ import annotations
+
+from domain import limits, runs
+from runtime import sql
+from runtime.eventlog.log import EventLog
+from runtime.eventlog.reader import LogEvent
+
+SELECT = sql.load(__file__, "select_run_page")
+
+
+async def read_page(
+    log: EventLog, run_id: str, after: int, limit: int = limits.SOCKET_HISTORY_EVENTS
+) -> list[LogEvent]:
+    """At most `limit` events of the run behind version `after`, in order.
+
+    Raises what `database.LOST` names.
+    """
+    async with log.pool.connection() as connection:
+        cursor = await connection.execute(
+            SELECT, (runs.stream_of(run_id), after, limit), binary=True
+        )
+        return [LogEvent(*row) for row in await cursor.fetchall()]

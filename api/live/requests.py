@@ -1,0 +1,164 @@
+"""What clients may ask for over a socket, and what they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import structlog
+
+from api.live import messages
+from api.live.audience import Audience
+from api.live.following import Following
+from api.live.history import read_page
+from api.live.messages import Message
+from api.live.outbox import Outbox
+from api.services import Services
+from commands import graphs
+from domain import limits
+from domain.errors import NotFound
+from projections import run_details
+
+log = structlog.get_logger()
+
+Request = Mapping[str, Any]
+
+INTERNAL_ERROR = "Internal server error"
+NO_RUN = "Execution not found"
+NO_GRAPH = "Graph not found"
+SHOWN_CHARS_MAX = 100
+
+
+class Refused(Exception):
+    """A request that is answered with an error; the socket stays open."""
+
+
+class Requests:
+    """Answers the requests of one socket, one after the other."""
+
+    def __init__(
+        self, services: Services, audience: Audience, following: Following, outbox: Outbox
+    ) -> None:
+        self._services = services
+        self._audience = audience
+        self._following = following
+        self._outbox = outbox
+        self._handlers: dict[str, Callable[[Request], Awaitable[None]]] = {
+            "subscribe_execution": self._subscribe,
+            "unsubscribe_execution": self._unsubscribe,
+            "execution_status": self._status,
+            "graph_update": self._graph,
+            "ping": self._ping,
+        }
+
+    async def answer(self, data: str | bytes) -> None:
+        """Answer one message. What goes wrong is answered too."""
+        try:
+            await self._dispatch(_read(data))
+        except Refused as refusal:
+            self._send(messages.Failure(message=str(refusal)))
+        except Exception:
+            log.exception("socket.request_failed")
+            self._send(messages.Failure(message=INTERNAL_ERROR))
+
+    async def _dispatch(self, request: Request) -> None:
+        kind = request.get("type")
+        if not kind:
+            raise Refused("Missing message type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            raise Refused(f"Unknown message type: {str(kind)[:SHOWN_CHARS_MAX]}")
+        await handler(request)
+
+    async def _ping(self, _: Request) -> None:
+        self._send(messages.Pong())
+
+    async def _subscribe(self, request: Request) -> None:
+        run_id = _id(request, "execution_id", NO_RUN)
+        after = _after_version(request)
+        with _refusing("Failed to subscribe to execution", NO_RUN):
+            await self._require_version(run_id, after)
+        others = [other for other in self._following.subscriptions if other != run_id]
+        if len(others) >= limits.SUBSCRIPTIONS_PER_SOCKET_MAX:
+            raise Refused(f"Too many subscriptions: at most {len(others)} at once")
+        self._send(messages.SubscriptionConfirmed(execution_id=run_id))
+        self._audience.subscribe(self._following, run_id, after)
+
+    async def _require_version(self, run_id: str, version: int) -> None:
+        """Raises NotFound unless the run is the user's, Refused if it is not at `version` yet."""
+        event_log = self._services.log
+        page = await read_page(event_log, run_id, max(version, 1) - 1, 1)
+        if not page and version > 1:
+            page = await read_page(event_log, run_id, 0, 1)
+        if not page or page[0].owner != self._audience.user_id:
+            raise NotFound(NO_RUN)
+        if page[0].version < version:
+            raise Refused("Invalid after_version: the execution has not got that far")
+
+    async def _unsubscribe(self, request: Request) -> None:
+        run_id = _id(request, "execution_id", NO_RUN)
+        self._audience.unsubscribe(self._following, run_id)
+        self._send(messages.UnsubscriptionConfirmed(execution_id=run_id))
+
+    async def _status(self, request: Request) -> None:
+        run_id = _id(request, "execution_id", NO_RUN)
+        streams, plans = self._services.streams, self._services.plans
+        with _refusing("Failed to get execution status", NO_RUN):
+            run = await run_details.load(streams, plans, run_id, self._audience.user_id)
+        self._send(messages.status_of(run))
+
+    async def _graph(self, request: Request) -> None:
+        graph_id = _id(request, "graph_id", NO_GRAPH)
+        with _refusing(INTERNAL_ERROR, NO_GRAPH):
+            loaded = await graphs.load(self._services.streams, graph_id, self._audience.user_id)
+        active = loaded.state.version(None)
+        self._send(
+            messages.GraphUpdateResponse(
+                graph_id=graph_id, version=active.version, name=active.graph.name
+            )
+        )
+
+    def _send(self, message: Message) -> None:
+        self._outbox.put(messages.encode(message))
+
+
+@contextmanager
+def _refusing(failure: str, missing: str) -> Iterator[None]:
+    """Turn NotFound into the refusal `missing`, and all that is nobody's fault into `failure`."""
+    try:
+        yield
+    except Refused:
+        raise
+    except NotFound:
+        raise Refused(missing) from None
+    except Exception:
+        log.exception("socket.request_failed")
+        raise Refused(failure) from None
+
+
+def _read(data: str | bytes) -> Request:
+    try:
+        request = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        raise Refused("Invalid message format")
+    return request
+
+
+def _id(request: Request, field: str, missing: str) -> str:
+    value = request.get(field)
+    if not value:
+        raise Refused(f"Missing {field}")
+    if not isinstance(value, str) or len(value) > limits.ID_CHARS_MAX or not value.isprintable():
+        raise Refused(missing)
+    return value
+
+
+def _after_version(request: Request) -> int:
+    value = request.get("after_version", 0)
+    if type(value) is not int or not 0 <= value <= limits.JSON_INTEGER_MAX:
+        raise Refused("Invalid after_version: a whole number from 0 is wanted")
+    return value

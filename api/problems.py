@@ -1,0 +1,133 @@
+"""Errors as clients see them: `application/problem+json` with a stable slug, never a bare 500.
+
+Beside RFC 9457's members each body has `message` and `hint`, which clients of the platform read,
+and a graph's problems stand in `detail` as the contract says (spec/1-seed-checklist.md, E5).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from domain.errors import (
+    Conflict,
+    DomainError,
+    GraphInvalid,
+    Invalid,
+    KeyReused,
+    NotFound,
+    PaymentRequired,
+    Unavailable,
+)
+from runtime import database
+
+log = structlog.get_logger()
+
+STATUS: dict[type[DomainError], int] = {
+    Invalid: 400,
+    GraphInvalid: 400,
+    PaymentRequired: 402,
+    NotFound: 404,
+    Conflict: 409,
+    KeyReused: 422,
+    Unavailable: 503,
+}
+
+SLUGS = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+}
+
+RETRY_SECONDS = "1"
+BODY = "data"
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def problem(
+    status: int, slug: str, detail: Any, message: str, headers: dict[str, str] | None = None
+) -> Response[dict[str, Any]]:
+    """One error answer."""
+    content = {
+        "type": slug,
+        "title": slug.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "message": message,
+        "hint": None,
+    }
+    return Response(
+        content, status_code=status, media_type="application/problem+json", headers=headers
+    )
+
+
+def _domain(_: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
+    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    headers = {"Retry-After": RETRY_SECONDS} if status == STATUS[Unavailable] else None
+    detail: Any = error.message
+    if isinstance(error, GraphInvalid):
+        detail = {
+            "type": error.slug,
+            "message": error.message,
+            "node_errors": error.node_errors,
+            "errors": error.errors,
+        }
+    return problem(status, error.slug, detail, error.message, headers)
+
+
+def _http(_: AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
+    status = error.status_code
+    if status >= 500:  # noqa: PLR2004
+        return _unexpected(_, error)
+    detail = error.detail
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        places = [_place(entry) for entry in error.extra if isinstance(entry, dict)]
+        detail = "; ".join(places) or detail
+    return problem(status, SLUGS.get(status, "refused"), detail, detail, error.headers)
+
+
+def _place(entry: dict[str, Any]) -> str:
+    key, message = entry.get("key"), str(entry.get("message", ""))
+    if key == BODY:
+        # The framework names the handler's argument, and says nothing else of an empty body.
+        return "The body must be JSON" if message == repr(BODY) else f"The body: {message}"
+    return f"{key}: {message}" if key else message
+
+
+def _malformed(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+    message = "The body is nested too deep" if isinstance(error, RecursionError) else str(error)
+    return problem(400, "invalid", message, message)
+
+
+def _unavailable(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+    log.warning("request.database_lost", error=repr(error))
+    message = "The database does not answer; please try again."
+    return problem(503, "unavailable", message, message, {"Retry-After": RETRY_SECONDS})
+
+
+def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+    log.error("request.failed", path=request.scope["path"], exc_info=error)
+    message = "Something went wrong inside Evergraph."
+    return problem(500, "internal_error", message, message)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    DomainError: _domain,
+    HTTPException: _http,
+    msgspec.DecodeError: _malformed,
+    RecursionError: _malformed,
+    **dict.fromkeys(database.LOST, _unavailable),
+    Exception: _unexpected,
+}

@@ -1,0 +1,155 @@
+"""Runs: started, listed, and shown in full. The contract calls them executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from api.commands import AnyRequest, answer, catch_up, context_of
+from api.run_shapes import accepted_meta, execution_meta, pagination, run_in_full
+from api.services import Services
+from blocks.catalogue import CONTRACTS
+from commands import graphs, runs
+from domain import limits
+from domain.errors import Invalid, NotFound
+from domain.json_values import check_json
+from projections import run_details
+from projections import runs as run_lists
+
+Shown = dict[str, Any]
+
+
+class ExecuteGraph(msgspec.Struct):
+    """The body of a start; an empty body is an empty object."""
+
+    inputs: dict[str, Any] = {}
+    credentials_inputs: dict[str, Any] = {}
+    source: str | None = None
+    dry_run: bool = False
+
+
+async def _execute(
+    request: AnyRequest,
+    services: Services,
+    graph_id: str,
+    graph_version: int | None,
+    body: ExecuteGraph | None,
+) -> Response[Shown]:
+    data = body or ExecuteGraph()
+    check_json(data.inputs, "inputs")
+    if data.dry_run:
+        raise Invalid("dry_run is not supported")
+    if data.credentials_inputs:
+        raise Invalid("credentials_inputs is not supported: no block takes credentials")
+    context = await context_of(request)
+    done = await runs.start(
+        services.streams,
+        context,
+        services.plans,
+        graph_id=graph_id,
+        graph_version=graph_version,
+        inputs=data.inputs,
+        contracts=CONTRACTS,
+    )
+    return answer(services, context, done, accepted_meta(done.answer))
+
+
+@post(
+    "/graphs/{graph_id:str}/execute/{graph_version:int}",
+    operation_id="postV1ExecuteGraphAgent",
+    status_code=200,
+    tags=["graphs"],
+)
+async def execute_version(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    graph_version: FromPath[int],
+    services: NamedDependency[Services],
+    data: JSONBody[ExecuteGraph | None] = None,
+) -> Response[Shown]:
+    """Start a run of one version. Answers as soon as the run is in the log."""
+    return await _execute(request, services, graph_id, graph_version, data)
+
+
+@post(
+    "/graphs/{graph_id:str}/execute",
+    operation_id="postV1ExecuteActiveGraphAgent",
+    status_code=200,
+    tags=["graphs"],
+)
+async def execute_active(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    services: NamedDependency[Services],
+    data: JSONBody[ExecuteGraph | None] = None,
+) -> Response[Shown]:
+    """Start a run of the active version."""
+    return await _execute(request, services, graph_id, None, data)
+
+
+@get("/executions", operation_id="getV1ListAllExecutions", tags=["graphs"])
+async def list_all(request: AnyRequest, services: NamedDependency[Services]) -> list[Shown]:
+    """The caller's newest runs, of all graphs."""
+    await catch_up(services, request)
+    async with services.log.pool.connection() as connection:
+        rows = await run_lists.list_runs(
+            connection,
+            user_id=request.user.user_id,
+            graph_id=None,
+            limit=limits.EXECUTIONS_LISTED_MAX,
+        )
+    return [execution_meta(row) for row in rows]
+
+
+@get("/graphs/{graph_id:str}/executions", operation_id="getV1ListGraphExecutions", tags=["graphs"])
+async def list_of_graph(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    services: NamedDependency[Services],
+    page: FromQuery[int] = 1,
+    page_size: FromQuery[int] = 25,
+) -> Shown:
+    """The runs of one graph, newest first, in pages."""
+    if page < 1 or not 1 <= page_size <= limits.PAGE_SIZE_MAX:
+        raise Invalid(f"page must be at least 1 and page_size from 1 to {limits.PAGE_SIZE_MAX}")
+    user_id = request.user.user_id
+    await graphs.load(services.streams, graph_id, user_id)
+    await catch_up(services, request)
+    async with services.log.pool.connection() as connection:
+        total = await run_lists.count_runs(connection, user_id=user_id, graph_id=graph_id)
+        rows = await run_lists.list_runs(
+            connection,
+            user_id=user_id,
+            graph_id=graph_id,
+            limit=page_size,
+            offset=(page - 1) * page_size,
+        )
+    return {
+        "executions": [execution_meta(row) for row in rows],
+        "pagination": pagination(total, page, page_size),
+    }
+
+
+@get(
+    "/graphs/{graph_id:str}/executions/{run_id:str}",
+    operation_id="getV1GetExecutionDetails",
+    tags=["graphs"],
+)
+async def get_run(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    run_id: FromPath[str],
+    services: NamedDependency[Services],
+) -> Shown:
+    """A run with its outputs and node executions, as current as the log."""
+    run = await run_details.load(services.streams, services.plans, run_id, request.user.user_id)
+    if run.created is None or run.created.graph_id != graph_id:
+        raise NotFound(f"Execution {run_id} not found")
+    return run_in_full(run)
+
+
+handlers = [execute_version, execute_active, list_all, list_of_graph, get_run]

@@ -1,0 +1,50 @@
+"""The API process: the application under uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from api.app import create_app
+from domain import limits
+from runtime.settings import Settings
+
+SHUTDOWN_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """Leaves signals to the process that it runs in; cancelling `serve` stops it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled; then finish the requests in flight."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=limits.SOCKET_MESSAGE_BYTES_MAX,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        lifespan="on",
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve(), name="http")
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise

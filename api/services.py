@@ -1,0 +1,76 @@
+"""What the handlers of one API process share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nats.aio.client import Client
+
+from api.auth import Verifier
+from api.feed import Feed
+from commands.plans import Plans
+from commands.streams import Done, Streams
+from domain import limits
+from projections import freshness
+from runtime import clock, nats
+from runtime.cache import BoundedCache
+from runtime.embedded.nats import nats_url
+from runtime.embedded.postgres import database_url
+from runtime.eventlog.log import EventLog
+from runtime.settings import Settings
+
+
+class Services:
+    """Opened with the application, closed with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.verifier = Verifier(settings)
+        self.log = EventLog(database_url(settings), "api")
+        self.streams = Streams(self.log)
+        self.plans = Plans()
+        self.feed = Feed(self.log)
+        self.client: Client | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._written: BoundedCache[str, int] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+
+    async def open(self) -> None:
+        """Connect to the database; to NATS whenever it comes, since commands do not need it.
+
+        Raises psycopg.OperationalError.
+        """
+        await self.log.open()
+        await self.feed.open()
+        self._connecting = asyncio.create_task(self._connect_nats(), name="nats")
+
+    async def close(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        await self.feed.close()
+        if self.client is not None:
+            await self.client.close()
+        await self.log.close()
+
+    def note(self, user_id: str, done: Done[Any]) -> None:
+        """Remember what a user wrote here, so that the user's next list shows it."""
+        if done.position is not None:
+            self._written.put(user_id, done.position)
+
+    async def catch_up(self, user_id: str, at_least: int | None = None) -> None:
+        """Wait, briefly, until lists show what this user wrote, or position `at_least`."""
+        wanted = max(self._written.get(user_id) or 0, at_least or 0)
+        if wanted == 0:
+            return
+        deadline = clock.monotonic() + limits.READ_YOUR_WRITES_SECONDS_MAX
+        delay = 0.002
+        while clock.monotonic() < deadline:
+            async with self.log.pool.connection() as connection:
+                if await freshness.position(connection) >= wanted:
+                    return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 0.05)
+
+    async def _connect_nats(self) -> None:
+        self.client = await nats.connect(nats_url(self.settings), "api")
+        await self.feed.attach(self.client)
