@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
 
 from api import blocks, credits, graphs, health, live, problems, runs, users
 from api.auth import PUBLIC, Authentication
@@ -21,6 +22,14 @@ from runtime.settings import Settings
 ASSETS = "/schema-assets"
 """The documentation's scripts come from here, so that it works without the internet."""
 NOUNS = (users, credits, blocks, graphs, runs)
+
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+]
+PRIVATE_HEADERS = [*SECURITY_HEADERS, (b"cache-control", b"no-store")]
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -71,8 +80,19 @@ def create_app(settings: Settings) -> Litestar:
                 JsonRenderPlugin(),
             ],
         ),
+        before_send=[_secure],
         logging_config=None,
         debug=False,
     )
     app.state.services = services
     return app
+
+
+async def _secure(message: Message, scope: Scope) -> None:
+    """Every answer says how browsers may use it; what belongs to a user is not kept by them."""
+    if message["type"] == "http.response.start":
+        is_public = scope["path"].startswith(ASSETS)
+        message["headers"] = [
+            *message["headers"],
+            *(SECURITY_HEADERS if is_public else PRIVATE_HEADERS),
+        ]

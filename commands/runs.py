@@ -50,6 +50,8 @@ async def start(
 
     Raises PaymentRequired, NotFound or GraphInvalid; then nothing was created.
     """
+    run = ids.new_id()
+    run_id = str(run)
 
     async def decide() -> Decision[RunAccepted]:
         account = await credit_commands.load(streams, context.owner)
@@ -58,7 +60,6 @@ async def start(
         version = graph.version(graph_version)
         plan = plans.get(graph_id, version)
         _require_startable(version, plan, inputs, contracts)
-        run_id = str(ids.new_id())
         holding = accounts.hold(account.state, hold=run_id, amount=plan.cost)
         created = RunCreated(
             user_id=context.owner,
@@ -79,7 +80,10 @@ async def start(
         )
         return Decision(writes=[opening, *account.write(holding)], answer=answer)
 
-    return await streams.execute(context, decide, RunAccepted)
+    # Everything that happens to the run, credits included, is found under its id.
+    return await streams.execute(
+        msgspec.structs.replace(context, correlation=run), decide, RunAccepted
+    )
 
 
 def _require_startable(

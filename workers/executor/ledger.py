@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from commands import credits as credit_commands
 from commands.streams import Streams
@@ -34,7 +35,10 @@ class Ledger:
     def __init__(self, run: Run, streams: Streams, worker: str) -> None:
         self.run = run
         self._streams = streams
-        self._actor = f"worker:{worker}"
+        assert run.created is not None
+        self._origin = Origin(
+            owner=run.created.user_id, actor=f"worker:{worker}", correlation=UUID(run.run_id)
+        )
         self._durable = run.version
         self._pending: list[Encoded] = []
         self._pending_bytes = 0
@@ -86,16 +90,14 @@ class Ledger:
         return list(self._pending)
 
     async def _append(self, events: list[Encoded], movement: Movement | None) -> None:
-        assert self.run.created is not None
-        owner = self.run.created.user_id
         stream = runs.stream_of(self.run.run_id)
         for _ in range(limits.CONFLICT_RETRIES_MAX):
             writes = [StreamWrite(stream=stream, expected=self._durable, events=events)]
             if movement is not None:
-                account = await credit_commands.load(self._streams, owner)
+                account = await credit_commands.load(self._streams, self._origin.owner)
                 writes += account.write(movement(account.state))
             try:
-                await self._streams.log.append(writes, Origin(owner=owner, actor=self._actor))
+                await self._streams.log.append(writes, self._origin)
             except VersionConflict as conflict:
                 if conflict.stream == stream:
                     raise RunLost(self.run.run_id) from conflict
