@@ -1,28 +1,21 @@
-"""The application: routes, errors, documents."""
+"""The application: routes, errors, connections."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import swagger_ui_bundle
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
-from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from api import blocks, credits, graphs, health, live, problems, runs, users
-from api.auth import PUBLIC, Authentication
+from api import blocks, credits, documents, graphs, health, live, problems, runs, users
+from api.auth import Authentication
 from api.services import Services
 from domain import limits
 from runtime.settings import Settings
 
-ASSETS = "/schema-assets"
-"""The documentation's scripts come from here, so that it works without the internet."""
 NOUNS = (users, credits, blocks, graphs, runs)
-
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -55,31 +48,14 @@ def create_app(settings: Settings) -> Litestar:
             Router("/api", route_handlers=handlers, include_in_schema=False),
             *health.handlers,
             *live.handlers,
-            create_static_files_router(
-                path=ASSETS,
-                directories=[swagger_ui_bundle.swagger_ui_path],
-                opt={PUBLIC: True},
-                include_in_schema=False,
-            ),
+            documents.assets,
         ],
         dependencies={"services": Provide(provide_services)},
         middleware=[Authentication(services.verifier)],
         exception_handlers=problems.HANDLERS,
         lifespan=[lifespan],
         request_max_body_size=limits.REQUEST_BYTES_MAX,
-        openapi_config=OpenAPIConfig(
-            title="Evergraph",
-            version="0.1.0",
-            openapi_router=Router("/schema", route_handlers=[], opt={PUBLIC: True}),
-            render_plugins=[
-                SwaggerRenderPlugin(
-                    js_url=f"{ASSETS}/swagger-ui-bundle.js",
-                    css_url=f"{ASSETS}/swagger-ui.css",
-                    standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
-                ),
-                JsonRenderPlugin(),
-            ],
-        ),
+        openapi_config=documents.CONFIG,
         before_send=[_secure],
         logging_config=None,
         debug=False,
@@ -91,7 +67,7 @@ def create_app(settings: Settings) -> Litestar:
 async def _secure(message: Message, scope: Scope) -> None:
     """Every answer says how browsers may use it; what belongs to a user is not kept by them."""
     if message["type"] == "http.response.start":
-        is_public = scope["path"].startswith(ASSETS)
+        is_public = scope["path"].startswith(documents.ASSETS)
         message["headers"] = [
             *message["headers"],
             *(SECURITY_HEADERS if is_public else PRIVATE_HEADERS),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.contracts import BlockContract
 from domain.graph_checks import input_schema, output_schema
@@ -14,107 +15,165 @@ from domain.graph_files import GraphDraft, Link, Node
 from domain.graphs import Graph, GraphVersion, VersionSaved
 from projections.graphs import GraphRow
 
-Shown = dict[str, Any]
+JsonSchema = dict[str, Any]
 
 
-def graph_meta(row: GraphRow) -> Shown:
-    """GraphMeta."""
-    return {
-        "id": row.graph_id,
-        "version": row.version,
-        "is_active": True,
-        "name": row.name,
+def no_credentials() -> JsonSchema:
+    return {"type": "object", "properties": {}, "required": []}
+
+
+class GraphMeta(msgspec.Struct, kw_only=True):
+    """A graph as lists show it."""
+
+    id: str
+    version: int
+    is_active: bool
+    name: str
+    description: str
+    instructions: str | None
+    recommended_schedule_cron: str | None
+    forked_from_id: str | None
+    forked_from_version: int | None
+    user_id: str | UnsetType = UNSET
+    created_at: datetime
+
+
+class LinkModel(msgspec.Struct):
+    id: str
+    source_id: str
+    sink_id: str
+    source_name: str
+    sink_name: str
+    is_static: bool
+
+
+class NodeModel(msgspec.Struct):
+    id: str
+    block_id: str
+    input_default: dict[str, Any]
+    metadata: dict[str, Any]
+    input_links: list[LinkModel]
+    output_links: list[LinkModel]
+    graph_id: str
+    graph_version: int
+    webhook_id: str | None = None
+
+
+class GraphModel(GraphMeta, kw_only=True):
+    """A graph version in full. What no block offers yet is empty."""
+
+    allow_cycles: bool
+    nodes: list[NodeModel]
+    links: list[LinkModel]
+    sub_graphs: list[Any] = []
+    input_schema: JsonSchema
+    output_schema: JsonSchema
+    credentials_input_schema: JsonSchema = msgspec.field(default_factory=no_credentials)
+    has_external_trigger: bool = False
+    has_human_in_the_loop: bool = False
+    has_sensitive_action: bool = False
+    trigger_setup_info: JsonSchema | None = None
+
+
+def graph_meta(row: GraphRow) -> GraphMeta:
+    return GraphMeta(
+        id=row.graph_id,
+        version=row.version,
+        is_active=True,
+        name=row.name,
+        user_id=row.user_id,
+        created_at=row.created_at,
         **row.meta,
-        "user_id": row.user_id,
-        "created_at": row.created_at,
-    }
+    )
 
 
-def graph_model(graph: Graph, version: GraphVersion, *, for_export: bool = False) -> Shown:
-    """GraphModel of a version. An export names no user and carries no secret value."""
+def graph_model(graph: Graph, version: GraphVersion, *, for_export: bool = False) -> GraphModel:
+    """A version as it is; an export names no user and carries no secret value."""
     model = _model(
         version.graph,
         version.contracts,
-        user_id=graph.user_id,
         is_active=version.version == graph.active_version,
         created_at=version.created_at,
     )
     if for_export:
-        for node in model["nodes"]:
-            node["input_default"] = _without_secrets(node, version.contracts[node["block_id"]])
-        del model["user_id"]
+        for node in model.nodes:
+            node.input_default = _without_secrets(node, version.contracts[node.block_id])
+    else:
+        model.user_id = graph.user_id
     return model
 
 
-def saved_model(saved: VersionSaved) -> Shown:
-    """GraphModel of a version that was stored just now."""
-    return _model(
+def saved_model(saved: VersionSaved) -> GraphModel:
+    """A version that was stored just now."""
+    model = _model(
         saved.graph,
         saved.contracts,
-        user_id=saved.user_id,
         is_active=saved.graph.is_active or saved.version == 1,
         created_at=saved.at,
     )
+    model.user_id = saved.user_id
+    return model
 
 
 def _model(
     graph: GraphDraft,
     contracts: Mapping[str, BlockContract],
     *,
-    user_id: str,
     is_active: bool,
     created_at: datetime,
-) -> Shown:
-    return {
-        "id": graph.id,
-        "version": graph.version,
-        "is_active": is_active,
-        "name": graph.name,
-        "description": graph.description,
-        "instructions": graph.instructions,
-        "recommended_schedule_cron": graph.recommended_schedule_cron,
-        "forked_from_id": graph.forked_from_id,
-        "forked_from_version": graph.forked_from_version,
-        "allow_cycles": graph.allow_cycles,
-        "user_id": user_id,
-        "created_at": created_at,
-        "nodes": [_node(node, graph) for node in graph.nodes],
-        "links": [_link(link) for link in graph.links],
-        "sub_graphs": [],
-        "input_schema": input_schema(graph, contracts),
-        "output_schema": output_schema(graph, contracts),
-        "credentials_input_schema": {"type": "object", "properties": {}, "required": []},
-        "has_external_trigger": False,
-        "has_human_in_the_loop": False,
-        "has_sensitive_action": False,
-        "trigger_setup_info": None,
-    }
+) -> GraphModel:
+    assert graph.id is not None
+    assert graph.version is not None
+    links = [_link(link) for link in graph.links]
+    return GraphModel(
+        id=graph.id,
+        version=graph.version,
+        is_active=is_active,
+        name=graph.name,
+        description=graph.description,
+        instructions=graph.instructions,
+        recommended_schedule_cron=graph.recommended_schedule_cron,
+        forked_from_id=graph.forked_from_id,
+        forked_from_version=graph.forked_from_version,
+        created_at=created_at,
+        allow_cycles=graph.allow_cycles,
+        nodes=[_node(node, links, graph.id, graph.version) for node in graph.nodes],
+        links=links,
+        input_schema=input_schema(graph, contracts),
+        output_schema=output_schema(graph, contracts),
+    )
 
 
-def _node(node: Node, graph: GraphDraft) -> Shown:
-    return {
-        "id": node.id,
-        "block_id": node.block_id,
-        "input_default": node.input_default,
-        "metadata": node.metadata,
-        "input_links": [_link(link) for link in graph.links if link.sink_id == node.id],
-        "output_links": [_link(link) for link in graph.links if link.source_id == node.id],
-        "graph_id": graph.id,
-        "graph_version": graph.version,
-        "webhook_id": None,
-    }
+def _node(node: Node, links: Sequence[LinkModel], graph_id: str, version: int) -> NodeModel:
+    return NodeModel(
+        id=node.id,
+        block_id=node.block_id,
+        input_default=node.input_default,
+        metadata=node.metadata,
+        input_links=[link for link in links if link.sink_id == node.id],
+        output_links=[link for link in links if link.source_id == node.id],
+        graph_id=graph_id,
+        graph_version=version,
+    )
 
 
-def _link(link: Link) -> Shown:
-    shown: Shown = msgspec.to_builtins(link)
-    return {**shown, "is_static": link.is_static}
+def _link(link: Link) -> LinkModel:
+    return LinkModel(
+        id=link.id,
+        source_id=link.source_id,
+        sink_id=link.sink_id,
+        source_name=link.source_name,
+        sink_name=link.sink_name,
+        is_static=link.is_static,
+    )
 
 
-def _without_secrets(node: Shown, contract: BlockContract) -> Shown:
-    if node["input_default"].get("secret"):
-        return {**node["input_default"], "value": None}
+def _without_secrets(node: NodeModel, contract: BlockContract) -> dict[str, Any]:
+    """An agent's secret input keeps its place and loses its value."""
+    if node.input_default.get("secret"):
+        return {**node.input_default, "value": None}
     return {
         pin: value
-        for pin, value in node["input_default"].items()
+        for pin, value in node.input_default.items()
         if not contract.inputs.get(pin, {}).get("secret")
     }

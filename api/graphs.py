@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import AnyRequest, answer, catch_up, context_of
-from api.graph_shapes import graph_meta, graph_model, saved_model
+from api.graph_shapes import GraphMeta, GraphModel, graph_meta, graph_model, saved_model
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
@@ -18,8 +18,6 @@ from domain import limits
 from domain.errors import Invalid
 from domain.graphs import Graph
 from projections import graphs as graph_lists
-
-Shown = dict[str, Any]
 
 
 class CreateGraph(msgspec.Struct):
@@ -38,7 +36,7 @@ class CreateGraph(msgspec.Struct):
 )
 async def create_graph(
     request: AnyRequest, data: JSONBody[CreateGraph], services: NamedDependency[Services]
-) -> Response[Shown]:
+) -> Response[GraphModel]:
     """Store a graph under new ids, as version 1."""
     if data.source not in {None, "builder", "upload"}:
         raise Invalid("source must be builder or upload")
@@ -60,7 +58,7 @@ async def update_graph(
     graph_id: FromPath[str],
     data: JSONBody[dict[str, Any]],
     services: NamedDependency[Services],
-) -> Response[Shown]:
+) -> Response[GraphModel]:
     """Store the next version of a graph; it becomes the active one unless it says otherwise."""
     context = await context_of(request)
     done = await graphs.save_version(
@@ -70,7 +68,7 @@ async def update_graph(
 
 
 @get("/graphs", operation_id="getV1ListUserGraphs", tags=["graphs"])
-async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) -> list[Shown]:
+async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) -> list[GraphMeta]:
     """The caller's graphs, newest first, as their active versions describe them."""
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
@@ -85,7 +83,7 @@ async def get_graph(
     services: NamedDependency[Services],
     version: FromQuery[int | None] = None,
     for_export: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
-) -> Shown:
+) -> GraphModel:
     """One version of a graph, by default the active one."""
     graph = await _load(request, services, graph_id)
     return graph_model(graph, graph.version(version), for_export=for_export)
@@ -94,7 +92,7 @@ async def get_graph(
 @get("/graphs/{graph_id:str}/versions", operation_id="getV1GetAllGraphVersions", tags=["graphs"])
 async def list_versions(
     request: AnyRequest, graph_id: FromPath[str], services: NamedDependency[Services]
-) -> list[Shown]:
+) -> list[GraphModel]:
     """Every version of a graph, newest first."""
     graph = await _load(request, services, graph_id)
     return [graph_model(graph, graph.versions[number]) for number in sorted(graph.versions)[::-1]]
@@ -111,7 +109,7 @@ async def get_version(
     version: FromPath[int],
     services: NamedDependency[Services],
     for_export: FromQuery[bool] = False,  # noqa: FBT002
-) -> Shown:
+) -> GraphModel:
     """One version of a graph."""
     graph = await _load(request, services, graph_id)
     return graph_model(graph, graph.version(version), for_export=for_export)

@@ -10,7 +10,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import AnyRequest, answer, catch_up, context_of
-from api.run_shapes import accepted_meta, execution_meta, pagination, run_in_full
+from api.run_shapes import (
+    GraphExecutionMeta,
+    GraphExecutionsPaginated,
+    GraphExecutionWithNodes,
+    accepted_meta,
+    execution_meta,
+    pagination,
+    run_in_full,
+)
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs, runs
@@ -19,8 +27,6 @@ from domain.errors import Invalid, NotFound
 from domain.json_values import check_json
 from projections import run_details
 from projections import runs as run_lists
-
-Shown = dict[str, Any]
 
 
 class ExecuteGraph(msgspec.Struct):
@@ -38,7 +44,7 @@ async def _execute(
     graph_id: str,
     graph_version: int | None,
     body: ExecuteGraph | None,
-) -> Response[Shown]:
+) -> Response[GraphExecutionMeta]:
     data = body or ExecuteGraph()
     check_json(data.inputs, "inputs")
     if data.dry_run:
@@ -70,7 +76,7 @@ async def execute_version(
     graph_version: FromPath[int],
     services: NamedDependency[Services],
     data: JSONBody[ExecuteGraph | None] = None,
-) -> Response[Shown]:
+) -> Response[GraphExecutionMeta]:
     """Start a run of one version. Answers as soon as the run is in the log."""
     return await _execute(request, services, graph_id, graph_version, data)
 
@@ -86,13 +92,15 @@ async def execute_active(
     graph_id: FromPath[str],
     services: NamedDependency[Services],
     data: JSONBody[ExecuteGraph | None] = None,
-) -> Response[Shown]:
+) -> Response[GraphExecutionMeta]:
     """Start a run of the active version."""
     return await _execute(request, services, graph_id, None, data)
 
 
 @get("/executions", operation_id="getV1ListAllExecutions", tags=["graphs"])
-async def list_all(request: AnyRequest, services: NamedDependency[Services]) -> list[Shown]:
+async def list_all(
+    request: AnyRequest, services: NamedDependency[Services]
+) -> list[GraphExecutionMeta]:
     """The caller's newest runs, of all graphs."""
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
@@ -112,7 +120,7 @@ async def list_of_graph(
     services: NamedDependency[Services],
     page: FromQuery[int] = 1,
     page_size: FromQuery[int] = 25,
-) -> Shown:
+) -> GraphExecutionsPaginated:
     """The runs of one graph, newest first, in pages."""
     if page < 1 or not 1 <= page_size <= limits.PAGE_SIZE_MAX:
         raise Invalid(f"page must be at least 1 and page_size from 1 to {limits.PAGE_SIZE_MAX}")
@@ -128,10 +136,10 @@ async def list_of_graph(
             limit=page_size,
             offset=(page - 1) * page_size,
         )
-    return {
-        "executions": [execution_meta(row) for row in rows],
-        "pagination": pagination(total, page, page_size),
-    }
+    return GraphExecutionsPaginated(
+        executions=[execution_meta(row) for row in rows],
+        pagination=pagination(total, page, page_size),
+    )
 
 
 @get(
@@ -144,7 +152,7 @@ async def get_run(
     graph_id: FromPath[str],
     run_id: FromPath[str],
     services: NamedDependency[Services],
-) -> Shown:
+) -> GraphExecutionWithNodes:
     """A run with its outputs and node executions, as current as the log."""
     run = await run_details.load(services.streams, services.plans, run_id, request.user.user_id)
     if run.created is None or run.created.graph_id != graph_id:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
+import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
@@ -14,10 +15,18 @@ from commands import users
 from domain.users import User
 
 
+class UserModel(msgspec.Struct):
+    id: str
+    email: str
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 @post("/auth/user", operation_id="postV1GetOrCreateUser", status_code=200, tags=["auth"])
 async def get_or_create_user(
     request: AnyRequest, services: NamedDependency[Services]
-) -> Response[dict[str, Any]]:
+) -> Response[UserModel]:
     """Get the token's user, created now if this is the first time."""
     principal = request.user
     if principal.email is None:
@@ -33,14 +42,14 @@ async def get_or_create_user(
     return answer(services, context, done, _shown(done.answer))
 
 
-def _shown(user: User) -> dict[str, Any]:
-    return {
-        "id": user.user_id,
-        "email": user.email,
-        "name": user.name,
-        "created_at": user.created_at,
-        "updated_at": user.updated_at,
-    }
+def _shown(user: User) -> UserModel:
+    return UserModel(
+        id=user.user_id,
+        email=user.email,
+        name=user.name,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+    )
 
 
 handlers = [get_or_create_user]
