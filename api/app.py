@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.types import Message, Scope
 
 from api import blocks, credits, documents, graphs, health, live, problems, runs, users
 from api.auth import Authentication
+from api.commands import AnyRequest
 from api.services import Services
 from domain import limits
 from runtime.settings import Settings
@@ -56,12 +58,19 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         request_max_body_size=limits.REQUEST_BYTES_MAX,
         openapi_config=documents.CONFIG,
+        before_request=_refuse_nul,
         before_send=[_secure],
         logging_config=None,
         debug=False,
     )
     app.state.services = services
     return app
+
+
+async def _refuse_nul(request: AnyRequest) -> None:
+    """Nothing has a name with U+0000, and neither PostgreSQL nor a file system can look for it."""
+    if "\x00" in request.scope["path"]:
+        raise NotFoundException
 
 
 async def _secure(message: Message, scope: Scope) -> None:

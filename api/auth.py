@@ -16,6 +16,8 @@ from litestar.middleware.base import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain import limits
+from domain.errors import Invalid
+from domain.json_values import check_text
 from runtime.secrets import AUDIENCE, jwt_key
 from runtime.settings import Settings
 
@@ -54,7 +56,7 @@ class Verifier:
                 algorithms=[self._algorithm],
                 audience=AUDIENCE,
                 leeway=limits.TOKEN_LEEWAY_SECONDS,
-                options={"require": list(_REQUIRED)},
+                options={"require": list(_REQUIRED), "strict_aud": True},
             )
         except jwt.ExpiredSignatureError:
             raise Refused("Token has expired") from None
@@ -62,7 +64,10 @@ class Verifier:
             raise Refused("Invalid token signature") from None
         except (jwt.PyJWTError, RecursionError) as error:
             raise Refused(f"Invalid token: {error}") from None
-        return _principal(claims)
+        try:
+            return _principal(claims)
+        except Invalid as error:
+            raise Refused(f"Invalid token: {error.message}") from None
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises Refused."""
@@ -95,18 +100,23 @@ class Authentication(ASGIMiddleware):
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
+    """Raises Invalid for what could not be stored."""
     user_id = claims["sub"]
-    if not isinstance(user_id, str) or not 0 < len(user_id) <= limits.ID_CHARS_MAX:
-        raise Refused("Invalid token: sub must be a text")
+    if not 0 < len(user_id) <= limits.ID_CHARS_MAX:
+        raise Invalid(f"sub must have 1 to {limits.ID_CHARS_MAX} characters")
+    check_text(user_id, "sub")
     metadata = claims.get("user_metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return Principal(
         user_id=user_id,
-        email=_text(claims.get("email")),
-        name=_text(name),
+        email=_text(claims.get("email"), "email"),
+        name=_text(name, "name"),
         is_admin=claims.get("role") == "admin",
     )
 
 
-def _text(value: object) -> str | None:
-    return value[: limits.NAME_CHARS_MAX] if isinstance(value, str) else None
+def _text(value: object, claim: str) -> str | None:
+    if not isinstance(value, str):
+        return None
+    check_text(value, claim)
+    return value[: limits.NAME_CHARS_MAX]

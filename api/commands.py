@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, TypeVar
 
 from litestar import Request, Response
@@ -20,6 +21,8 @@ POSITION = "Evergraph-Position"
 AT_LEAST = "at-least"
 """Request header of a list: wait until it shows this position."""
 IDEMPOTENCY_KEY = "idempotency-key"
+
+POSITION_TEXT = re.compile(r"[0-9]{1,19}")
 
 T = TypeVar("T")
 
@@ -61,6 +64,6 @@ def answer(services: Services, context: Context, done: Done[Any], content: T) ->
 async def catch_up(services: Services, request: AnyRequest) -> None:
     """Let a list wait for what its user wrote before. Raises ValidationException."""
     text = request.headers.get(AT_LEAST)
-    if text is not None and not (text.isascii() and text.isdigit()):
+    if text is not None and not POSITION_TEXT.fullmatch(text):
         raise ValidationException("At-Least must be a position, a whole number")
     await services.catch_up(request.user.user_id, None if text is None else int(text))

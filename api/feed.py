@@ -127,6 +127,8 @@ class Feed:
                 batch = await self._next_batch()
                 if batch is None or not await self._take(batch):
                     await self._catch_up()
+                # Sockets can send before the next batch fills their queues.
+                await asyncio.sleep(0)
             except database.LOST as error:
                 log.warning("feed.interrupted", error=repr(error))
                 await asyncio.sleep(limits.POLL_SECONDS)

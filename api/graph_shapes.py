@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.contracts import BlockContract
+from domain.engine.pins import base_pin
 from domain.graph_checks import input_schema, output_schema
 from domain.graph_files import GraphDraft, Link, Node
 from domain.graphs import Graph, GraphVersion, VersionSaved
@@ -89,16 +91,14 @@ def graph_meta(row: GraphRow) -> GraphMeta:
 
 def graph_model(graph: Graph, version: GraphVersion, *, for_export: bool = False) -> GraphModel:
     """A version as it is; an export names no user and carries no secret value."""
+    shown = version.graph
     model = _model(
-        version.graph,
+        _without_secrets(shown, version.contracts) if for_export else shown,
         version.contracts,
         is_active=version.version == graph.active_version,
         created_at=version.created_at,
     )
-    if for_export:
-        for node in model.nodes:
-            node.input_default = _without_secrets(node, version.contracts[node.block_id])
-    else:
+    if not for_export:
         model.user_id = graph.user_id
     return model
 
@@ -125,6 +125,10 @@ def _model(
     assert graph.id is not None
     assert graph.version is not None
     links = [_link(link) for link in graph.links]
+    into, out_of = defaultdict(list), defaultdict(list)
+    for link in links:
+        into[link.sink_id].append(link)
+        out_of[link.source_id].append(link)
     return GraphModel(
         id=graph.id,
         version=graph.version,
@@ -137,23 +141,22 @@ def _model(
         forked_from_version=graph.forked_from_version,
         created_at=created_at,
         allow_cycles=graph.allow_cycles,
-        nodes=[_node(node, links, graph.id, graph.version) for node in graph.nodes],
+        nodes=[
+            NodeModel(
+                id=node.id,
+                block_id=node.block_id,
+                input_default=node.input_default,
+                metadata=node.metadata,
+                input_links=into[node.id],
+                output_links=out_of[node.id],
+                graph_id=graph.id,
+                graph_version=graph.version,
+            )
+            for node in graph.nodes
+        ],
         links=links,
         input_schema=input_schema(graph, contracts),
         output_schema=output_schema(graph, contracts),
-    )
-
-
-def _node(node: Node, links: Sequence[LinkModel], graph_id: str, version: int) -> NodeModel:
-    return NodeModel(
-        id=node.id,
-        block_id=node.block_id,
-        input_default=node.input_default,
-        metadata=node.metadata,
-        input_links=[link for link in links if link.sink_id == node.id],
-        output_links=[link for link in links if link.source_id == node.id],
-        graph_id=graph_id,
-        graph_version=version,
     )
 
 
@@ -168,12 +171,17 @@ def _link(link: Link) -> LinkModel:
     )
 
 
-def _without_secrets(node: NodeModel, contract: BlockContract) -> dict[str, Any]:
-    """An agent's secret input keeps its place and loses its value."""
+def _without_secrets(graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
+    """An agent's secret input keeps its place and loses its value, in the schemas too."""
+    nodes = tuple(
+        msgspec.structs.replace(node, input_default=_open_pins(node, contracts[node.block_id]))
+        for node in graph.nodes
+    )
+    return msgspec.structs.replace(graph, nodes=nodes)
+
+
+def _open_pins(node: Node, contract: BlockContract) -> dict[str, Any]:
+    secret = {pin for pin, schema in contract.inputs.items() if schema.get("secret")}
     if node.input_default.get("secret"):
-        return {**node.input_default, "value": None}
-    return {
-        pin: value
-        for pin, value in node.input_default.items()
-        if not contract.inputs.get(pin, {}).get("secret")
-    }
+        secret.add("value")
+    return {pin: value for pin, value in node.input_default.items() if base_pin(pin) not in secret}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response, get, post, put
@@ -15,7 +15,6 @@ from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
 from domain import limits
-from domain.errors import Invalid
 from domain.graphs import Graph
 from projections import graphs as graph_lists
 
@@ -24,7 +23,7 @@ class CreateGraph(msgspec.Struct):
     """`graph` is a Graph as the contract has it, or an agent file exported from the platform."""
 
     graph: dict[str, Any]
-    source: str | None = None
+    source: Literal["builder", "upload"] | None = None
 
 
 @post(
@@ -38,8 +37,6 @@ async def create_graph(
     request: AnyRequest, data: JSONBody[CreateGraph], services: NamedDependency[Services]
 ) -> Response[GraphModel]:
     """Store a graph under new ids, as version 1."""
-    if data.source not in {None, "builder", "upload"}:
-        raise Invalid("source must be builder or upload")
     context = await context_of(request)
     done = await graphs.create(
         services.streams, context, document=data.graph, source=data.source, contracts=CONTRACTS

@@ -107,7 +107,13 @@ def _place(entry: dict[str, Any]) -> str:
 
 
 def _malformed(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
-    message = "The body is nested too deep" if isinstance(error, RecursionError) else str(error)
+    match error:
+        case RecursionError():
+            message = "The body is nested too deep"
+        case UnicodeDecodeError():
+            message = "The body is not UTF-8"
+        case _:
+            message = str(error)
     return problem(400, "invalid", message, message)
 
 
@@ -128,6 +134,7 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: _http,
     msgspec.DecodeError: _malformed,
     RecursionError: _malformed,
+    UnicodeDecodeError: _malformed,
     **dict.fromkeys(database.LOST, _unavailable),
     Exception: _unexpected,
 }

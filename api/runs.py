@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response, get, post
@@ -34,7 +34,7 @@ class ExecuteGraph(msgspec.Struct):
 
     inputs: dict[str, Any] = {}
     credentials_inputs: dict[str, Any] = {}
-    source: str | None = None
+    source: Literal["builder", "library", "onboarding"] | None = None
     dry_run: bool = False
 
 
@@ -122,8 +122,11 @@ async def list_of_graph(
     page_size: FromQuery[int] = 25,
 ) -> GraphExecutionsPaginated:
     """The runs of one graph, newest first, in pages."""
-    if page < 1 or not 1 <= page_size <= limits.PAGE_SIZE_MAX:
-        raise Invalid(f"page must be at least 1 and page_size from 1 to {limits.PAGE_SIZE_MAX}")
+    if not (1 <= page <= limits.PAGE_MAX and 1 <= page_size <= limits.PAGE_SIZE_MAX):
+        raise Invalid(
+            f"page must be from 1 to {limits.PAGE_MAX} and page_size from 1 to"
+            f" {limits.PAGE_SIZE_MAX}"
+        )
     user_id = request.user.user_id
     await graphs.load(services.streams, graph_id, user_id)
     await catch_up(services, request)

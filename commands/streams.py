@@ -7,11 +7,13 @@ second try, never a wrong write, because each append names the versions that it 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from commands.context import Context
+from commands.turns import Turns
 from domain import limits
 from domain.errors import Conflict, KeyReused
 from domain.events import Event
@@ -24,6 +26,8 @@ S = TypeVar("S")
 A = TypeVar("A", bound=msgspec.Struct)
 
 Evolve = Callable[[S, Event], S]
+
+BUSY = "Too many changes at the same moment; please repeat the request."
 
 
 class Loaded(msgspec.Struct, Generic[S], frozen=True):
@@ -59,6 +63,7 @@ class Streams:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
+        self._turns = Turns()
         self._cache: BoundedCache[str, tuple[Any, int]] = BoundedCache(
             limits.STATE_CACHE_STREAMS_MAX
         )
@@ -82,23 +87,36 @@ class Streams:
     ) -> Done[A]:
         """Run a command to its end; under an idempotency key, at most once.
 
-        Raises what `decide` raises, KeyReused, Conflict after too many lost races, and
-        OutcomeUnknown.
+        Whoever loses a race queues up behind the other losers of the same owner, and so does who
+        comes while they wait; otherwise most of a crowd would lose again and again.
+
+        Raises what `decide` raises, KeyReused, Conflict after too many lost races, Unavailable
+        and OutcomeUnknown. `decide` must not execute other commands.
         """
-        for _ in range(limits.CONFLICT_RETRIES_MAX):
-            answered = await self._answered(context, answer_type)
-            if answered is not None:
-                return answered
-            decision = await decide()
-            receipt = _receipt(context, decision.answer)
-            if not decision.writes:
-                return Done(answer=decision.answer, position=None)
-            try:
-                appended = await self.log.append(decision.writes, context.origin, receipt)
-            except (VersionConflict, ReceiptExists):
-                continue
-            return Done(answer=decision.answer, position=appended.last)
-        raise Conflict("Too many changes at the same moment; please repeat the request.")
+        if not self._turns.is_awaited(context.owner):
+            with suppress(VersionConflict, ReceiptExists):
+                return await self._attempt(context, decide, answer_type)
+        async with self._turns.of(context.owner):
+            for _ in range(limits.CONFLICT_RETRIES_MAX):
+                with suppress(VersionConflict, ReceiptExists):
+                    return await self._attempt(context, decide, answer_type)
+        raise Conflict(BUSY)
+
+    async def _attempt(
+        self,
+        context: Context,
+        decide: Callable[[], Awaitable[Decision[A]]],
+        answer_type: type[A],
+    ) -> Done[A]:
+        answered = await self._answered(context, answer_type)
+        if answered is not None:
+            return answered
+        decision = await decide()
+        if not decision.writes:
+            return Done(answer=decision.answer, position=None)
+        receipt = _receipt(context, decision.answer)
+        appended = await self.log.append(decision.writes, context.origin, receipt)
+        return Done(answer=decision.answer, position=appended.last)
 
     async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:
         if context.idempotency is None:
@@ -106,10 +124,10 @@ class Streams:
         found = await self.log.read_receipt(context.owner, context.idempotency.key)
         if found is None:
             return None
-        request_hash, answer = found
-        if request_hash != context.idempotency.request_hash:
+        if found.request_hash != context.idempotency.request_hash:
             raise KeyReused("This Idempotency-Key was used for another request.")
-        return Done(answer=msgspec.json.decode(answer, type=answer_type), position=None)
+        answer = msgspec.json.decode(found.answer, type=answer_type)
+        return Done(answer=answer, position=found.position)
 
 
 def _receipt(context: Context, answer: msgspec.Struct) -> Receipt | None:

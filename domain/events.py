@@ -82,6 +82,11 @@ def decode(topic: str, state: bytes) -> Event:
     return decoder(state)
 
 
+def topics() -> frozenset[str]:
+    """Every topic that can be read: of the present versions and of older ones."""
+    return frozenset(_decoders)
+
+
 def registered() -> Mapping[str, EventType]:
     """Every present event type by topic."""
     return _by_topic

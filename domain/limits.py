@@ -49,13 +49,21 @@ APPEND_QUEUE_MAX = 4_096
 """Appends that wait for the writer; more wait at the door."""
 APPEND_SECONDS_MAX = 5.0
 """After this long without an answer of the database, an append's outcome is called unknown."""
+APPEND_SILENCE_SECONDS_MAX = 3.0
+"""After this long without an answer the connection is given up, and another one tried."""
+APPEND_LOCK_SECONDS_MAX = 2
+"""How long an append waits for a lock that somebody else holds."""
 READ_PAGE_EVENTS = 5_000
 CONFLICT_RETRIES_MAX = 8
 """How often a command decides anew after somebody else wrote first."""
+TURN_SECONDS_MAX = 5.0
+"""How long a command that lost a race waits behind the others that did."""
 STATE_CACHE_STREAMS_MAX = 2_048
 RECEIPT_KEEP_SECONDS = 7 * 24 * 3600
 DATABASE_STATEMENT_SECONDS_MAX = 30
 DATABASE_LOCK_SECONDS_MAX = 5
+DATABASE_SILENCE_SECONDS_MAX = 5
+"""A line on which nothing is acknowledged for this long is broken."""
 DATABASE_RECONNECT_SECONDS_MAX = 2.0
 DATABASE_POOL_CONNECTIONS_MAX = 8
 
@@ -69,6 +77,8 @@ RUN_FLUSH_EVENTS = 256
 RUN_FLUSH_BYTES = 1024 * 1024
 RUN_CRASHES_MAX = 3
 """A run that made its driver fail this often is failed itself."""
+RUN_SLEEP_SECONDS_MIN = 1.0
+"""A run that only waits, and at least this long, gives its place in the executor to others."""
 LEASE_SECONDS = 3.0
 """An executor that has not renewed its lease for this long has lost its runs."""
 LEASE_RENEW_SECONDS = 1.0
@@ -84,13 +94,23 @@ POLL_SECONDS = 1.0
 """The net under every notification."""
 FEED_BATCH_EVENTS_MAX = 500
 FEED_BATCH_BYTES_MAX = 512 * 1024
+FEED_INBOX_BATCHES_MAX = 64
+"""Batches that wait for the feed of an API process; what older ones said is read from the log."""
 
 # --- edge -----------------------------------------------------------------------------------
 PAGE_SIZE_MAX = 100
+PAGE_MAX = 100_000
 EXECUTIONS_LISTED_MAX = 250
 READ_YOUR_WRITES_SECONDS_MAX = 2.0
 SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
+SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
+SOCKET_HISTORY_EVENTS = 200
+"""Events of a run that are read at once for a socket that follows it from behind."""
+SOCKET_STALL_SECONDS_MAX = 10.0
+"""How long a peer for whom much is waiting may take nothing of it before it is closed."""
+SOCKET_CLOSE_SECONDS_MAX = 5.0
+"""How long a peer may take to read what is under way to it before a close."""
 SOCKETS_PER_USER_MAX = 50
 SUBSCRIPTIONS_PER_SOCKET_MAX = 200
 TOKEN_LEEWAY_SECONDS = 30

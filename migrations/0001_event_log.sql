@@ -43,7 +43,8 @@ CREATE TABLE log.stored_events (
 
 ALTER TABLE log.stored_events ALTER COLUMN state SET STORAGE EXTERNAL;
 
-CREATE UNIQUE INDEX stored_events_position ON log.stored_events (notification_id);
+-- Named as the library would name it, so that a recorder of its own finds it there.
+CREATE UNIQUE INDEX stored_events_notification_id_idx ON log.stored_events (notification_id);
 
 COMMENT ON TABLE log.stored_events IS 'Every change, once, in commit order. Append-only.';
 
@@ -56,6 +57,8 @@ END $$;
 CREATE TRIGGER stored_events_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON log.stored_events
     FOR EACH STATEMENT EXECUTE FUNCTION log.refuse_change();
+
+ALTER TABLE log.stored_events ENABLE ALWAYS TRIGGER stored_events_append_only;
 
 CREATE TABLE log.receipts (
     owner        text        COLLATE "C" NOT NULL,
@@ -78,15 +81,20 @@ CREATE TABLE log.notification_tracking (
     notification_id  bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- By this row the library knows the table for its present layout; otherwise it would convert it.
+INSERT INTO log.notification_tracking VALUES ('__migration__', 1);
+
 -- One batch of appends. The lock puts all writers in one total order, and because positions are
 -- taken under it from max + 1, they have no holes and equal the commit order. One NOTIFY a batch:
--- it costs nothing beyond the lock that is held anyway.
+-- it costs nothing beyond the lock that is held anyway; its channel is the one on which the
+-- library's subscriptions listen. The function writes with its owner's rights, because the
+-- application has none to write in any other way.
 CREATE FUNCTION log.append(
     streams text[], versions bigint[], topics text[], states bytea[],
     owners text[], actors text[], causations uuid[], correlations uuid[],
     receipt_owners text[], receipt_keys text[], receipt_hashes bytea[],
     receipt_answers bytea[], receipt_offsets bigint[]
-) RETURNS bigint LANGUAGE plpgsql
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = log, pg_temp
 AS $$
 DECLARE
@@ -100,18 +108,15 @@ BEGIN
     INSERT INTO stored_events (
         originator_id, originator_version, topic, state, notification_id,
         owner, actor, causation, correlation, recorded_at)
-    SELECT e.stream, e.version, e.topic, e.state, head + e.ordinal,
-        e.owner, e.actor, e.causation, e.correlation, moment
-    FROM unnest(streams, versions, topics, states, owners, actors, causations, correlations)
-        WITH ORDINALITY AS e (
-            stream, version, topic, state, owner, actor, causation, correlation, ordinal);
+    SELECT unnest(streams), unnest(versions), unnest(topics), unnest(states),
+        generate_series(head + 1, head + cardinality(streams)),
+        unnest(owners), unnest(actors), unnest(causations), unnest(correlations), moment;
     IF cardinality(receipt_keys) > 0 THEN
         INSERT INTO receipts (owner, key, request_hash, answer, position, recorded_at)
-        SELECT r.owner, r.key, r.request_hash, r.answer, head + r.last_event, moment
-        FROM unnest(receipt_owners, receipt_keys, receipt_hashes, receipt_answers,
-            receipt_offsets) AS r (owner, key, request_hash, answer, last_event);
+        SELECT unnest(receipt_owners), unnest(receipt_keys), unnest(receipt_hashes),
+            unnest(receipt_answers), head + unnest(receipt_offsets), moment;
     END IF;
-    PERFORM pg_notify('evergraph_log', (head + cardinality(streams))::text);
+    PERFORM pg_notify('stored_events', (head + cardinality(streams))::text);
     RETURN head;
 END $$;
 
@@ -126,8 +131,10 @@ SELECT notification_id AS position,
     owner, actor, causation, correlation, recorded_at
 FROM log.stored_events;
 
+REVOKE EXECUTE ON FUNCTION log.append FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log.append TO evergraph_app;
 GRANT USAGE ON SCHEMA log TO evergraph_app;
-GRANT SELECT, INSERT ON log.stored_events TO evergraph_app;
-GRANT SELECT, INSERT, DELETE ON log.receipts TO evergraph_app;
+GRANT SELECT ON log.stored_events TO evergraph_app;
+GRANT SELECT, DELETE ON log.receipts TO evergraph_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON log.notification_tracking TO evergraph_app;
 GRANT SELECT ON log.history TO evergraph_app;

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import structlog
 from psycopg import AsyncConnection
 
+from domain import catalogue
+from domain.events import UnknownEventType
 from projections.projection import Projection, Recorded
 from runtime import faults, sql
 from runtime.database import Row
@@ -15,6 +17,7 @@ from runtime.eventlog.reader import LogEvent
 
 log = structlog.get_logger()
 
+PREFER_INDEXES = sql.load(__file__, "prefer_indexes")
 ENSURE = sql.load(__file__, "ensure_checkpoint")
 SELECT = sql.load(__file__, "select_checkpoints")
 ADVANCE = sql.load(__file__, "advance_checkpoint")
@@ -35,6 +38,7 @@ class Runner:
     async def open(self) -> None:
         """Load the checkpoints; a new read model begins at 0."""
         names = [projection.name for projection in self._projections]
+        await self._connection.execute(PREFER_INDEXES)
         await self._connection.execute(ENSURE, (names,))
         cursor = await self._connection.execute(SELECT, (names,))
         self._checkpoints = dict(await cursor.fetchall())
@@ -51,6 +55,7 @@ class Runner:
         page = await reader.read_page(self._connection, self.position)
         if not page:
             return 0
+        _require_known(page)
         async with self._connection.transaction():
             for projection in self._projections:
                 await self._apply(projection, page)
@@ -66,6 +71,12 @@ class Runner:
         seen = self._checkpoints[projection.name]
         if page[-1].position <= seen:
             return
+        # First of all, so that a second runner waits here instead of failing anywhere.
+        cursor = await self._connection.execute(
+            ADVANCE, {"name": projection.name, "seen": seen, "position": page[-1].position}
+        )
+        if cursor.rowcount != 1:
+            raise CheckpointMoved(f"the checkpoint of {projection.name} is not at {seen} any more")
         batch = [
             _decoded(entry)
             for entry in page
@@ -73,22 +84,26 @@ class Runner:
         ]
         if batch:
             await projection.apply(self._connection, batch)
-        cursor = await self._connection.execute(
-            ADVANCE, {"name": projection.name, "seen": seen, "position": page[-1].position}
-        )
-        if cursor.rowcount != 1:
-            raise CheckpointMoved(f"the checkpoint of {projection.name} is not at {seen} any more")
 
 
 async def reset(connection: AsyncConnection[Row], projection: Projection) -> None:
     """Empty a read model, so that it is built again from the beginning of the log."""
     async with connection.transaction():
-        for table in projection.tables:
-            await connection.execute(f"TRUNCATE {table}")
+        # The checkpoint before the tables, as a runner does: in one order nobody deadlocks.
         await connection.execute(
             "UPDATE log.notification_tracking SET notification_id = 0 WHERE application_name = %s",
             (projection.name,),
         )
+        for table in projection.tables:
+            await connection.execute(f"TRUNCATE {table}")
+
+
+def _require_known(page: Sequence[LogEvent]) -> None:
+    """Raise UnknownEventType for a type that a read model might have had to follow."""
+    unknown = {entry.topic for entry in page} - catalogue.TOPICS
+    for entry in page:
+        if entry.topic in unknown:
+            raise UnknownEventType(f"position {entry.position} holds the unknown {entry.topic!r}")
 
 
 def _decoded(entry: LogEvent) -> Recorded:

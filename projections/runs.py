@@ -17,6 +17,7 @@ from runtime.database import Row
 INSERT = sql.load(__file__, "insert_runs")
 UPDATE = sql.load(__file__, "update_runs")
 LIST = sql.load(__file__, "list_runs")
+LIST_OF_GRAPH = sql.load(__file__, "list_graph_runs")
 COUNT = sql.load(__file__, "count_runs")
 
 
@@ -132,7 +133,8 @@ async def list_runs(
 ) -> list[RunRow]:
     """A user's runs, of one graph or of all, newest first."""
     cursor = await connection.execute(
-        LIST, {"user_id": user_id, "graph_id": graph_id, "limit": limit, "offset": offset}
+        LIST if graph_id is None else LIST_OF_GRAPH,
+        {"user_id": user_id, "graph_id": graph_id, "limit": limit, "offset": offset},
     )
     return [RunRow(*row) for row in await cursor.fetchall()]
 

@@ -26,7 +26,15 @@ def conninfo(database_url: str, application: str) -> str:
         f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
         " -c plan_cache_mode=force_generic_plan"
     )
-    return make_conninfo(database_url, application_name=f"evergraph {application}", options=options)
+    return make_conninfo(
+        database_url,
+        application_name=f"evergraph {application}",
+        options=options,
+        connect_timeout=limits.DATABASE_SILENCE_SECONDS_MAX,
+        keepalives_idle=limits.DATABASE_SILENCE_SECONDS_MAX,
+        keepalives_interval=1,
+        tcp_user_timeout=limits.DATABASE_SILENCE_SECONDS_MAX * 1_000,
+    )
 
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError)

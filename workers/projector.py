@@ -41,5 +41,5 @@ async def _project(url: str, bell: LogBell) -> None:
         runner = Runner(connection, PROJECTIONS)
         await runner.open()
         while True:
-            if await runner.step() == 0:
+            if await runner.step() < limits.READ_PAGE_EVENTS:
                 await bell.wait()

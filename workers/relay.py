@@ -69,7 +69,7 @@ class Relay:
             await self._client.flush(FLUSH_SECONDS)
             faults.reach("relay.published")
             self._position = page[-1].position
-        await self._save_sometimes(idle=not page)
+        await self._save_sometimes()
         return len(page)
 
     async def _publish(self, page: Sequence[LogEvent]) -> None:
@@ -79,9 +79,9 @@ class Relay:
         for batch in split(page):
             await self._client.publish(nats.LIVE_SUBJECT, _encode(batch))
 
-    async def _save_sometimes(self, *, idle: bool) -> None:
-        due = idle or clock.monotonic() - self._saved_at > SAVE_SECONDS
-        if due and self._saved != self._position:
+    async def _save_sometimes(self) -> None:
+        is_due = clock.monotonic() - self._saved_at > SAVE_SECONDS
+        if is_due and self._saved != self._position:
             await self._connection.execute(SAVE, (CHECKPOINT, self._position))
             self._saved = self._position
             self._saved_at = clock.monotonic()
@@ -129,5 +129,5 @@ async def _relay(url: str, client: Client, bell: LogBell) -> None:
         relay = Relay(connection, client)
         await relay.open()
         while True:
-            if await relay.step() == 0:
+            if await relay.step() < limits.FEED_BATCH_EVENTS_MAX:
                 await bell.wait()

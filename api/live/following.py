@@ -65,6 +65,9 @@ class Following:
 
     def hear(self, run_id: str, version: int, told: Messages | None) -> None:
         """Take a live event, and what it says; None when that must be looked up."""
+        if self._outbox.is_crowded:
+            # It can be read when there is room again.
+            told = None
         track = self._tracks.get(run_id)
         if track is None:
             if told is not None:
@@ -98,6 +101,8 @@ class Following:
             self._outbox.give_up()
 
     async def _read_on(self, track: Track) -> None:
+        if not self._is_current(track):
+            return
         known = track.known
         try:
             more = await self._tell_page(track)
@@ -109,7 +114,7 @@ class Following:
             log.exception("socket.reading_failed", run=track.run_id)
             self._outbox.put(messages.encode(messages.Failure(message="Internal server error")))
             more = False
-        if self._tracks.get(track.run_id) is not track:
+        if not self._is_current(track):
             return
         if more or track.known > max(known, track.sent):
             self._read(track)
@@ -128,11 +133,15 @@ class Following:
         for entry in page:
             told = await self._narrator.look_up(entry)
             await self._outbox.room()
-            if self._tracks.get(track.run_id) is not track:
+            if not self._is_current(track):
                 return False
             track.sent = entry.version
             self._put(told)
         return len(page) == limits.SOCKET_HISTORY_EVENTS
+
+    def _is_current(self, track: Track) -> bool:
+        """Whether nobody has ended the subscription, or begun it anew, meanwhile."""
+        return self._tracks.get(track.run_id) is track
 
     def _put(self, told: Messages) -> None:
         for message in told:

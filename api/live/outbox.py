@@ -17,6 +17,9 @@ GONE = (OSError, WebSocketDisconnect, RuntimeError)
 behind a close of its own, which it sends to a peer that answers no pings."""
 
 
+HALF = 0.5
+
+
 class Outbox:
     """Messages to one peer, in order. Beyond its bounds the peer is given up."""
 
@@ -45,13 +48,20 @@ class Outbox:
         if not self.overflowed.done():
             self.overflowed.set_result(None)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether what can wait should: the second half is for what cannot."""
+        return self._fullness > HALF
+
     async def room(self) -> None:
-        """Wait until half of the bounds is free: who reads on from the log leaves the other half
-        to what happens meanwhile.
-        """
-        while self._fullness > 0.5:  # noqa: PLR2004
+        """Wait until it is not crowded. A peer that takes nothing for too long is given up."""
+        while self.is_crowded:
             self._eased.clear()
-            await self._eased.wait()
+            try:
+                async with asyncio.timeout(limits.SOCKET_STALL_SECONDS_MAX):
+                    await self._eased.wait()
+            except TimeoutError:
+                self.give_up()
 
     async def drain(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Send what comes, until the peer has left."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from domain.contracts import ERROR_PIN
 from domain.engine.execution import Execution, NodeQueue
-from domain.engine.plan import Plan
+from domain.engine.plan import Plan, PlanLink
 from domain.events import Event
 from domain.runs import (
     TERMINAL,
@@ -185,14 +185,15 @@ def _route(run: Run, execution: Execution, at: datetime | None) -> None:
         for link in node.links_for(name):
             delivered, selected = link.selector.select(name, value)
             if delivered:
-                _deliver(run, run.nodes[link.sink.index], link.sink_name, selected, at)
+                _deliver(run, link, selected, at)
 
 
-def _deliver(run: Run, queue: NodeQueue, pin: str, value: Any, at: datetime | None) -> None:
-    execution = queue.taker_of(pin) or _add(run, queue, at)
-    execution.given[pin] = value
+def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> None:
+    queue = run.nodes[link.sink.index]
+    execution = queue.taker_of(link.sink_name) or _add(run, queue, at)
+    execution.given[link.sink_name] = value
     queue.fill_static(execution)
-    if not _enqueue_if_ready(run, execution, at) or pin not in queue.node.static_pins:
+    if not _enqueue_if_ready(run, execution, at) or not link.is_static:
         return
     for released in queue.release_static(execution):
         _enqueue_if_ready(run, released, at)

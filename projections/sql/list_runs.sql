@@ -1,6 +1,6 @@
 SELECT run_id, user_id, graph_id, graph_version, status, inputs, error, steps, errors, cost,
     nodes_us, created_at, started_at, ended_at
 FROM read.runs
-WHERE user_id = %(user_id)s AND (%(graph_id)s::text IS NULL OR graph_id = %(graph_id)s)
+WHERE user_id = %(user_id)s
 ORDER BY created_at DESC, run_id DESC
 LIMIT %(limit)s OFFSET %(offset)s

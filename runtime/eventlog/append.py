@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -10,16 +10,36 @@ import msgspec
 
 from domain import limits
 from domain.errors import Invalid
+from domain.events import Event
+from runtime import ids
 from runtime.eventlog import arrays
+from runtime.eventlog.errors import VersionConflict
+from runtime.eventlog.mapper import Encoded, to_encoded
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One event in stored form; the library calls it a StoredEvent."""
+class StreamWrite(msgspec.Struct, frozen=True):
+    """Events for one stream, which is believed to be at version `expected`."""
 
     stream: str
-    version: int
-    topic: str
-    state: bytes
+    expected: int
+    events: Sequence[Encoded]
+
+    @classmethod
+    def of(cls, stream: str, expected: int, events: Sequence[Event]) -> StreamWrite:
+        """Encode the events. Raises Invalid for values that cannot be stored."""
+        return cls(stream, expected, [to_encoded(event) for event in events])
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Whose events, by whom, on what occasion.
+
+    `owner` is the tenant, `actor` a user's id or `worker:<name>`, `correlation` the request or
+    run that everything with the same value belongs to.
+    """
+
+    owner: str
+    actor: str
+    correlation: UUID | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -39,59 +59,98 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Append:
-    """The rows of one append, packed for the wire so that the ordering lock never waits for it.
+    """The writes of one append, packed for the wire so that the ordering lock never waits for it.
 
     `causation` is a UUID of this append alone: it tells, after a lost connection, whether the
-    rows found at our versions are ours.
+    rows found at our versions are ours. `heads` and `tails` are the first and last versions that
+    it wants of each stream; `claims` is what no two appends of one batch may share.
     """
 
-    __slots__ = ("causation", "columns", "count", "heads", "receipt", "size")
+    __slots__ = (
+        "causation",
+        "claims",
+        "columns",
+        "count",
+        "heads",
+        "receipt",
+        "receipt_columns",
+        "size",
+        "tails",
+    )
 
     def __init__(
-        self,
-        rows: Sequence[Row],
-        *,
-        owner: str,
-        actor: str,
-        causation: bytes,
-        correlation: UUID | None = None,
-        receipt: Receipt | None = None,
+        self, writes: Sequence[StreamWrite], origin: Origin, receipt: Receipt | None = None
     ) -> None:
-        count = len(rows)
-        assert count > 0, "an append has events"
-        if count > limits.APPEND_EVENTS_MAX:
-            raise Invalid(f"an append has at most {limits.APPEND_EVENTS_MAX} events, not {count}")
-        states = b"".join([arrays.bytes_element(row.state) for row in rows])
-        if len(states) > limits.APPEND_BYTES_MAX:
-            raise Invalid(f"an append has at most {limits.APPEND_BYTES_MAX} bytes")
+        """Raises Invalid beyond the limits, VersionConflict for writes that do not fit together."""
+        streams, versions, topics, states = [], [], [], []
+        for write in writes:
+            number = len(write.events)
+            streams.append(arrays.text_element(write.stream) * number)
+            versions.append(arrays.int8_elements(write.expected + 1, number))
+            for event in write.events:
+                topics.append(_name_element(event.topic))
+                states.append(arrays.bytes_element(event.state))
+        count = len(states)
+        packed_states = b"".join(states)
         self.count = count
-        self.size = len(states)
-        self.causation = causation
+        self.size = len(packed_states)
+        _check_size(self.count, self.size)
+        self.causation = ids.new_id_bytes()
         self.receipt = receipt
-        heads: dict[str, int] = {}
-        for row in rows:
-            heads.setdefault(row.stream, row.version)
-        self.heads = tuple(heads.items())
+        self.receipt_columns = _receipt_columns(receipt)
+        self.heads, self.tails = _span(writes)
+        self.claims = _claims(self.heads, receipt)
         self.columns = (
-            b"".join([arrays.text_element(row.stream) for row in rows]),
-            b"".join([arrays.int8_element(row.version) for row in rows]),
-            b"".join([_topic_element(row.topic) for row in rows]),
-            states,
-            _actor_element(owner) * count,
-            _actor_element(actor) * count,
-            arrays.bytes_element(causation) * count,
-            arrays.uuid_element(correlation) * count,
+            b"".join(streams),
+            b"".join(versions),
+            b"".join(topics),
+            packed_states,
+            _name_element(origin.owner) * count,
+            _name_element(origin.actor) * count,
+            arrays.bytes_element(self.causation) * count,
+            arrays.uuid_element(origin.correlation) * count,
         )
 
 
-@lru_cache(maxsize=1_024)
-def _topic_element(topic: str) -> bytes:
-    return arrays.text_element(topic)
+def _check_size(count: int, size: int) -> None:
+    assert count > 0, "an append has events"
+    if count > limits.APPEND_EVENTS_MAX:
+        raise Invalid(f"an append has at most {limits.APPEND_EVENTS_MAX} events, not {count}")
+    if size > limits.APPEND_BYTES_MAX:
+        raise Invalid(f"an append has at most {limits.APPEND_BYTES_MAX} bytes, not {size}")
+
+
+def _span(writes: Sequence[StreamWrite]) -> tuple[dict[str, int], dict[str, int]]:
+    """First and last versions by stream. Several writes to one must continue each other."""
+    heads: dict[str, int] = {}
+    tails: dict[str, int] = {}
+    for write in writes:
+        if tails.setdefault(write.stream, write.expected) != write.expected:
+            raise VersionConflict(write.stream, write.expected + 1)
+        heads.setdefault(write.stream, write.expected + 1)
+        tails[write.stream] = write.expected + len(write.events)
+    return heads, tails
+
+
+def _claims(heads: dict[str, int], receipt: Receipt | None) -> tuple[Hashable, ...]:
+    return (*heads, (receipt.owner, receipt.key)) if receipt is not None else tuple(heads)
+
+
+def _receipt_columns(receipt: Receipt | None) -> tuple[bytes, ...] | None:
+    if receipt is None:
+        return None
+    return (
+        _name_element(receipt.owner),
+        arrays.text_element(receipt.key),
+        arrays.bytes_element(receipt.request_hash),
+        arrays.bytes_element(receipt.answer),
+    )
 
 
 @lru_cache(maxsize=4_096)
-def _actor_element(actor: str) -> bytes:
-    return arrays.text_element(actor)
+def _name_element(name: str) -> bytes:
+    """Topics, owners and actors come again and again."""
+    return arrays.text_element(name)
 
 
 COLUMN_ARRAYS = (
@@ -106,28 +165,33 @@ COLUMN_ARRAYS = (
 )
 
 
+RECEIPT_ARRAYS = (
+    arrays.TextArray,
+    arrays.TextArray,
+    arrays.BytesArray,
+    arrays.BytesArray,
+    arrays.Int8Array,
+)
+
+
 def parameters(batch: Sequence[Append]) -> list[arrays.PackedArray]:
     """The arguments of `log.append` for a batch, in its order."""
-    count = sum(append.count for append in batch)
-    events = [
-        array(count, [append.columns[index] for append in batch])
-        for index, array in enumerate(COLUMN_ARRAYS)
-    ]
-    return [*events, *_receipt_parameters(batch)]
-
-
-def _receipt_parameters(batch: Sequence[Append]) -> list[arrays.PackedArray]:
     receipts = []
-    offset = 0
+    count = 0
     for append in batch:
-        offset += append.count
-        if append.receipt is not None:
-            receipts.append((append.receipt, offset))
-    size = len(receipts)
+        count += append.count
+        if append.receipt_columns is not None:
+            receipts.append((*append.receipt_columns, arrays.int8_element(count)))
+    columns = [append.columns for append in batch]
     return [
-        arrays.TextArray(size, [arrays.text_element(r.owner) for r, _ in receipts]),
-        arrays.TextArray(size, [arrays.text_element(r.key) for r, _ in receipts]),
-        arrays.BytesArray(size, [arrays.bytes_element(r.request_hash) for r, _ in receipts]),
-        arrays.BytesArray(size, [arrays.bytes_element(r.answer) for r, _ in receipts]),
-        arrays.Int8Array(size, [arrays.int8_element(last) for _, last in receipts]),
+        *_transposed(COLUMN_ARRAYS, count, columns),
+        *_transposed(RECEIPT_ARRAYS, len(receipts), receipts),
     ]
+
+
+def _transposed(
+    kinds: Sequence[type[arrays.PackedArray]], count: int, rows: Sequence[Sequence[bytes]]
+) -> list[arrays.PackedArray]:
+    """One array of `count` elements for each column of `rows`."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
+    return [kind(count, chunks) for kind, chunks in zip(kinds, columns, strict=True)]

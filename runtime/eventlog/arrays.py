@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from typing import ClassVar
 from uuid import UUID
 
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
+
+from domain.json_values import check_text
 
 _HEADER = struct.Struct("!iiIii")
 _INT4 = struct.Struct("!i")
 _INT8_ELEMENT = struct.Struct("!iq")
 _NULL = _INT4.pack(-1)
 
-_TEXT, _BYTEA, _INT8, _UUID = 25, 17, 20, 2950
-
 
 def text_element(value: str) -> bytes:
+    """Raises Invalid for what PostgreSQL cannot store."""
+    check_text(value, "a name in the log")
     return bytes_element(value.encode())
 
 
@@ -34,6 +37,13 @@ def int8_element(value: int) -> bytes:
     return _INT8_ELEMENT.pack(8, value)
 
 
+def int8_elements(first: int, count: int) -> bytes:
+    """`count` consecutive numbers."""
+    if count == 1:
+        return _INT8_ELEMENT.pack(8, first)
+    return b"".join([_INT8_ELEMENT.pack(8, first + number) for number in range(count)])
+
+
 def uuid_element(value: UUID | None) -> bytes:
     return _NULL if value is None else bytes_element(value.bytes)
 
@@ -43,28 +53,26 @@ class PackedArray:
 
     __slots__ = ("data",)
 
-    def __init__(self, element_oid: int, count: int, chunks: Iterable[bytes]) -> None:
-        self.data = b"".join((_header(element_oid, count), *chunks))
+    element_oid: ClassVar[int]
+
+    def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
+        self.data = b"".join((_header(self.element_oid, count), *chunks))
 
 
 class TextArray(PackedArray):
-    def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
-        super().__init__(_TEXT, count, chunks)
+    element_oid = 25
 
 
 class BytesArray(PackedArray):
-    def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
-        super().__init__(_BYTEA, count, chunks)
+    element_oid = 17
 
 
 class Int8Array(PackedArray):
-    def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
-        super().__init__(_INT8, count, chunks)
+    element_oid = 20
 
 
 class UuidArray(PackedArray):
-    def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
-        super().__init__(_UUID, count, chunks)
+    element_oid = 2950
 
 
 def _header(element_oid: int, count: int) -> bytes:

@@ -13,7 +13,7 @@ from runtime import database
 
 log = structlog.get_logger()
 
-CHANNEL = "evergraph_log"
+CHANNEL = "stored_events"
 
 
 class LogBell:

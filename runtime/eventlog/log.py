@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-from uuid import UUID
 
-import msgspec
-
-from domain.events import Event
-from runtime import database, ids
+from runtime import database
 from runtime.eventlog import reader
-from runtime.eventlog.append import Append, Appended, Receipt, Row
+from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
-from runtime.eventlog.mapper import Encoded, to_encoded
-from runtime.eventlog.reader import StreamEvent
+from runtime.eventlog.reader import Answered, StreamEvent
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-class StreamWrite(msgspec.Struct, frozen=True):
-    """Events for one stream, which is believed to be at version `expected`."""
-
-    stream: str
-    expected: int
-    events: Sequence[Encoded]
-
-    @classmethod
-    def of(cls, stream: str, expected: int, events: Sequence[Event]) -> StreamWrite:
-        """Encode the events. Raises Invalid for values that cannot be stored."""
-        return cls(stream=stream, expected=expected, events=[to_encoded(e) for e in events])
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Whose events, by whom, on what occasion.
-
-    `owner` is the tenant, `actor` a user's id or `worker:<name>`, `correlation` the request or
-    run that everything with the same value belongs to.
-    """
-
-    owner: str
-    actor: str
-    correlation: UUID | None = None
+__all__ = ["EventLog", "Origin", "StreamWrite", "opened"]
 
 
 class EventLog:
@@ -68,29 +36,10 @@ class EventLog:
     ) -> Appended:
         """Write all or nothing, and return when it is durable.
 
-        Raises VersionConflict or ReceiptExists (nothing was written), or OutcomeUnknown when the
-        database went away.
+        Raises Invalid, VersionConflict, ReceiptExists or Unavailable when nothing was written,
+        and OutcomeUnknown when the database went away.
         """
-        rows = [
-            Row(
-                stream=write.stream,
-                version=write.expected + number,
-                topic=event.topic,
-                state=event.state,
-            )
-            for write in writes
-            for number, event in enumerate(write.events, 1)
-        ]
-        return await self.appender.append(
-            Append(
-                rows,
-                owner=origin.owner,
-                actor=origin.actor,
-                causation=ids.new_id_bytes(),
-                correlation=origin.correlation,
-                receipt=receipt,
-            )
-        )
+        return await self.appender.append(Append(writes, origin, receipt))
 
     async def read_stream(self, stream: str, after: int = 0) -> list[StreamEvent]:
         """All events of `stream` with a version above `after`, in order."""
@@ -102,8 +51,8 @@ class EventLog:
         async with self.pool.connection() as connection:
             return await reader.read_head(connection)
 
-    async def read_receipt(self, owner: str, key: str) -> tuple[bytes, bytes] | None:
-        """Request hash and answer kept under an idempotency key."""
+    async def read_receipt(self, owner: str, key: str) -> Answered | None:
+        """What was answered under an idempotency key."""
         async with self.pool.connection() as connection:
             return await reader.read_receipt(connection, owner, key)
 

@@ -48,6 +48,14 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False):
         return events.decode(self.topic, self.state)
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What is kept under an idempotency key. `position` is that of the append's last event."""
+
+    request_hash: bytes
+    answer: bytes
+    position: int
+
+
 async def read_stream(
     connection: AsyncConnection[database.Row], stream: str, after: int = 0
 ) -> list[StreamEvent]:
@@ -92,8 +100,8 @@ async def read_head(connection: AsyncConnection[database.Row]) -> int:
 
 async def read_receipt(
     connection: AsyncConnection[database.Row], owner: str, key: str
-) -> tuple[bytes, bytes] | None:
-    """Request hash and answer kept under an idempotency key."""
+) -> Answered | None:
+    """What was answered under an idempotency key."""
     cursor = await connection.execute(FIND_RECEIPT, (owner, key), binary=True)
     row = await cursor.fetchone()
-    return (row[0], row[1]) if row else None
+    return Answered(*row) if row else None

@@ -10,12 +10,13 @@ from typing import Any
 from eventsourcing.persistence import IntegrityError, OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
-from runtime import ids
-from runtime.eventlog.append import Append, Appended, Row
+from domain.errors import Unavailable
+from runtime.eventlog.append import Append, Appended, Origin, StreamWrite
 from runtime.eventlog.appender import Appender
-from runtime.eventlog.errors import AppendError, OutcomeUnknown
+from runtime.eventlog.errors import AppendError
+from runtime.eventlog.mapper import Encoded
 
-LIBRARY_OWNER = "library"
+LIBRARY = Origin(owner="library", actor="library")
 
 
 class GroupCommitRecorder(PostgresApplicationRecorder):
@@ -43,12 +44,11 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
 
     async def append(self, stored_events: Sequence[StoredEvent]) -> Appended:
         """Write the events, all or nothing. Raises as Appender.append does."""
-        rows = [
-            Row(str(e.originator_id), e.originator_version, e.topic, e.state) for e in stored_events
+        writes = [
+            StreamWrite(str(e.originator_id), e.originator_version - 1, [Encoded(e.topic, e.state)])
+            for e in stored_events
         ]
-        causation = ids.new_id_bytes()
-        append = Append(rows, owner=LIBRARY_OWNER, actor=LIBRARY_OWNER, causation=causation)
-        return await self._appender.append(append)
+        return await self._appender.append(Append(writes, LIBRARY))
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """The library's way in. Raises the library's IntegrityError on a version conflict."""
@@ -59,6 +59,6 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
             positions = write.result()
         except AppendError as error:
             raise IntegrityError(str(error)) from error
-        except OutcomeUnknown as error:
+        except Unavailable as error:
             raise OperationalError(str(error)) from error
         return list(range(positions.first, positions.last + 1))

@@ -12,7 +12,6 @@ from collections import deque
 
 import msgspec
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from domain import limits
@@ -21,28 +20,29 @@ from runtime import nats
 log = structlog.get_logger()
 
 NEXT = f"$JS.API.CONSUMER.MSG.NEXT.{nats.STREAM}.{nats.CONSUMER}"
-REQUEST_SECONDS = 5
+REQUEST_SECONDS = 2
+"""Less than a lease: when a worker that hangs has lost its runs, their bells do not go to it."""
 STATUS, UNUSED = "Status", "Nats-Pending-Messages"
 
 
 class Bells:
-    """The run ids handed to this executor."""
+    """The run ids handed to this executor, over a connection of its own."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._inbox = client.new_inbox()
+    def __init__(self) -> None:
         self._messages: deque[Msg] = deque()
         self._rung = asyncio.Event()
         self._requested = 0
         """Messages that open requests may still bring."""
 
-    async def open(self) -> None:
+    async def open(self, url: str) -> None:
+        """Connect to NATS, however long it takes."""
+        self._client = await nats.connect(url, "executor", reconnected=self._forget_requests)
+        self._inbox = self._client.new_inbox()
         await self._client.subscribe(self._inbox, cb=self._receive)
 
-    async def reset(self) -> None:
-        """Forget the open requests: they died with the connection."""
-        self._requested = 0
-        self._rung.set()
+    async def close(self) -> None:
+        with contextlib.suppress(*nats.NatsError):
+            await self._client.close()
 
     async def take(self, room: int) -> Msg:
         """The next message. `room` is how many more this executor could drive, at least 1."""
@@ -67,6 +67,11 @@ class Bells:
             await asyncio.sleep(nats.RECONNECT_SECONDS)
         else:
             self._requested += count
+
+    async def _forget_requests(self) -> None:
+        """They died with the connection."""
+        self._requested = 0
+        self._rung.set()
 
     async def _receive(self, message: Msg) -> None:
         headers = message.headers or {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -51,12 +51,14 @@ class Drive:
         self._tasks: set[asyncio.Task[Encoded]] = set()
         self._results: deque[asyncio.Task[Encoded]] = deque()
         self._finished = asyncio.Event()
+        self._sleeps_until: datetime | None = None
 
-    async def to_end(self) -> None:
-        """Claim the run and drive it until it has ended.
+    async def to_end(self) -> datetime | None:
+        """Claim the run and drive it until it has ended, or has nothing to do before a moment.
 
-        Raises RunLost when another worker took it, OutcomeUnknown when the database went away;
-        in both cases nothing of this drive goes on.
+        Returns that moment: then this drive is over, and the run wants another one. Raises RunLost
+        when another worker took it, OutcomeUnknown when the database went away. In all cases
+        nothing of this drive goes on.
         """
         try:
             self._ledger.record(RunClaimed(worker=self._worker))
@@ -64,6 +66,9 @@ class Drive:
                 self._resume(execution)
             while not self._run.is_ended:
                 await self._move()
+                if self._sleeps_until is not None:
+                    return self._sleeps_until
+            return None
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -83,7 +88,9 @@ class Drive:
         if self._ledger.is_dirty:
             await self._ledger.flush()
             self._launch()
-        await self._collect()
+        self._sleeps_until = self._long_sleep()
+        if self._sleeps_until is None:
+            await self._collect()
 
     async def _take_ready(self) -> None:
         taken = 0
@@ -181,6 +188,15 @@ class Drive:
         if not task.cancelled():
             self._results.append(task)
             self._finished.set()
+
+    def _long_sleep(self) -> datetime | None:
+        """When the first timer ends, if nothing else is at work and that is not soon."""
+        ends = [execution.until for execution in self._run.open.values() if execution.until]
+        if len(ends) < len(self._run.open) or self._results:
+            return None
+        first = min(ends)
+        is_soon = first - clock.now() < timedelta(seconds=limits.RUN_SLEEP_SECONDS_MIN)
+        return None if is_soon else first
 
     async def _collect(self) -> None:
         """Wait for the first result, and record all that are there by then."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from commands import credits as credit_commands
 from commands.streams import Streams
+from commands.turns import Turns
 from domain import events as registry
 from domain import limits, runs
 from domain.credits import Account
@@ -32,9 +34,10 @@ class Ledger:
     is folded, so the run in memory never differs from the one that a restart would see.
     """
 
-    def __init__(self, run: Run, streams: Streams, worker: str) -> None:
+    def __init__(self, run: Run, streams: Streams, turns: Turns, worker: str) -> None:
         self.run = run
         self._streams = streams
+        self._turns = turns
         assert run.created is not None
         self._origin = Origin(
             owner=run.created.user_id, actor=f"worker:{worker}", correlation=UUID(run.run_id)
@@ -66,19 +69,22 @@ class Ledger:
         """Make everything recorded durable. Raises RunLost or OutcomeUnknown."""
         while self._pending:
             chunk = self._next_chunk()
-            await self._append(chunk, None)
-            del self._pending[: len(chunk)]
-        self._pending_bytes = 0
+            await self._append(chunk, [])
+            self._forget(len(chunk))
 
     async def flush_with(self, event: Event, movement: Movement) -> None:
-        """Make everything durable, then `event` and a credit movement together.
+        """Make everything recorded durable, and with the last of it `event` and a credit movement.
 
-        Raises PaymentRequired from the movement (then `event` did not happen), RunLost or
-        OutcomeUnknown.
+        Raises PaymentRequired from the movement (then `event` did not happen), RunLost,
+        OutcomeUnknown or Unavailable.
         """
-        await self.flush()
-        encoded = to_encoded(event)
-        await self._append([encoded], movement)
+        if self.is_full:
+            await self.flush()
+        events = [*self._pending, to_encoded(event)]
+        # Runs of one account take turns; they would only make each other try again.
+        async with self._turns.of(self._origin.owner):
+            await self._append_moving(events, movement)
+        self._forget(len(self._pending))
         evolve(self.run, event)
 
     def _next_chunk(self) -> list[Encoded]:
@@ -89,20 +95,27 @@ class Ledger:
                 return self._pending[:count]
         return list(self._pending)
 
-    async def _append(self, events: list[Encoded], movement: Movement | None) -> None:
-        stream = runs.stream_of(self.run.run_id)
+    def _forget(self, count: int) -> None:
+        del self._pending[:count]
+        self._pending_bytes = sum(len(encoded.state) for encoded in self._pending)
+
+    async def _append_moving(self, events: list[Encoded], movement: Movement) -> None:
         for _ in range(limits.CONFLICT_RETRIES_MAX):
-            writes = [StreamWrite(stream=stream, expected=self._durable, events=events)]
-            if movement is not None:
-                account = await credit_commands.load(self._streams, self._origin.owner)
-                writes += account.write(movement(account.state))
-            try:
-                await self._streams.log.append(writes, self._origin)
-            except VersionConflict as conflict:
-                if conflict.stream == stream:
-                    raise RunLost(self.run.run_id) from conflict
-                continue
-            faults.reach("result.appended")
-            self._durable += len(events)
-            return
+            account = await credit_commands.load(self._streams, self._origin.owner)
+            with contextlib.suppress(VersionConflict):
+                await self._append(events, account.write(movement(account.state)))
+                return
         raise Unavailable("the account is too busy")
+
+    async def _append(self, events: list[Encoded], others: list[StreamWrite]) -> None:
+        """Raises RunLost, VersionConflict for one of the other streams, or OutcomeUnknown."""
+        stream = runs.stream_of(self.run.run_id)
+        ours = StreamWrite(stream=stream, expected=self._durable, events=events)
+        try:
+            await self._streams.log.append([ours, *others], self._origin)
+        except VersionConflict as conflict:
+            if conflict.stream == stream:
+                raise RunLost(self.run.run_id) from conflict
+            raise
+        faults.reach("result.appended")
+        self._durable += len(events)

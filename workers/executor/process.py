@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import datetime
 
 import structlog
 from nats.aio.msg import Msg
@@ -11,11 +12,12 @@ from nats.aio.msg import Msg
 from blocks import templates
 from commands.plans import Plans
 from commands.streams import Streams
+from commands.turns import Turns
 from domain import limits, runs
 from domain.engine.run import Run, evolve
-from domain.errors import Unavailable
+from domain.errors import Conflict, Unavailable
 from domain.runs import RunCreated
-from runtime import database, faults, nats
+from runtime import clock, database, faults, nats
 from runtime.egress import Egress
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
@@ -36,6 +38,7 @@ class Executor:
         self._settings = settings
         self._log = EventLog(database_url(settings), "executor")
         self._streams = Streams(self._log)
+        self._turns = Turns()
         self._plans = Plans()
         self._lease = Lease(self._log, settings.worker_name)
         self._http = Egress(settings.egress_allow)
@@ -55,10 +58,8 @@ class Executor:
             await self._let_go()
 
     async def _listen(self) -> None:
-        client = await nats.connect(nats_url(self._settings), "executor")
-        bells = Bells(client)
-        client.options["reconnected_cb"] = bells.reset
-        await bells.open()
+        bells = Bells()
+        await bells.open(nats_url(self._settings))
         log.info("executor.ready", worker=self._lease.worker)
         try:
             while True:
@@ -67,13 +68,12 @@ class Executor:
                     self._left.clear()
                     await self._left.wait()
                     continue
-                self._take(await bells.take(room))
+                message = await bells.take(room)
+                self._take(message.data.decode(), message)
         finally:
-            with contextlib.suppress(*nats.NatsError):
-                await client.close()
+            await bells.close()
 
-    def _take(self, message: Msg) -> None:
-        run_id = message.data.decode()
+    def _take(self, run_id: str, message: Msg | None = None) -> None:
         if run_id in self._driving:
             return
         task = asyncio.create_task(self._attend(run_id, message), name=f"run {run_id}")
@@ -84,16 +84,18 @@ class Executor:
         del self._driving[run_id]
         self._left.set()
 
-    async def _attend(self, run_id: str, message: Msg) -> None:
-        """Drive the run until it has ended or is another's, then silence its bell."""
+    async def _attend(self, run_id: str, message: Msg | None) -> None:
+        """Drive the run until it has ended, sleeps or is another's, then silence its bell."""
         failures = 0
         while True:
             try:
-                await self._drive(run_id, failures)
+                sleeps_until = await self._drive(run_id, failures)
+                if sleeps_until is not None:
+                    self._wake_later(run_id, sleeps_until)
             except RunLost:
                 log.info("run.lost", run=run_id)
-            except (Unavailable, *database.LOST) as error:
-                # The run is ours and nobody else will take it: go on when the database is back.
+            except (Unavailable, Conflict, *database.LOST) as error:
+                # The run is ours and nobody else will take it: go on when that is possible.
                 log.warning("run.interrupted", run=run_id, error=str(error))
                 await asyncio.sleep(limits.POLL_SECONDS)
                 continue
@@ -102,23 +104,33 @@ class Executor:
                 log.exception("run.crashed", run=run_id, failures=failures)
                 await asyncio.sleep(limits.POLL_SECONDS)
                 continue
-            with contextlib.suppress(*nats.NatsError):
-                await message.ack()
+            if message is not None:
+                with contextlib.suppress(*nats.NatsError):
+                    await message.ack()
             return
 
-    async def _drive(self, run_id: str, failures: int) -> None:
+    def _wake_later(self, run_id: str, moment: datetime) -> None:
+        """Take a run that sleeps again when its time has come.
+
+        Until then it has no place here but stays ours, so that nobody rings for it; when this
+        process dies, somebody does.
+        """
+        seconds = max(0.0, (moment - clock.now()).total_seconds())
+        asyncio.get_running_loop().call_later(seconds, self._take, run_id)
+
+    async def _drive(self, run_id: str, failures: int) -> datetime | None:
         run = await self._load(run_id)
         if run is None or run.is_ended:
-            return
+            return None
         claimed_by_other = run.worker is not None and run.worker != self._lease.worker
         if claimed_by_other and await self._lease.is_held(str(run.worker)):
-            return
-        ledger = Ledger(run, self._streams, self._lease.worker)
+            return None
+        ledger = Ledger(run, self._streams, self._turns, self._lease.worker)
         drive = Drive(ledger, self._http, self._lease.worker)
         if failures >= limits.RUN_CRASHES_MAX:
             await drive.fail("The run failed for a reason inside Evergraph")
-        else:
-            await drive.to_end()
+            return None
+        return await drive.to_end()
 
     async def _load(self, run_id: str) -> Run | None:
         recorded = await self._log.read_stream(runs.stream_of(run_id))

@@ -1,1 +1,1 @@
-SELECT request_hash, answer FROM log.receipts WHERE owner = %s AND key = %s
+SELECT request_hash, answer, position FROM log.receipts WHERE owner = %s AND key = %s

@@ -1,0 +1,61 @@
+"""Figures: how many a second, how long each took, and the table that shows them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+RUNS = 3
+"""Each figure is the median of so many runs,"""
+SECONDS = 2
+"""and each run of load takes so long."""
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """Times are in seconds, None where there is no single call to time."""
+
+    rate: float
+    p50: float | None = None
+    p95: float | None = None
+
+    @classmethod
+    def of(cls, count: int, seconds: float, latencies: Sequence[float]) -> Figure:
+        """`count` things in `seconds`; `latencies` of the calls, in any order."""
+        ordered = sorted(latencies)
+        return cls(
+            rate=count / seconds,
+            p50=ordered[len(ordered) // 2],
+            p95=ordered[len(ordered) * 95 // 100],
+        )
+
+
+def median(figures: Sequence[Figure]) -> Figure:
+    """The figure with the middle rate."""
+    middle = statistics.median_low(figure.rate for figure in figures)
+    return next(figure for figure in figures if figure.rate == middle)
+
+
+def print_table(title: str, figures: dict[str, Figure]) -> None:
+    """One line a contender, with its calls' times in milliseconds."""
+    width = max(len(name) for name in figures)
+    print(f"\n{title:<{width}}  {'per second':>12}  {'p50 ms':>8}  {'p95 ms':>8}")
+    print("-" * (width + 34))
+    for name, figure in figures.items():
+        times = "  ".join(_milliseconds(value) for value in (figure.p50, figure.p95))
+        print(f"{name:<{width}}  {figure.rate:>12,.0f}  {times}")
+
+
+def print_aims(aims: dict[str, tuple[float, float]]) -> None:
+    """One line for each (measured, aimed at)."""
+    width = max(len(name) for name in aims)
+    print(f"\n{'':<{width}}  {'measured':>10}  {'aim':>10}")
+    print("-" * (width + 24))
+    for name, (measured, aim) in aims.items():
+        digits = 1 if aim < 1_000 else 0
+        print(f"{name:<{width}}  {measured:>10,.{digits}f}  {aim:>10,.0f}")
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return f"{'':>8}" if seconds is None else f"{seconds * 1000:>8.2f}"

@@ -1,0 +1,12 @@
+"""Everything that the log may hold: importing this module makes the registry of events whole."""
+
+from __future__ import annotations
+
+from domain import credits as accounts
+from domain import events, graphs, runs, users
+
+MODULES = (accounts, graphs, runs, users)
+"""Where events are defined."""
+
+TOPICS = events.topics()
+"""What can be read: the present version of every type, and the older ones."""

@@ -1,0 +1,182 @@
+"""Who is let in, and how sockets end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from domain import limits
+from domain.runs import NodeFailed
+from runtime import ids
+from runtime.secrets import sign_token
+from runtime.settings import Settings
+from tests.support.live import (
+    HOST,
+    LiveApi,
+    Peer,
+    Script,
+    live_api,
+    transcript,
+)
+from tests.support.processes import until
+
+
+async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UUID) -> None:
+    stranger = Settings(jwt_verify_key=ids.new_secret())
+    forged = sign_token(stranger, user_id=user_id, email="user@example.com")
+    refusals = {
+        "": "Token is missing",
+        "nonsense": "Invalid token: Not enough segments",
+        forged: "Invalid token signature",
+        api.token(user_id, seconds=-limits.TOKEN_LEEWAY_SECONDS - 1): "Token has expired",
+        api.token(ids.new_id()): "Invalid user ID",
+    }
+    for token, reason in refusals.items():
+        async with api.peer(user_id, token) as peer:
+            assert await peer.closed() == (1008, reason, [])
+    assert api.services.feed.position is None
+
+
+async def test_nobody_has_more_sockets_than_one_may(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SOCKETS_PER_USER_MAX", 1)
+    async with api.peer(user_id) as first:
+        await first.ask("ping")
+        async with api.peer(user_id) as second:
+            assert await second.closed() == (4429, "too_many_sockets", [])
+        async with api.peer(ids.new_id()) as other:
+            assert (await other.ask("ping"))["type"] == "pong"
+    await until(lambda: api.services.feed.position is None)
+    async with api.peer(user_id) as third:
+        assert (await third.ask("ping"))["type"] == "pong"
+
+
+async def test_a_message_that_is_too_large_ends_the_socket(api: LiveApi, user_id: UUID) -> None:
+    async with api.peer(user_id) as peer:
+        await peer.socket.send("x" * (limits.SOCKET_MESSAGE_BYTES_MAX + 1))
+        assert (await peer.closed()).code == 1009
+
+
+async def test_a_server_that_stops_says_so(settings: Settings, user_id: UUID) -> None:
+    async with live_api(settings) as api, api.peer(user_id) as peer:
+        await peer.ask("ping")
+        api.stop()
+        assert (await peer.closed()).code == 1012
+
+
+async def test_without_a_database_nobody_is_let_in(api: LiveApi, user_id: UUID) -> None:
+    await api.services.log.pool.close()
+    async with api.peer(user_id) as peer:
+        assert await peer.closed() == (1011, "Server error", [])
+
+
+async def test_a_peer_that_vanishes_leaves_nothing_behind(
+    api: LiveApi, user_id: UUID, script: Script
+) -> None:
+    async with api.peer(user_id) as peer:
+        await script.go_on(2)
+        await peer.ask("subscribe_execution", execution_id=script.run_id)
+        peer.socket.transport.abort()
+    await script.go_on()
+    await until(lambda: api.services.feed.position is None)
+
+
+def lazily(api: LiveApi) -> dict[str, Any]:
+    """Options of a socket that takes in little of what nobody reads."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.connect((HOST, api.port))
+    return {"sock": connection, "max_queue": 1, "compression": None}
+
+
+MEGABYTE = "x" * 1024 * 1024
+FLOOD = 12
+"""More than the kernel keeps for a socket."""
+
+
+async def flood(script: Script) -> None:
+    for _ in range(FLOOD):
+        await script.append(
+            NodeFailed(execution=0, node=script.first, error=MEGABYTE, elapsed_us=1)
+        )
+
+
+@pytest.fixture
+def small_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SOCKET_BACKLOG_BYTES_MAX", len(MEGABYTE))
+
+
+@pytest.mark.usefixtures("small_backlog")
+@pytest.mark.parametrize("is_subscribed", [True, False])
+async def test_who_takes_nothing_is_closed_and_can_resume(
+    api: LiveApi,
+    user_id: UUID,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    is_subscribed: bool,
+) -> None:
+    monkeypatch.setattr(limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
+    await script.go_on(1)
+    async with api.peer(user_id, **lazily(api)) as peer:
+        await peer.ask("ping")
+        if is_subscribed:
+            await peer.ask("subscribe_execution", execution_id=script.run_id)
+        await script.go_on(1)
+        await flood(script)
+        await until(lambda: api.services.feed.position is None)
+        closed = await peer.closed()
+    assert (closed.code, closed.reason) == (4408, "too_slow")
+    heard = transcript(closed.messages, script.run_id)
+    calls = await script.calls()
+    assert 0 < len(heard) < len(calls)
+    assert heard == calls[: len(heard)]
+    async with api.peer(user_id) as peer:
+        after = heard[-1][1]
+        await peer.ask("subscribe_execution", execution_id=script.run_id, after_version=after)
+        rest = [await peer.next() for _ in calls[len(heard) :]]
+        assert transcript(rest, script.run_id) == calls[len(heard) :]
+
+
+@pytest.mark.usefixtures("small_backlog")
+@pytest.mark.parametrize("is_subscribed", [True, False])
+async def test_who_reads_late_misses_nothing(
+    api: LiveApi, user_id: UUID, script: Script, is_subscribed: bool
+) -> None:
+    await script.go_on(1)
+    async with api.peer(user_id, **lazily(api)) as peer:
+        await peer.ask("ping")
+        if is_subscribed:
+            await peer.ask("subscribe_execution", execution_id=script.run_id)
+        await script.go_on(1)
+        await flood(script)
+        await api.told()
+        calls = await script.calls()
+        heard = [await peer.next() for _ in calls]
+        assert transcript(heard, script.run_id) == calls
+        assert (await peer.ask("ping"))["type"] == "pong"
+
+
+async def test_who_asks_and_never_reads_the_answers_is_closed(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
+    async with api.peer(user_id, **lazily(api)) as peer:
+        await peer.ask("ping")
+        asking = asyncio.create_task(ask_for_ever(peer))
+        await until(lambda: api.services.feed.position is None)
+        asking.cancel()
+        closed = await peer.closed()
+    assert (closed.code, closed.reason) == (4408, "too_slow")
+
+
+async def ask_for_ever(peer: Peer) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            await peer.socket.send('{"type": "' + "x" * 100 + '"}')

@@ -1,0 +1,312 @@
+"""Who is told what of a run: each event once, in order, whenever one comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from nats.aio.subscription import Subscription
+
+from blocks.catalogue import CONTRACTS
+from commands import runs as run_commands
+from commands import users
+from commands.context import Context
+from commands.plans import Plans
+from commands.streams import Streams
+from domain.graphs import VersionSaved
+from domain.runs import (
+    NodeDeferred,
+    NodeFailed,
+    NodeStarted,
+    RunClaimed,
+    RunFailed,
+    RunStats,
+    execution_id,
+)
+from runtime import clock, ids, nats
+from runtime.embedded.nats import NatsServer
+from runtime.eventlog.log import EventLog
+from runtime.eventlog.reader import LogEvent
+from runtime.settings import Settings
+from tests.support.live import (
+    SECONDS_MAX,
+    LiveApi,
+    Peer,
+    Script,
+    live_api,
+    running,
+    transcript,
+)
+from tests.support.processes import until
+from workers import executor, relay
+
+LAST = {"execution_completed", "execution_failed"}
+
+
+async def run_to_end(peer: Peer, *scripts: Script) -> list[dict[str, Any]]:
+    """Everything up to where all of these runs have ended."""
+    running_still = {script.run_id for script in scripts}
+    messages = []
+    while running_still:
+        messages.append(await peer.next())
+        if messages[-1]["type"] in LAST:
+            running_still.discard(messages[-1]["execution_id"])
+    return messages
+
+
+async def subscribe(peer: Peer, run_id: str, **fields: Any) -> None:
+    """Ask, and read up to the confirmation."""
+    await peer.say("subscribe_execution", execution_id=run_id, **fields)
+    confirmed = (await peer.until("subscription_confirmed"))[-1]
+    assert confirmed["execution_id"] == run_id
+    assert set(confirmed) == {"type", "execution_id", "timestamp"}
+
+
+async def hears_nothing(peer: Peer, api: LiveApi) -> None:
+    await api.told()
+    assert (await peer.ask("ping"))["type"] == "pong"
+
+
+async def test_a_run_of_a_real_executor_is_told_from_start_to_end(
+    api: LiveApi, user_id: UUID, graph: VersionSaved, streams: Streams, settings: Settings
+) -> None:
+    context = Context(owner=str(user_id), actor=str(user_id))
+    await users.get_or_create(
+        streams, context, email="user@example.com", name=None, signup_credits=10
+    )
+    async with api.peer(user_id) as peer, running(executor.serve(settings)):
+        await peer.ask("ping")
+        accepted = await run_commands.start(
+            streams,
+            context,
+            Plans(),
+            graph_id=str(graph.graph.id),
+            graph_version=None,
+            inputs={"city": "Lyon"},
+            contracts=CONTRACTS,
+        )
+        run_id = accepted.answer.run_id
+        started, first, second, completed = [await peer.next() for _ in range(4)]
+    common = {"execution_id", "timestamp", "type", "version", "position"}
+    assert set(started) == common | {"graph_id", "status"}
+    assert (started["type"], started["status"]) == ("execution_started", "RUNNING")
+    assert started["graph_id"] == graph.graph.id
+    for number, progress, pins in ((0, first, {"result": ["Lyon"]}), (1, second, OUTPUT)):
+        assert set(progress) == common | {"progress"}
+        assert progress["type"] == "execution_progress"
+        assert progress["progress"]["node_exec_id"] == execution_id(run_id, number)
+        assert progress["progress"]["status"] == "COMPLETED"
+        assert progress["progress"]["output_data"] == pins
+    assert set(completed) == common | {"result", "status"}
+    assert (completed["type"], completed["status"]) == ("execution_completed", "COMPLETED")
+    assert completed["result"] == {"answer": ["Lyon"]}
+    for message in (started, first, second, completed):
+        assert message["execution_id"] == run_id
+        age = clock.now() - datetime.fromisoformat(message["timestamp"])
+        assert timedelta(0) < age < timedelta(minutes=1)
+
+
+OUTPUT = {"output": ["Lyon"], "name": ["answer"]}
+
+
+async def test_every_kind_of_progress_is_told(api: LiveApi, user_id: UUID, script: Script) -> None:
+    until_when = clock.now()
+    node = script.first
+    await script.go_on(2)
+    await script.append(
+        NodeStarted(execution=0, node=node),
+        RunClaimed(worker="test/2"),
+        NodeStarted(execution=0, node=node, attempt=2),
+        NodeDeferred(execution=0, node=node, until=until_when),
+        NodeFailed(
+            execution=0,
+            node=node,
+            error="no",
+            elapsed_us=1,
+            outputs=[("result", 1), ("result", None), ("result", 2)],
+        ),
+        RunFailed(error="the run failed", stats=RunStats()),
+    )
+    async with api.peer(user_id) as peer:
+        await subscribe(peer, script.run_id)
+        told = await run_to_end(peer, script)
+    assert [message["version"] for message in told] == [2, 3, 5, 6, 7, 8]
+    about = {"node_id": node, "node_exec_id": execution_id(script.run_id, 0)}
+    plain: dict[str, Any] = {
+        **about,
+        "output_data": {},
+        "error": None,
+        "attempt": None,
+        "until": None,
+    }
+    stamp = until_when.isoformat().replace("+00:00", "Z")
+    assert [message["progress"] for message in told[1:-1]] == [
+        {**plain, "status": "RUNNING", "attempt": 1},
+        {**plain, "status": "RUNNING", "attempt": 2},
+        {**plain, "status": "RUNNING", "until": stamp},
+        {
+            **plain,
+            "status": "FAILED",
+            "error": "no",
+            "output_data": {"result": [1, 2], "error": ["no"]},
+        },
+    ]
+    assert (told[-1]["status"], told[-1]["error"]) == ("FAILED", "the run failed")
+
+
+async def test_subscribers_alone_are_told_and_without_any_all_of_the_owner(
+    api: LiveApi, user_id: UUID, event_log: EventLog, graph: VersionSaved
+) -> None:
+    script = Script(event_log, graph, repeats=10)
+    await script.go_on(1)
+    async with api.peer(user_id) as first, api.peer(ids.new_id()) as stranger:
+        async with api.peer(user_id) as second:
+            for peer in (first, second, stranger):
+                await peer.ask("ping")
+            await script.go_on(1)
+            for peer in (first, second):
+                assert (await peer.next())["type"] == "execution_started"
+            await subscribe(second, script.run_id, after_version=2)
+            await script.go_on(3)
+            assert [(await second.next())["version"] for _ in range(3)] == [3, 4, 5]
+            await hears_nothing(first, api)
+            await second.ask("unsubscribe_execution", execution_id=script.run_id)
+            await script.go_on(1)
+            for peer in (first, second):
+                assert (await peer.next())["version"] == 6
+            await subscribe(second, script.run_id, after_version=6)
+        await until(lambda: api.socket_count == 2)
+        await script.go_on()
+        told = await run_to_end(first, script)
+        assert [message["version"] for message in told] == list(range(7, script.version + 1))
+        await hears_nothing(stranger, api)
+
+
+async def test_late_subscribers_are_told_from_where_they_want(
+    api: LiveApi, user_id: UUID, event_log: EventLog, graph: VersionSaved
+) -> None:
+    script = Script(event_log, graph, repeats=450)
+    await script.go_on()
+    calls = await script.calls()
+    async with api.peer(user_id) as peer:
+        for after in (0, 1, 2, 3, 200, 201, 202, 400, script.version - 1):
+            await subscribe(peer, script.run_id, after_version=after)
+            told = await run_to_end(peer, script)
+            assert transcript(told, script.run_id) == [call for call in calls if call[1] > after]
+        await subscribe(peer, script.run_id, after_version=script.version)
+        await hears_nothing(peer, api)
+
+
+def seeded() -> random.Random:
+    seed = random.randrange(2**32)
+    sys.stdout.write(f"seed {seed}\n")
+    return random.Random(seed)
+
+
+async def write_randomly(script: Script, rng: random.Random) -> None:
+    while not script.is_over:
+        for _ in range(rng.randrange(4)):
+            await asyncio.sleep(0)
+        await script.go_on(rng.randint(1, 6))
+
+
+async def follow(peer: Peer, script: Script, rng: random.Random) -> None:
+    """Subscribe at some moment from some version, and check every message up to the end."""
+    wanted = rng.randint(1, script.length)
+    await until(lambda: script.version >= wanted)
+    after = rng.randint(0, min(script.version, script.length - 1))
+    await subscribe(peer, script.run_id, after_version=after)
+    told = await run_to_end(peer, script)
+    assert transcript(told, script.run_id) == await script.calls(after)
+
+
+async def test_nothing_is_lost_or_doubled_where_history_meets_the_present(
+    api: LiveApi, user_id: UUID, event_log: EventLog, graph: VersionSaved
+) -> None:
+    rng = seeded()
+    async with api.peer(user_id) as one, api.peer(user_id) as two, api.peer(user_id) as three:
+        for _ in range(40):
+            script = Script(event_log, graph, repeats=rng.randrange(40))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(write_randomly(script, rng))
+                for peer in (one, two, three):
+                    group.create_task(follow(peer, script, rng))
+
+
+async def test_runs_that_nobody_subscribed_to_are_told_once(
+    api: LiveApi, user_id: UUID, event_log: EventLog, graph: VersionSaved
+) -> None:
+    rng = seeded()
+    scripts = [Script(event_log, graph, repeats=rng.randrange(20)) for _ in range(15)]
+    async with api.peer(user_id) as peer:
+        await peer.ask("ping")
+        async with asyncio.TaskGroup() as group:
+            for script in scripts:
+                group.create_task(write_randomly(script, rng))
+        told = await run_to_end(peer, *scripts)
+        await hears_nothing(peer, api)
+    for script in scripts:
+        assert transcript(told, script.run_id) == await script.calls()
+
+
+async def test_while_nats_is_down_and_when_it_is_back_each_event_is_told_once(
+    settings: Settings,
+    user_id: UUID,
+    event_log: EventLog,
+    graph: VersionSaved,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    script, free = Script(event_log, graph, repeats=30), Script(event_log, graph)
+    async with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        settings = msgspec.structs.replace(settings, nats_url=server.url)
+        async with (
+            live_api(settings) as api,
+            running(relay.serve(settings)),
+            api.peer(user_id) as subscriber,
+            api.peer(user_id) as other,
+        ):
+            await script.go_on(1)
+            await subscribe(subscriber, script.run_id)
+            await script.go_on(5)
+            told = [await subscriber.next() for _ in range(5)]
+            await kill(server)
+            await script.go_on(10)
+            await free.go_on(3)
+            told += [await subscriber.next() for _ in range(12)]
+            await server.start()
+            await until(lambda: api.services.client and api.services.client.is_connected)
+            client = await nats.connect(server.url, "test")
+            live = await client.subscribe(nats.LIVE_SUBJECT)
+            await free.go_on()
+            await script.go_on()
+            await hears_of(live, await event_log.read_head())
+            await client.close()
+            told += await run_to_end(subscriber, script, free)
+            assert transcript(told, script.run_id) == await script.calls()
+            assert transcript(told, free.run_id) == await free.calls()
+            told = await run_to_end(other, free)
+            assert transcript(told, free.run_id) == await free.calls()
+            await hears_nothing(subscriber, api)
+            await hears_nothing(other, api)
+
+
+async def kill(server: NatsServer) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    await server.wait()
+
+
+async def hears_of(live: Subscription, position: int) -> None:
+    """Wait until the relay has published this position."""
+    last = 0
+    while last < position:
+        message = await live.next_msg(timeout=SECONDS_MAX)
+        last = msgspec.msgpack.decode(message.data, type=list[LogEvent])[-1].position

@@ -1,0 +1,171 @@
+"""How commands run: on the present state, once for each key, and fairly in a crowd."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from commands import credits as commands
+from commands.context import Context, Idempotency
+from commands.streams import Decision, Done, Streams
+from domain import credits as accounts
+from domain import limits
+from domain.credits import Account
+from domain.errors import Conflict, Invalid, KeyReused, PaymentRequired
+from runtime.eventlog.log import EventLog, opened
+from tests.support import log as logs
+from tests.support.log import append, granted
+
+ADA = Context(owner="ada", actor="ada")
+STREAM = accounts.stream_of("ada")
+
+
+def keyed(key: str, request: bytes = b"request", owner: str = "ada") -> Context:
+    return Context(owner, owner, idempotency=Idempotency(key, request))
+
+
+async def grant(streams: Streams, context: Context = ADA, amount: int = 1) -> Done[Account]:
+    return await commands.grant(streams, context, amount=amount, reason="test")
+
+
+async def check(log: EventLog) -> list[tuple[str, int]]:
+    async with log.pool.connection() as connection:
+        return await logs.check(connection)
+
+
+async def test_state_is_folded_from_what_was_written_since(streams: Streams) -> None:
+    assert (await commands.load(streams, "ada")).version == 0
+    for expected in (1, 2, 3):
+        done = await grant(streams)
+        assert (done.answer.granted, done.position) == (expected, expected)
+    await append(streams.log, STREAM, 3, granted(10), granted(10))
+    loaded = await commands.load(streams, "ada")
+    assert (loaded.state.granted, loaded.version) == (23, 5)
+    assert (await commands.load(Streams(streams.log), "ada")).state == loaded.state
+
+
+async def test_the_cache_is_bounded(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATE_CACHE_STREAMS_MAX", 2)
+    small = Streams(streams.log)
+    for user in "abcabc":
+        await grant(small, Context(owner=user, actor=user))
+    assert [(await commands.load(small, user)).state.granted for user in "abc"] == [2, 2, 2]
+
+
+async def test_who_loses_a_race_decides_again_on_the_new_state(streams: Streams) -> None:
+    seen = []
+
+    async def decide() -> Decision[Account]:
+        loaded = await commands.load(streams, "ada")
+        seen.append(loaded.state.granted)
+        if len(seen) == 1:
+            await append(streams.log, STREAM, 0, granted(10))
+        return Decision(loaded.write([granted(5)]), answer=loaded.state)
+
+    done = await streams.execute(ADA, decide, Account)
+    assert (seen, done.position) == ([0, 10], 2)
+
+
+async def test_who_always_loses_is_told(streams: Streams) -> None:
+    rounds = []
+
+    async def decide() -> Decision[Account]:
+        loaded = await commands.load(streams, "ada")
+        rounds.append(await append(streams.log, STREAM, loaded.version))
+        return Decision(loaded.write([granted()]), answer=loaded.state)
+
+    with pytest.raises(Conflict):
+        await streams.execute(ADA, decide, Account)
+    assert len(rounds) == limits.CONFLICT_RETRIES_MAX + 1
+    assert len(await check(streams.log)) == len(rounds)
+
+
+async def test_a_crowd_on_one_stream_is_served_to_the_last(streams: Streams) -> None:
+    crowd = 8 * limits.CONFLICT_RETRIES_MAX
+    done = await asyncio.gather(*(grant(streams) for _ in range(crowd)))
+    assert sorted(one.answer.granted for one in done) == list(range(1, crowd + 1))
+    assert len(await check(streams.log)) == crowd
+
+
+async def test_crowds_of_two_processes_lose_no_update(streams: Streams, database_url: str) -> None:
+    async with opened(database_url, "other") as log:
+        other = Streams(log)
+        calls = [grant(one) for _ in range(16) for one in (streams, other)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    answered = [result for result in results if isinstance(result, Done)]
+    assert all(isinstance(result, Done | Conflict) for result in results)
+    assert sorted(done.answer.granted for done in answered) == list(range(1, len(answered) + 1))
+    assert len(await check(streams.log)) == len(answered) >= 16
+
+
+async def test_a_turn_that_does_not_come_ends_in_a_conflict(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TURN_SECONDS_MAX", 0.01)
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def decide() -> Decision[Account]:
+        loaded = await commands.load(streams, "ada")
+        if loaded.version:
+            entered.set()
+            await leave.wait()
+        else:
+            await append(streams.log, STREAM, 0)
+        return Decision(loaded.write([granted()]), answer=loaded.state)
+
+    slow = asyncio.create_task(streams.execute(ADA, decide, Account))
+    await entered.wait()
+    with pytest.raises(Conflict):
+        await grant(streams)
+    await grant(streams, Context(owner="somebody else", actor="else"))
+    leave.set()
+    await slow
+    await grant(streams)
+
+
+async def test_a_refusal_writes_nothing(streams: Streams) -> None:
+    for refusal in (Invalid("no"), PaymentRequired("no"), RuntimeError("no")):
+
+        async def decide(error: Exception = refusal) -> Decision[Account]:
+            raise error
+
+        with pytest.raises(type(refusal)):
+            await streams.execute(keyed("key"), decide, Account)
+    assert await streams.log.read_head() == 0
+    assert (await grant(streams, keyed("key"))).position == 1
+
+
+async def test_a_decision_without_events_answers_at_once(streams: Streams) -> None:
+    async def decide() -> Decision[Account]:
+        return Decision([], answer=Account(granted=7))
+
+    done = await streams.execute(ADA, decide, Account)
+    assert (done.answer.granted, done.position) == (7, None)
+    assert await streams.log.read_head() == 0
+
+
+async def test_the_same_key_gives_the_same_answer_and_position(
+    streams: Streams, database_url: str
+) -> None:
+    first = await grant(streams, keyed("key"), amount=5)
+    await grant(streams)
+    assert await grant(streams, keyed("key"), amount=5) == first
+    async with opened(database_url, "after a restart") as log:
+        assert await grant(Streams(log), keyed("key"), amount=5) == first
+    assert len(await check(streams.log)) == 2
+
+
+async def test_the_same_key_many_times_at_once_is_executed_once(streams: Streams) -> None:
+    answers = await asyncio.gather(*(grant(streams, keyed("key")) for _ in range(50)))
+    assert {msgspec.json.encode(done) for done in answers} == {msgspec.json.encode(answers[0])}
+    assert await check(streams.log) == [(STREAM, 1)]
+
+
+async def test_a_key_is_for_one_request_of_one_owner(streams: Streams) -> None:
+    await grant(streams, keyed("key"))
+    with pytest.raises(KeyReused):
+        await grant(streams, keyed("key", request=b"another"))
+    done = await grant(streams, keyed("key", request=b"another", owner="eve"))
+    assert done.answer.granted == 1

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.support.installation import installation, user
+
+__all__ = ["installation", "user"]

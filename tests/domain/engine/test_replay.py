@@ -1,0 +1,157 @@
+"""Random graphs, nodes that finish in any order: one stream, one state, and the rules' own."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import events
+from domain.engine.plan import Plan
+from domain.engine.run import Run, evolve
+from domain.events import Event
+from domain.graph_files import Node
+from domain.runs import NodeCompleted, NodeDeferred, NodeFailed, NodeStarted, Output, RunStatus
+from tests.domain.engine.given import created, plan
+from tests.domain.engine.letter import Letter
+from tests.domain.engine.test_run import NOON
+
+INPUTS = {"i": 1}
+
+
+class Move(NamedTuple):
+    """What becomes of the unfinished execution at `place`, counted round."""
+
+    what: str
+    place: int
+    outputs: list[Output]
+
+
+values: st.SearchStrategy[Any] = st.sampled_from(
+    [1, 2, "5", "x", [], {"k": 2}, {"k": None}, None, 0]
+)
+outputs = st.lists(st.tuples(st.sampled_from(["out", "out", "more"]), values), max_size=5)
+moves = st.builds(
+    Move,
+    st.sampled_from(["take", "start", "defer", "fail", "complete", "complete", "complete"]),
+    st.integers(0, 5),
+    outputs,
+)
+
+described = [
+    Node("i", "input", {"name": "i"}),
+    Node("x", "step"),
+    Node("y", "step"),
+    Node("p", "step", {"b": {"d": 0}, "c": "default"}),
+    Node("r", "strict", {"b": "default"}),
+    Node("o", "output", {"name": "o"}),
+]
+sources = [
+    "x.out",
+    "y.out",
+    "x.more",
+    "x.out_#_k",
+    "y.error",
+    "i.result",
+    "p.out",
+    "p.error",
+    "r.out",
+]
+sinks = ["p.a", "p.a", "p.b", "p.b", "p.b_#_k", "r.a", "r.b", "o.value", "x.a", "i.value"]
+links = st.tuples(
+    st.sampled_from(sources), st.sampled_from([">", "=>"]), st.sampled_from(sinks)
+).map(" ".join)
+plans = st.lists(links, min_size=4, max_size=9).map(lambda some: plan(*some, nodes=described))
+
+
+class Play:
+    """A run that somebody drives, the stream that it leaves, and its state at every version."""
+
+    def __init__(self, compiled: Plan, moves: list[Move]) -> None:
+        self.plan = compiled
+        self.run = Run("run", compiled)
+        self.letter = Letter(compiled, INPUTS)
+        self.stream: list[tuple[str, bytes]] = []
+        self.states: list[Any] = []
+        self._record(created(INPUTS))
+        for move in moves:
+            numbers = unfinished(self.run)
+            if move.what == "take":
+                self.run.take()
+            elif numbers:
+                self._move(move, numbers[move.place % len(numbers)])
+
+    def _move(self, move: Move, number: int) -> None:
+        execution = self.run.executions[number]
+        node = execution.node.node.node_id
+        match move.what:
+            case "start":
+                self._record(NodeStarted(number, node, execution.attempt + 1))
+            case "defer":
+                self._record(NodeDeferred(number, node, NOON))
+            case "complete":
+                self.letter.finish(number, move.outputs)
+                self._record(NodeCompleted(number, node, move.outputs, elapsed_us=1))
+            case "fail":
+                self.letter.finish(number, [*move.outputs, ("error", "broken")])
+                self._record(NodeFailed(number, node, "broken", 1, move.outputs))
+
+    def _record(self, event: Event) -> None:
+        topic, state = events.topic_of(type(event)), msgspec.json.encode(event)
+        self.stream.append((topic, state))
+        evolve(self.run, events.decode(topic, state))
+        self.states.append(state_of(self.run))
+
+
+plays = st.builds(Play, plans, st.lists(moves, min_size=20, max_size=40))
+
+
+def unfinished(run: Run) -> list[int]:
+    return [e.number for e in run.executions if e.status in {"QUEUED", "RUNNING"}]
+
+
+def state_of(run: Run) -> Any:
+    """All of a run that anybody can see, copied."""
+    executions = [
+        (e.number, e.node.node.node_id, e.status, e.given, e.data, e.outputs, e.error, e.attempt,
+         e.until, e.queue_number)
+        for e in run.executions
+    ]  # fmt: skip
+    at_hand = {*run.open, *(e.number for e in run.ready if e.status is RunStatus.QUEUED)}
+    assert at_hand == set(unfinished(run))
+    return msgspec.to_builtins((run.version, run.status, executions, run.stats, run.outputs()))
+
+
+@given(plays)
+def test_a_folded_stream_is_the_live_run_at_every_version(play: Play) -> None:
+    replayed = Run("run", play.plan)
+    for (topic, state), live in zip(play.stream, play.states, strict=True):
+        evolve(replayed, events.decode(topic, state))
+        assert state_of(replayed) == live
+
+
+@given(plays)
+def test_the_queues_do_what_the_rules_say(play: Play) -> None:
+    by_letter = [(e.node.node_id, e.given, e.data, e.place) for e in play.letter.entries]
+    by_engine = [
+        (
+            e.node.node.node_id,
+            e.given,
+            e.data,
+            None if e.status is RunStatus.INCOMPLETE else e.queue_number,
+        )
+        for e in play.run.executions
+    ]
+    assert by_engine == by_letter
+
+
+@given(plays)
+def test_executions_are_whole_before_they_run_and_finish_once(play: Play) -> None:
+    happened = [events.decode(topic, state) for topic, state in play.stream]
+    finished = [e.execution for e in happened if isinstance(e, NodeCompleted | NodeFailed)]
+    assert len(finished) == len(set(finished))
+    queued = [e for e in play.run.executions if e.status is not RunStatus.INCOMPLETE]
+    assert all(pin in e.given for e in queued for pin in e.node.node.linked_pins)
+    assert sorted(e.queue_number for e in queued) == list(range(play.run.steps))

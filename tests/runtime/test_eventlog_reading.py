@@ -1,0 +1,170 @@
+"""Reading the log: pages without gaps, waking up, and never a scan of the whole table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import AsyncConnection
+
+from domain import limits
+from runtime import clock
+from runtime.database import Row
+from runtime.eventlog import reader
+from runtime.eventlog.bell import LogBell
+from runtime.eventlog.errors import ReceiptExists, VersionConflict
+from runtime.eventlog.log import EventLog, opened
+from runtime.eventlog.reader import GapFound
+from tests.support.log import append, eventually, granted, receipt
+
+MANY = 20_000
+
+POPULATE = """
+WITH events AS (
+    INSERT INTO log.stored_events
+    SELECT 's-' || n / 10, n %% 10 + 1, 'credits.CreditsGranted@1', '{"amount":1,"reason":""}',
+        n + 1 + %(head)s, 'ada', 'ada', gen_random_uuid(), NULL, now()
+    FROM generate_series(0, %(many)s - 1) AS n)
+INSERT INTO log.receipts
+SELECT 'ada', 'many-' || n, '', '', n + 1, now() FROM generate_series(0, %(many)s - 1) AS n
+"""
+
+
+@pytest.fixture
+async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
+    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+async def test_pages_follow_each_other(event_log: EventLog) -> None:
+    before = datetime.now(UTC)
+    for number in range(5):
+        await append(event_log, f"s-{number}", 0, granted(number + 1), granted(number + 1))
+    async with event_log.pool.connection() as connection:
+        first = await reader.read_page(connection, 0, 7)
+        second = await reader.read_page(connection, first[-1].position, 7)
+        assert await reader.read_page(connection, second[-1].position, 7) == []
+    page = [*first, *second]
+    assert [entry.position for entry in page] == list(range(1, 11))
+    assert [(entry.stream, entry.version) for entry in page[:3]] == [
+        ("s-0", 1),
+        ("s-0", 2),
+        ("s-1", 1),
+    ]
+    assert [entry.decode() for entry in page[8:]] == [granted(5), granted(5)]
+    assert {entry.owner for entry in page} == {"ada"}
+    after = datetime.now(UTC)
+    for entry in page:
+        assert before.timestamp() <= entry.recorded_us / 1e6 <= after.timestamp()
+    [recorded, _] = await event_log.read_stream("s-0")
+    assert recorded.recorded_at.timestamp() == pytest.approx(page[0].recorded_us / 1e6, abs=1e-7)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 5, 9])
+async def test_a_gap_is_found(
+    event_log: EventLog, superuser: AsyncConnection[Row], missing: int
+) -> None:
+    await append(event_log, "s", 0, *[granted()] * 10)
+    await superuser.execute(
+        "ALTER TABLE log.stored_events DISABLE TRIGGER stored_events_append_only"
+    )
+    await superuser.execute("DELETE FROM log.stored_events WHERE notification_id = %s", (missing,))
+    with pytest.raises(GapFound):
+        await read_to_the_end(superuser)
+
+
+async def read_to_the_end(connection: AsyncConnection[Row]) -> None:
+    position = 0
+    while page := await reader.read_page(connection, position, 4):
+        position = page[-1].position
+
+
+async def test_the_bell_rings_for_every_batch(
+    event_log: EventLog, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
+    bell = LogBell(database_url, "test")
+    bell.open()
+    try:
+        await bell.wait()  # once for what may have been there before it listened
+        for version in range(5):
+            await append(event_log, "a", version)
+            began = clock.monotonic()
+            await bell.wait()
+            assert clock.monotonic() - began < 30.0
+    finally:
+        await bell.close()
+
+
+async def test_the_bell_rings_again_after_its_line_broke(
+    event_log: EventLog,
+    database_url: str,
+    superuser: AsyncConnection[Row],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "POLL_SECONDS", 0.01)
+    bell = LogBell(database_url, "test")
+    bell.open()
+
+    broken: set[int] = set()
+
+    async def is_listening() -> bool:
+        cursor = await superuser.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+            " AND datname = current_database()"
+        )
+        pids = {row[0] for row in await cursor.fetchall()} - broken
+        if not broken and pids:
+            broken.update(pids)
+            await superuser.execute("SELECT pg_terminate_backend(%s)", (min(pids),))
+            return False
+        return bool(pids)
+
+    try:
+        await eventually(is_listening)
+        await bell.wait()
+        monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
+        await append(event_log, "a", 0)
+        async with asyncio.timeout(30):
+            await bell.wait()
+    finally:
+        await bell.close()
+
+
+async def test_no_hot_statement_ever_scans_the_table(
+    database_url: str, superuser: AsyncConnection[Row]
+) -> None:
+    """Every plan is made while the log is empty, as in a new installation, and kept."""
+    await superuser.execute("ALTER TABLE log.stored_events SET (autovacuum_enabled = off)")
+    async with opened(database_url, "test") as log:
+        for number in range(8):
+            await use_every_statement(log, f"early-{number}")
+        await superuser.execute(POPULATE, {"many": MANY, "head": await log.read_head()})
+        for number in range(8):
+            await use_every_statement(log, f"late-{number}")
+    cursor = await superuser.execute(
+        "SELECT relname, seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE schemaname = 'log'"
+    )
+    counts = {row[0]: row[1:] for row in await cursor.fetchall()}
+    for table in ("stored_events", "receipts"):
+        rows_of_scans, uses_of_indexes = counts[table]
+        assert rows_of_scans < MANY
+        assert uses_of_indexes > 16
+
+
+async def use_every_statement(log: EventLog, stream: str) -> None:
+    appended = await append(log, stream, 0, receipt=receipt(stream))
+    with pytest.raises(VersionConflict):
+        await append(log, stream, 0)
+    await append(log, f"between-{stream}", 0)  # so that the next conflict is the database's
+    with pytest.raises(VersionConflict):
+        await append(log, stream, 0)
+    with pytest.raises(ReceiptExists):
+        await append(log, f"other-{stream}", 0, receipt=receipt(stream))
+    await log.read_stream(stream, after=0)
+    await log.read_head()
+    await log.read_receipt("ada", stream)
+    async with log.pool.connection() as connection:
+        await reader.read_page(connection, appended.first - 1, 100)

@@ -1,0 +1,218 @@
+"""Whatever is sent as a body: no answer is a server's error, and a refusal leaves nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.app import create_app
+from blocks.logic import CountItems
+from domain import limits
+from runtime.embedded.postgres import PostgresServer
+from tests.domain.values import json_values
+from tests.support.api import Caller, Platform, answered, platform
+from tests.support.graphs import Document, agent_input, agent_output, graph, node
+from tests.support.routes import Endpoint, endpoints
+
+Place = tuple[str | int, ...]
+
+DEEP = 100_000
+GRAPH = graph(
+    agent_input("x", value=1),
+    node("count", CountItems),
+    agent_output("y"),
+    links="""
+        x.result > count.collection
+        count.count > y.value
+    """,
+    instructions="Do",
+    forked_from_version=1,
+)
+BODIES: dict[str, Document] = {
+    "POST /api/graphs": {"graph": GRAPH, "source": "upload"},
+    "PUT /api/graphs/{graph_id}": GRAPH,
+    "POST /api/graphs/{graph_id}/execute": {"inputs": {"x": {"a": [1]}}},
+    "POST /api/graphs/{graph_id}/execute/{graph_version}": {
+        "inputs": {"x": {"a": [1]}},
+        "credentials_inputs": {},
+        "source": "builder",
+        "dry_run": False,
+    },
+}
+"""What each route that takes a body accepts."""
+
+
+class Quiet:
+    """An installation without workers, where nothing is written that nobody asked for."""
+
+    def __init__(self, served: Platform, user: Caller, graph_id: str) -> None:
+        self.user = user
+        self._served = served
+        self._values = {"graph_id": graph_id, "graph_version": 1}
+        found = endpoints(create_app(served.settings))
+        self.endpoints = [e for e in found if e.takes_a_body and e.path.startswith("/api/v1/")]
+
+    async def send(self, endpoint: Endpoint, body: Any, **headers: str) -> int:
+        """The status of an honest answer; one that refuses has left the log as it was."""
+        head = await self._served.head()
+        url = endpoint.url(self._values)
+        response = await self.user.request(endpoint.method, url, body, **headers)
+        assert response.status_code < 500, (endpoint.operation, body)
+        if response.status_code != 200:
+            assert response.headers["content-type"] == "application/problem+json"
+            assert answered(response, response.status_code)["message"]
+            assert await self._served.head() == head, (endpoint.operation, body)
+        return response.status_code
+
+    async def refuses(self, endpoint: Endpoint, body: Any, status: int = 400) -> None:
+        assert await self.send(endpoint, body) == status, (endpoint.operation, body)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def quiet(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Quiet]:
+    folder = tmp_path_factory.mktemp("quiet")
+    async with platform(postgres, folder, workers=False, signup_credits=10**9) as served:
+        user = await served.user()
+        yield Quiet(served, user, (await user.save(GRAPH)).graph_id)
+
+
+async def test_what_is_accepted_is_accepted(quiet: Quiet) -> None:
+    """Otherwise the refusals below would say nothing."""
+    for endpoint in quiet.endpoints:
+        assert await quiet.send(endpoint, BODIES[endpoint.operation]) == 200
+
+
+MALFORMED = {
+    "cut off": b'{"graph":',
+    "not JSON": b"graph=1",
+    "binary": b"\x80\x81\x82",
+    "not UTF-8": b'{"name":"\xff"}',
+    "another coding": '{"name":"x"}'.encode("utf-16"),
+    "raw NUL": b'{"name":"\x00"}',
+    "only blanks": b"  ",
+    "NaN": b'{"name":NaN}',
+    "infinite": b'{"name":1e999}',
+    "endless number": b'{"name":' + b"9" * 5_000 + b"}",
+    "half a surrogate pair": b'{"name":"\\ud800"}',
+    "deep list": b"[" * DEEP + b"]" * DEEP,
+    "deep object": b'{"":' * (DEEP // 2) + b"1" + b"}" * (DEEP // 2),
+    "deep unknown member": b'{"unknown":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "a list": b"[]",
+    "a text": b'"text"',
+    "a number": b"5",
+    "true": b"true",
+}
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
+async def test_what_is_no_object_is_refused(quiet: Quiet, body: bytes) -> None:
+    for endpoint in quiet.endpoints:
+        await quiet.refuses(endpoint, body)
+
+
+WRONG: list[Any] = [None, True, 0, -1, 2**31, 2**63, 2**70, 1.5, "", "text", "\x00", [], [[]], {}]
+WRONG += [{"a": 1}, {"\x00": 1}, "x" * (limits.TEXT_CHARS_MAX + 1)]
+
+
+def places(value: Any, place: Place = ()) -> Iterator[Place]:
+    """Every place inside a document."""
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, member in members:
+        yield (*place, key)
+        if isinstance(member, dict | list):
+            yield from places(member, (*place, key))
+
+
+def changed(document: Document, place: Place, value: Any) -> Document:
+    """A copy with another value at one place."""
+    copied = copy.deepcopy(document)
+    holder: Any = copied
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    return copied
+
+
+async def test_anything_anywhere_is_no_server_error(quiet: Quiet) -> None:
+    refused = 0
+    for endpoint in quiet.endpoints:
+        body = BODIES[endpoint.operation]
+        for place in places(body):
+            for value in WRONG:
+                refused += await quiet.send(endpoint, changed(body, place, value)) == 400
+    assert refused > 500
+
+
+@given(st.data())
+@settings(max_examples=60)
+async def test_random_values_are_no_server_error(quiet: Quiet, data: st.DataObject) -> None:
+    endpoint = data.draw(st.sampled_from(quiet.endpoints))
+    body = BODIES[endpoint.operation]
+    place = data.draw(st.sampled_from([(), *places(body)]))
+    value = data.draw(json_values)
+    await quiet.send(endpoint, changed(body, place, value) if place else value)
+
+
+@given(st.data(), st.binary(max_size=40))
+@settings(max_examples=40)
+async def test_random_bytes_are_no_server_error(
+    quiet: Quiet, data: st.DataObject, body: bytes
+) -> None:
+    endpoint = data.draw(st.sampled_from(quiet.endpoints))
+    await quiet.send(endpoint, body)
+
+
+def nested(levels: int) -> Any:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [limits.JSON_DEPTH_MAX, limits.JSON_DEPTH_MAX + 1])
+async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: int) -> None:
+    """The object that holds the values counts as their first level."""
+    expected = 200 if levels == limits.JSON_DEPTH_MAX else 400
+    execute = "POST /api/graphs/{graph_id}/execute"
+    for endpoint in quiet.endpoints:
+        body = BODIES[endpoint.operation]
+        within: list[Place] = [p for p in places(body) if p[-1:] == ("input_default",)]
+        if endpoint.operation.startswith(execute):
+            within = [("inputs",)]
+        for place in within:
+            deep = changed(body, (*place, "deep"), nested(levels - 1))
+            assert await quiet.send(endpoint, deep) == expected, endpoint.operation
+
+
+async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> None:
+    for endpoint in quiet.endpoints:
+        is_graph = endpoint.operation.split("/", 2)[2] in {"graphs", "graphs/{graph_id}"}
+        most = limits.GRAPH_BYTES_MAX if is_graph else limits.REQUEST_BYTES_MAX
+        body = msgspec.json.encode(BODIES[endpoint.operation])
+        assert await quiet.send(endpoint, body.ljust(most)) == 200
+        assert await quiet.send(endpoint, body.ljust(most + 1)) == 413
+
+
+async def test_a_body_without_a_length_has_the_same_bound(quiet: Quiet) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(limits.GRAPH_BYTES_MAX // 2**16 + 1):
+            yield b" " * 2**16
+
+    for endpoint in quiet.endpoints:
+        assert await quiet.send(endpoint, chunks()) == 413
+
+
+async def test_a_body_that_nobody_reads_is_bounded_under_a_key(quiet: Quiet) -> None:
+    """The key is kept with the hash of the body, so here the body is read."""
+    body = b" " * (limits.REQUEST_BYTES_MAX + 1)
+    refused = await quiet.user.post("/api/v1/auth/user", body, Idempotency_Key="key")
+    answered(refused, 413)

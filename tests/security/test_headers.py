@@ -1,0 +1,46 @@
+"""What browsers are told about every answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.app import create_app
+from tests.support.api import Caller, Platform
+from tests.support.routes import endpoints
+
+ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "strict-origin-when-cross-origin",
+}
+SOMETHING = {
+    "graph_id": "1",
+    "graph_version": 1,
+    "run_id": "1",
+    "version": 1,
+    "path": "x",
+    "file_path": "swagger-ui.css",
+}
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+async def test_every_answer_says_how_it_may_be_used(
+    installation: Platform, user: Caller, has_token: bool
+) -> None:
+    for endpoint in endpoints(create_app(installation.settings)):
+        headers = user.headers if has_token else {}
+        response = await installation.http.request(
+            endpoint.method, endpoint.url(SOMETHING), headers=headers
+        )
+        assert ALWAYS.items() <= dict(response.headers).items(), endpoint
+        is_kept = endpoint.path.startswith("/schema-assets/")
+        assert response.headers.get("cache-control") == (None if is_kept else "no-store"), endpoint
+
+
+async def test_no_foreign_page_may_read_an_answer(user: Caller) -> None:
+    response = await user.get("/api/v1/graphs", Origin="https://elsewhere.example")
+    assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+async def test_an_answer_does_not_name_its_server(user: Caller) -> None:
+    assert "server" not in (await user.get("/api/v1/graphs")).headers

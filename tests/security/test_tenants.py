@@ -1,0 +1,118 @@
+"""What belongs to somebody else does not exist: OWASP API1 and API3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from runtime import ids
+from tests.support.api import Caller, Platform, answered
+from tests.support.graphs import echo
+from tests.support.routes import Endpoint, endpoints
+
+BODIES: dict[str, Any] = {
+    "PUT /api/graphs/{graph_id}": echo(),
+    "POST /api/graphs/{graph_id}/execute": {},
+    "POST /api/graphs/{graph_id}/execute/{graph_version}": {},
+}
+"""What each route that takes a body and an id would accept from the owner."""
+
+
+def with_ids(app_of: Platform) -> list[Endpoint]:
+    """Every route whose path names a thing of somebody."""
+    return [
+        endpoint
+        for endpoint in endpoints(create_app(app_of.settings))
+        if any(name.endswith("_id") for name in endpoint.parameters)
+        and endpoint.method != "OPTIONS"
+        and not endpoint.is_public
+    ]
+
+
+async def things(owner: Caller) -> dict[str, Any]:
+    """One of each kind that a path can name, and what else a path has."""
+    graph = await owner.save(echo())
+    run_id = await owner.start(graph, {"x": "secret"})
+    await owner.ended(graph, run_id)
+    return {"graph_id": graph.graph_id, "run_id": run_id, "graph_version": 1, "version": 1}
+
+
+async def answer_to(caller: Caller, endpoint: Endpoint, values: dict[str, Any]) -> tuple[int, str]:
+    """Status and body, without the ids that the request itself has named."""
+    body = BODIES[endpoint.operation] if endpoint.takes_a_body else None
+    response = await caller.request(endpoint.method, endpoint.url(values), body)
+    text = response.text
+    for name, value in values.items():
+        if name.endswith("_id"):
+            text = text.replace(str(value), name)
+    return response.status_code, text
+
+
+async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: Platform) -> None:
+    """S10: the same status and body for an id of another user and for one of nobody."""
+    owner, stranger = await installation.user(), await installation.user()
+    foreign = await things(owner)
+    unknown = foreign | {"graph_id": str(ids.new_id()), "run_id": str(ids.new_id())}
+    head = await installation.at_rest()
+    found = with_ids(installation)
+    assert len(found) >= 14
+    for endpoint in found:
+        to_foreign = await answer_to(stranger, endpoint, foreign)
+        assert to_foreign[0] == 404, endpoint
+        assert to_foreign == await answer_to(stranger, endpoint, unknown), endpoint
+    assert await installation.at_rest() == head
+    for endpoint in found:
+        own, _ = await answer_to(owner, endpoint, foreign)
+        assert own == 200, endpoint
+
+
+async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Platform) -> None:
+    owner, stranger = await installation.user(), await installation.user()
+    foreign, own = await things(owner), await things(stranger)
+    for graph_id, run_id in (
+        (own["graph_id"], foreign["run_id"]),
+        (foreign["graph_id"], own["run_id"]),
+    ):
+        response = await stranger.get(f"/api/v1/graphs/{graph_id}/executions/{run_id}")
+        assert answered(response, 404)["message"] == f"Execution {run_id} not found"
+
+
+async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> None:
+    owner, stranger = await installation.user(), await installation.user()
+    await things(owner)
+    for path in ("/api/v1/graphs", "/api/v1/executions"):
+        assert len(await owner.read(path)) == 1
+        assert await stranger.read(path) == []
+
+
+async def test_nobody_chooses_what_the_platform_decides(installation: Platform) -> None:
+    """S14: an owner, an id, a version, a budget in a body change nothing."""
+    owner, stranger = await installation.user(), await installation.user()
+    foreign = await things(owner)
+    claimed = {"user_id": str(owner.user_id), "id": foreign["graph_id"], "version": 7}
+    mine = await stranger.save(echo() | claimed, user_id=str(owner.user_id))
+    assert mine.model["user_id"] == str(stranger.user_id)
+    assert mine.version == 1
+    assert mine.graph_id != foreign["graph_id"]
+    started = await stranger.post(
+        f"/api/v1/graphs/{mine.graph_id}/execute/1",
+        {"inputs": {}, "user_id": str(owner.user_id), "steps_max": 10**9, "held": -5},
+    )
+    run = answered(started)
+    assert run["user_id"] == str(stranger.user_id)
+    await stranger.ended(mine, run["id"])
+    assert (
+        len(await owner.read("/api/v1/graphs")) == len(await stranger.read("/api/v1/graphs")) == 1
+    )
+    assert len(await owner.read("/api/v1/executions")) == 1
+
+
+@pytest.mark.parametrize("header", ["X_Act_As_User_Id", "X_User_Id"])
+async def test_no_header_makes_somebody_else_of_a_caller(
+    installation: Platform, header: str
+) -> None:
+    owner, stranger = await installation.user(), await installation.user()
+    await things(owner)
+    assert await stranger.read("/api/v1/graphs", **{header: str(owner.user_id)}) == []

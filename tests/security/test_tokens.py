@@ -1,0 +1,179 @@
+"""No route that is not public answers without a token that proves who is calling."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.app import create_app
+from api.auth import Refused, Verifier
+from domain import limits
+from runtime import clock, ids
+from runtime.secrets import jwt_key
+from runtime.settings import Settings
+from tests.support.api import Platform, answered
+from tests.support.routes import endpoints
+
+KEY = "k" * limits.JWT_SECRET_BYTES_MIN
+PUBLIC_PATHS = {
+    "/health",
+    "/schema",
+    "/schema/openapi.json",
+    "/schema/swagger",
+    "/schema/oauth2-redirect.html",
+    "/schema/{path}",
+    "/schema-assets/{file_path}",
+}
+SOMEWHERE = {
+    "graph_id": "1",
+    "graph_version": 1,
+    "run_id": "1",
+    "version": 1,
+    "path": "x",
+    "file_path": "x",
+}
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Those of a good token; a change to None takes a claim away."""
+    now = clock.now()
+    good = {
+        "sub": str(ids.new_id()),
+        "aud": "authenticated",
+        "email": "user@example.com",
+        "iat": now,
+        "exp": now + timedelta(hours=1),
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def seconds(count: float) -> Any:
+    return clock.now() + timedelta(seconds=count)
+
+
+def signed(key: str = "", algorithm: str = "HS256", **changes: Any) -> Callable[[str], str]:
+    """A header with a token; the key is the installation's unless another is named."""
+    return lambda own_key: (
+        "Bearer " + jwt.encode(claims(**changes), key or own_key, algorithm=algorithm)
+    )
+
+
+def unsigned(**header: Any) -> Callable[[str], str]:
+    """A header with a token that names its own algorithm and has an empty signature."""
+    body = claims(iat=None, exp=int(seconds(3600).timestamp()))
+    parts = [_part(msgspec.json.encode(part)) for part in (header, body)]
+    return lambda _: f"Bearer {'.'.join(parts)}."
+
+
+def deep(_: str) -> str:
+    body = _part(b'{"sub":' + b"[" * 20_000 + b"]" * 20_000 + b"}")
+    return f"Bearer {_part(b'{}')}.{body}.x"
+
+
+def _part(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+class Bad(NamedTuple):
+    header: Callable[[str], str | None]
+    message: str
+
+
+INVALID = "Invalid token: "
+NOT_ALLOWED = f"{INVALID}The specified alg value is not allowed"
+AUDIENCE = f"{INVALID}Audience doesn't match (strict)"
+STORED = "must not contain the character U+0000"
+LATE = -limits.TOKEN_LEEWAY_SECONDS - 1
+
+BAD = {
+    "none": Bad(lambda _: None, "Authorization header is missing"),
+    "another scheme": Bad(lambda _: "Basic abc", "Authorization header must be: Bearer <token>"),
+    "no token": Bad(lambda _: "Bearer", "Authorization header must be: Bearer <token>"),
+    "garbage": Bad(lambda _: "Bearer abc", f"{INVALID}Not enough segments"),
+    "expired": Bad(signed(exp=seconds(LATE)), "Token has expired"),
+    "foreign signature": Bad(signed(key=KEY), "Invalid token signature"),
+    "alg none": Bad(unsigned(alg="none"), NOT_ALLOWED),
+    "alg nOnE": Bad(unsigned(alg="nOnE"), NOT_ALLOWED),
+    "no alg": Bad(unsigned(typ="JWT"), f"{INVALID}Algorithm not specified"),
+    "another alg": Bad(signed(algorithm="HS512"), NOT_ALLOWED),
+    "wrong audience": Bad(signed(aud="other"), AUDIENCE),
+    "no exp": Bad(signed(exp=None), f'{INVALID}Token is missing the "exp" claim'),
+    "no sub": Bad(signed(sub=None), f'{INVALID}Token is missing the "sub" claim'),
+    "no aud": Bad(signed(aud=None), f'{INVALID}Token is missing the "aud" claim'),
+    "a list of audiences": Bad(signed(aud=["authenticated"]), f"{INVALID}Invalid claim format in"),
+    "not yet": Bad(signed(nbf=seconds(60)), f"{INVALID}The token is not yet valid (nbf)"),
+    "from the future": Bad(signed(iat=seconds(60)), f"{INVALID}The token is not yet valid (iat)"),
+    "empty sub": Bad(signed(sub=""), f"{INVALID}sub must have 1 to 128 characters"),
+    "long sub": Bad(signed(sub="s" * 129), f"{INVALID}sub must have 1 to 128 characters"),
+    "sub with NUL": Bad(signed(sub="a\x00b"), f"{INVALID}sub {STORED}"),
+    "email with NUL": Bad(signed(email="a\x00b"), f"{INVALID}email {STORED}"),
+    "nested deep": Bad(deep, INVALID),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=list(BAD))
+async def test_no_route_answers_to_a_bad_token(installation: Platform, bad: Bad) -> None:
+    head = await installation.at_rest()
+    header = bad.header(jwt_key(installation.settings))
+    sent: Mapping[str, str] = {} if header is None else {"Authorization": header}
+    tried = 0
+    for endpoint in endpoints(create_app(installation.settings)):
+        if endpoint.is_public:
+            continue
+        refused = await installation.http.request(
+            endpoint.method, endpoint.url(SOMEWHERE), headers=sent
+        )
+        assert refused.headers["content-type"] == "application/problem+json", endpoint
+        assert refused.headers["www-authenticate"] == "Bearer"
+        problem = answered(refused, 401)
+        assert problem["message"].startswith(bad.message), endpoint
+        assert (problem["type"], problem["detail"]) == ("unauthorized", problem["message"])
+        tried += 1
+    assert tried > 20
+    assert await installation.at_rest() == head
+
+
+def test_only_health_and_documents_are_public(installation: Platform) -> None:
+    app = create_app(installation.settings)
+    assert {e.path for e in endpoints(app) if e.is_public} == PUBLIC_PATHS
+
+
+async def test_a_clock_that_is_a_little_behind_is_forgiven(installation: Platform) -> None:
+    almost = signed(exp=seconds(-limits.TOKEN_LEEWAY_SECONDS / 2))
+    header = almost(jwt_key(installation.settings))
+    path = "/api/v1/credits"
+    answered(await installation.http.get(path, headers={"Authorization": header}))
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """A token that says HS256 and is signed with the public key proves nothing."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    verifier = Verifier(Settings(jwt_algorithm="RS256", jwt_verify_key=public.decode()))
+    good = claims()
+    assert verifier.verify(jwt.encode(good, private, algorithm="RS256")).user_id == good["sub"]
+    signing = jwt.get_algorithm_by_name("HS256")
+    content = ".".join(
+        [_part(b'{"alg":"HS256","typ":"JWT"}'), _part(b'{"sub":"1","aud":"authenticated"}')]
+    )
+    forged = f"{content}.{_part(signing.sign(content.encode(), public))}"
+    with pytest.raises(Refused, match="alg value is not allowed"):
+        verifier.verify(forged)
+
+
+@given(st.text(max_size=60) | st.text(max_size=60).map(lambda text: f"Bearer {text}"))
+def test_no_header_breaks_the_check(header: str) -> None:
+    with pytest.raises(Refused):
+        Verifier(Settings(jwt_verify_key=KEY)).authenticate(header)

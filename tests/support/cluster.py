@@ -1,0 +1,198 @@
+"""A whole installation under test: real processes, and the means to harm them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from evergraph import health
+from evergraph.up import REGISTER
+from runtime import settings
+from runtime.database import Row
+from runtime.embedded.postgres import database_url
+from runtime.settings import Settings
+from tests.support.processes import is_alive, until
+
+EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
+HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.0/8"
+SINGLE = {"up", "postgres", "nats", "api", "projector", "relay", "sweeper"}
+SECONDS_MAX = 30.0
+
+Entry = dict[str, Any]
+"""A line of a log."""
+
+
+class Process:
+    """One `evergraph <role>` that a test started itself."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the end. Returns the exit code, or the signal that killed it as a negative."""
+        async with asyncio.timeout(SECONDS_MAX):
+            return await self._process.wait()
+
+    async def logs(self, text: str) -> None:
+        """Wait until its log holds `text`."""
+        await until(lambda: text in self.log.read_text(encoding="utf-8"), seconds=SECONDS_MAX)
+
+    async def stop(self) -> None:
+        """Ask it to end, also when it is stopped, and wait."""
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            with suppress(ProcessLookupError):
+                self.send(number)
+        await self.ended()
+
+
+class Cluster:
+    """A running `evergraph up --no-demo`. Its children go by the names of its register."""
+
+    def __init__(self, data_dir: Path, environ: dict[str, str]) -> None:
+        self.settings = Settings(data_dir=data_dir, port=_free_port())
+        self.environ = settings.environment(
+            DATABASE_URL="",
+            NATS_URL="",
+            EVERGRAPH_DATA_DIR=str(data_dir),
+            EVERGRAPH_PORT=str(self.settings.port),
+            EVERGRAPH_EGRESS_ALLOW=LOOPBACK,
+            **environ,
+        )
+        self.url = f"http://{HOST}:{self.settings.port}"
+        executors = int(environ.get("EVERGRAPH_EXECUTORS", "1"))
+        self._names = SINGLE | {f"executor-{number + 1}" for number in range(executors)}
+
+    def pids(self) -> dict[str, int]:
+        """Who runs at this moment, by name; the supervisor is called `up`."""
+        register = self.settings.data_dir / REGISTER
+        return msgspec.json.decode(register.read_bytes(), type=dict[str, int])
+
+    async def send(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process, as soon as it runs, and return its pid."""
+        await until(lambda: name in self.pids(), seconds=SECONDS_MAX)
+        pid = self.pids()[name]
+        os.kill(pid, number)
+        return pid
+
+    async def kill(self, name: str) -> int:
+        """`kill -9`: the supervisor has to notice. Returns the pid of the dead."""
+        return await self.send(name, signal.SIGKILL)
+
+    async def replaced(self, name: str, dead: int) -> None:
+        """Wait until another process runs under this name."""
+        await until(lambda: self.pids().get(name, dead) != dead, seconds=SECONDS_MAX)
+
+    @asynccontextmanager
+    async def without(self, name: str) -> AsyncIterator[None]:
+        """Kill a process; its supervisor is kept from noticing for the length of the block."""
+        supervisor = await self.send("up", signal.SIGSTOP)
+        try:
+            dead = await self.kill(name)
+            await until(lambda: not is_alive(dead), seconds=SECONDS_MAX)
+            yield
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        await self.replaced(name, dead)
+
+    async def recovered(self) -> None:
+        """Wait until all processes run and the API says that all parts answer."""
+        await until(lambda: self.pids().keys() == self._names, seconds=SECONDS_MAX)
+        await self._healthy()
+
+    def deaths(self, name: str) -> int:
+        """How often the supervisor has seen this process end."""
+        ends = (entry for entry in self._logged() if entry["event"] == "child.ended")
+        return sum(entry["child"] == name for entry in ends)
+
+    def complaints(self) -> list[Entry]:
+        """I11: errors in the logs, other than that a server was away when a process started."""
+        errors = (entry for entry in self._logged() if entry["level"] == "error")
+        return [
+            entry
+            for entry in errors
+            if entry["event"] != "process.failed" and entry.get("logger") != "uvicorn.error"
+        ]
+
+    def _logged(self) -> Iterator[Entry]:
+        folder = self.settings.data_dir
+        for log in (*folder.glob("*.log"), *folder.glob("logs/*.log")):
+            for line in log.read_bytes().splitlines():
+                if line.startswith(b"{"):
+                    yield msgspec.json.decode(line, type=Entry)
+
+    async def _healthy(self) -> None:
+        async with asyncio.timeout(SECONDS_MAX):
+            while not await health.is_healthy(HOST, self.settings.port):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def connect(self) -> AsyncConnection[Row]:
+        """A connection to the database, as its superuser."""
+        return await AsyncConnection.connect(database_url(self.settings), autocommit=True)
+
+    @asynccontextmanager
+    async def beside(self, role: str, name: str, **environ: str) -> AsyncIterator[Process]:
+        """`evergraph <role>` in this installation and unknown to its supervisor.
+
+        `environ` is for this process alone; a fault point that the others have is not its own.
+        """
+        alone = {"EVERGRAPH_FAULT_POINT": "", "EVERGRAPH_WORKER_NAME": name}
+        process = await self._spawn(role, name, **(alone | environ))
+        try:
+            yield process
+        finally:
+            if not process.has_ended:
+                await process.stop()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Everything runs and answers in this block, and nothing any more behind it."""
+        up = await self._spawn("up", "up", "--no-demo")
+        try:
+            healthy = asyncio.create_task(self._healthy())
+            await until(lambda: healthy.done() or up.has_ended, seconds=SECONDS_MAX)
+            assert healthy.done(), up.log.read_text(encoding="utf-8")
+            yield
+        finally:
+            await up.stop()
+
+    async def _spawn(self, role: str, name: str, *flags: str, **environ: str) -> Process:
+        log = self.settings.data_dir / f"{name}.log"
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(*EVERGRAPH, role, *flags),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**self.environ, **environ},
+            )
+        return Process(process, log)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
