@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Litestar:
     handlers = [handler for noun in NOUNS for handler in noun.handlers]
     app = Litestar(
         route_handlers=[
-            Router("/api/v1", route_handlers=handlers),
+            Router("/api/v1", route_handlers=handlers, security=documents.SECURED),
             # The real platform's paths have no version; same handlers, listed once.
             Router("/api", route_handlers=handlers, include_in_schema=False),
             *health.handlers,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from litestar import Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, Operation, RequestBody, SecurityScheme
 from litestar.static_files import create_static_files_router
 
 from api.auth import PUBLIC
@@ -15,12 +16,22 @@ from api.auth import PUBLIC
 PATH = "/schema"
 ASSETS = "/schema-assets"
 BEARER = "bearer"
+SECURED: list[dict[str, list[str]]] = [{BEARER: []}]
+
+DESCRIPTION = """\
+Every request but `/health` carries `Authorization: Bearer <token>`.
+
+A command may carry an `Idempotency-Key` of up to 255 characters: sent again with the same key it \
+happens once and is answered the same. Its answer has the header `Evergraph-Position`, where its \
+last event stands in the log; a list that is asked with `At-Least: <position>` waits for it.
+"""
 
 CONFIG = OpenAPIConfig(
     title="Evergraph",
     version="0.1.0",
     openapi_router=Router(PATH, route_handlers=[], opt={PUBLIC: True}, include_in_schema=False),
-    security=[{BEARER: []}],
+    description=DESCRIPTION,
+    use_handler_docstrings=True,
     components=Components(
         security_schemes={BEARER: SecurityScheme(type="http", scheme=BEARER, bearer_format="JWT")}
     ),
@@ -34,6 +45,16 @@ CONFIG = OpenAPIConfig(
         JsonRenderPlugin(),
     ],
 )
+
+
+@dataclass
+class OptionalBody(Operation):
+    """An operation that can be called without its body."""
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.request_body, RequestBody)
+        self.request_body.required = False
+
 
 # Swagger UI as its makers ship it: swagger-ui-dist 5.35.0.
 assets = create_static_files_router(

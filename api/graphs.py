@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import AnyRequest, answer, catch_up, context_of
 from api.graph_shapes import GraphMeta, GraphModel, graph_meta, graph_model, saved_model
+from api.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
@@ -29,6 +30,7 @@ class CreateGraph(msgspec.Struct):
 @post(
     "/graphs",
     operation_id="postV1CreateNewGraph",
+    responses=refusals(409, 413, 422),
     status_code=200,
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
@@ -47,6 +49,7 @@ async def create_graph(
 @put(
     "/graphs/{graph_id:str}",
     operation_id="putV1UpdateGraphVersion",
+    responses=refusals(404, 409, 413, 422),
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
 )
@@ -64,7 +67,7 @@ async def update_graph(
     return answer(services, context, done, saved_model(done.answer))
 
 
-@get("/graphs", operation_id="getV1ListUserGraphs", tags=["graphs"])
+@get("/graphs", operation_id="getV1ListUserGraphs", responses=refusals(), tags=["graphs"])
 async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) -> list[GraphMeta]:
     """The caller's graphs, newest first, as their active versions describe them."""
     await catch_up(services, request)
@@ -73,7 +76,12 @@ async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) 
     return [graph_meta(row) for row in rows]
 
 
-@get("/graphs/{graph_id:str}", operation_id="getV1GetSpecificGraph", tags=["graphs"])
+@get(
+    "/graphs/{graph_id:str}",
+    operation_id="getV1GetSpecificGraph",
+    responses=refusals(404),
+    tags=["graphs"],
+)
 async def get_graph(
     request: AnyRequest,
     graph_id: FromPath[str],
@@ -86,7 +94,12 @@ async def get_graph(
     return graph_model(graph, graph.version(version), for_export=for_export)
 
 
-@get("/graphs/{graph_id:str}/versions", operation_id="getV1GetAllGraphVersions", tags=["graphs"])
+@get(
+    "/graphs/{graph_id:str}/versions",
+    operation_id="getV1GetAllGraphVersions",
+    responses=refusals(404),
+    tags=["graphs"],
+)
 async def list_versions(
     request: AnyRequest, graph_id: FromPath[str], services: NamedDependency[Services]
 ) -> list[GraphModel]:
@@ -98,6 +111,7 @@ async def list_versions(
 @get(
     "/graphs/{graph_id:str}/versions/{version:int}",
     operation_id="getV1GetGraphVersion",
+    responses=refusals(404),
     tags=["graphs"],
 )
 async def get_version(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from msgspec import UNSET, UnsetType
 
 from api.auth import PUBLIC
 from api.services import Services
@@ -14,16 +17,29 @@ from runtime import database
 ANSWER_SECONDS_MAX = 2.0
 
 
-@get("/health", operation_id="getHealth", tags=["health"], opt={PUBLIC: True})
-async def health(services: NamedDependency[Services]) -> Response[dict[str, str]]:
+class Health(msgspec.Struct):
+    """`part` is there when the status is `unhealthy`."""
+
+    status: str
+    part: str | UnsetType = UNSET
+
+
+@get(
+    "/health",
+    operation_id="getHealth",
+    responses={503: ResponseSpec(Health, generate_examples=False, description="Unhealthy")},
+    tags=["health"],
+    opt={PUBLIC: True},
+)
+async def health(services: NamedDependency[Services]) -> Response[Health]:
     """200 when all parts answer, otherwise 503 with the name of the first that does not.
 
     Without NATS commands are still accepted and kept; runs move again when it is back.
     """
     part = await _silent_part(services)
     if part is None:
-        return Response({"status": "healthy"})
-    return Response({"status": "unhealthy", "part": part}, status_code=503)
+        return Response(Health("healthy"))
+    return Response(Health("unhealthy", part), status_code=503)
 
 
 async def _silent_part(services: Services) -> str | None:

@@ -6,12 +6,14 @@ and a graph's problems stand in `detail` as the contract says (spec/1-seed-check
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from domain.errors import (
@@ -52,28 +54,53 @@ SLUGS = {
 
 RETRY_SECONDS = "1"
 BODY = "data"
+PROBLEM_JSON = "application/problem+json"
 
 AnyRequest = Request[Any, Any, Any]
 
 
+class Problem(msgspec.Struct):
+    """Why a request was refused. `detail` is an object for a graph's problems, else a text."""
+
+    type: str
+    title: str
+    status: int
+    detail: Any
+    message: str
+    hint: str | None = None
+
+
+def refusals(*statuses: int) -> dict[int, ResponseSpec]:
+    """What the document says of a route that may answer with these statuses too.
+
+    400, 401 and 503 are everywhere.
+    """
+    return {
+        status: ResponseSpec(
+            Problem,
+            generate_examples=False,
+            description=HTTPStatus(status).phrase,
+            media_type=PROBLEM_JSON,
+        )
+        for status in sorted({400, 401, 503, *statuses})
+    }
+
+
 def problem(
     status: int, slug: str, detail: Any, message: str, headers: dict[str, str] | None = None
-) -> Response[dict[str, Any]]:
+) -> Response[Problem]:
     """One error answer."""
-    content = {
-        "type": slug,
-        "title": slug.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "message": message,
-        "hint": None,
-    }
-    return Response(
-        content, status_code=status, media_type="application/problem+json", headers=headers
+    content = Problem(
+        type=slug,
+        title=slug.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        message=message,
     )
+    return Response(content, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def _domain(_: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
+def _domain(_: AnyRequest, error: DomainError) -> Response[Problem]:
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     headers = {"Retry-After": RETRY_SECONDS} if status == STATUS[Unavailable] else None
     detail: Any = error.message
@@ -87,7 +114,7 @@ def _domain(_: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:
     return problem(status, error.slug, detail, error.message, headers)
 
 
-def _http(_: AnyRequest, error: HTTPException) -> Response[dict[str, Any]]:
+def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     status = error.status_code
     if status >= 500:  # noqa: PLR2004
         return _unexpected(_, error)
@@ -106,7 +133,7 @@ def _place(entry: dict[str, Any]) -> str:
     return f"{key}: {message}" if key else message
 
 
-def _malformed(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+def _malformed(_: AnyRequest, error: Exception) -> Response[Problem]:
     match error:
         case RecursionError():
             message = "The body is nested too deep"
@@ -117,13 +144,13 @@ def _malformed(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
     return problem(400, "invalid", message, message)
 
 
-def _unavailable(_: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+def _unavailable(_: AnyRequest, error: Exception) -> Response[Problem]:
     log.warning("request.database_lost", error=repr(error))
     message = "The database does not answer; please try again."
     return problem(503, "unavailable", message, message, {"Retry-After": RETRY_SECONDS})
 
 
-def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
+def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
     log.error("request.failed", path=request.scope["path"], exc_info=error)
     message = "Something went wrong inside Evergraph."
     return problem(500, "internal_error", message, message)

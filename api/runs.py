@@ -10,6 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import AnyRequest, answer, catch_up, context_of
+from api.documents import OptionalBody
+from api.problems import refusals
 from api.run_shapes import (
     GraphExecutionMeta,
     GraphExecutionsPaginated,
@@ -66,7 +68,9 @@ async def _execute(
 
 @post(
     "/graphs/{graph_id:str}/execute/{graph_version:int}",
+    operation_class=OptionalBody,
     operation_id="postV1ExecuteGraphAgent",
+    responses=refusals(402, 404, 409, 413, 422),
     status_code=200,
     tags=["graphs"],
 )
@@ -83,7 +87,9 @@ async def execute_version(
 
 @post(
     "/graphs/{graph_id:str}/execute",
+    operation_class=OptionalBody,
     operation_id="postV1ExecuteActiveGraphAgent",
+    responses=refusals(402, 404, 409, 413, 422),
     status_code=200,
     tags=["graphs"],
 )
@@ -97,7 +103,7 @@ async def execute_active(
     return await _execute(request, services, graph_id, None, data)
 
 
-@get("/executions", operation_id="getV1ListAllExecutions", tags=["graphs"])
+@get("/executions", operation_id="getV1ListAllExecutions", responses=refusals(), tags=["graphs"])
 async def list_all(
     request: AnyRequest, services: NamedDependency[Services]
 ) -> list[GraphExecutionMeta]:
@@ -113,7 +119,12 @@ async def list_all(
     return [execution_meta(row) for row in rows]
 
 
-@get("/graphs/{graph_id:str}/executions", operation_id="getV1ListGraphExecutions", tags=["graphs"])
+@get(
+    "/graphs/{graph_id:str}/executions",
+    operation_id="getV1ListGraphExecutions",
+    responses=refusals(404),
+    tags=["graphs"],
+)
 async def list_of_graph(
     request: AnyRequest,
     graph_id: FromPath[str],
@@ -148,6 +159,7 @@ async def list_of_graph(
 @get(
     "/graphs/{graph_id:str}/executions/{run_id:str}",
     operation_id="getV1GetExecutionDetails",
+    responses=refusals(404),
     tags=["graphs"],
 )
 async def get_run(

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 
 from api.commands import AnyRequest, answer, context_of
+from api.problems import refusals
 from api.services import Services
 from commands import users
 from domain.users import User
@@ -23,7 +24,13 @@ class UserModel(msgspec.Struct):
     updated_at: datetime
 
 
-@post("/auth/user", operation_id="postV1GetOrCreateUser", status_code=200, tags=["auth"])
+@post(
+    "/auth/user",
+    operation_id="postV1GetOrCreateUser",
+    responses=refusals(409, 413, 422),
+    status_code=200,
+    tags=["auth"],
+)
 async def get_or_create_user(
     request: AnyRequest, services: NamedDependency[Services]
 ) -> Response[UserModel]:

@@ -38,24 +38,24 @@ def median(figures: Sequence[Figure]) -> Figure:
 
 
 def print_table(title: str, figures: dict[str, Figure]) -> None:
-    """One line a contender, with its calls' times in milliseconds."""
-    width = max(len(name) for name in figures)
-    print(f"\n{title:<{width}}  {'per second':>12}  {'p50 ms':>8}  {'p95 ms':>8}")
+    """One line a contender; times of its calls in milliseconds, where it has any."""
+    width = max(len(name) for name in (title, *figures))
+    print(f"\n{title:<{width}}  {'per second':>12}      p50 ms    p95 ms")
     print("-" * (width + 34))
     for name, figure in figures.items():
-        times = "  ".join(_milliseconds(value) for value in (figure.p50, figure.p95))
-        print(f"{name:<{width}}  {figure.rate:>12,.0f}  {times}")
+        times = f"{_milliseconds(figure.p50):>12}{_milliseconds(figure.p95):>10}"
+        print(f"{name:<{width}}  {figure.rate:>12,.0f}{times}".rstrip())
 
 
 def print_aims(aims: dict[str, tuple[float, float]]) -> None:
     """One line for each (measured, aimed at)."""
     width = max(len(name) for name in aims)
-    print(f"\n{'':<{width}}  {'measured':>10}  {'aim':>10}")
+    print(f"\n{'':<{width}}  {'measured':>12}  {'aim':>8}")
     print("-" * (width + 24))
     for name, (measured, aim) in aims.items():
         digits = 1 if aim < 1_000 else 0
-        print(f"{name:<{width}}  {measured:>10,.{digits}f}  {aim:>10,.0f}")
+        print(f"{name:<{width}}  {measured:>12,.{digits}f}  {aim:>8,.0f}")
 
 
 def _milliseconds(seconds: float | None) -> str:
-    return f"{'':>8}" if seconds is None else f"{seconds * 1000:>8.2f}"
+    return "" if seconds is None else f"{seconds * 1000:.2f}"

@@ -107,6 +107,8 @@ SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 SOCKET_HISTORY_EVENTS = 200
 """Events of a run that are read at once for a socket that follows it from behind."""
+SOCKET_HISTORY_BYTES = 1024 * 1024
+"""The event that brings a page of these to this size is its last."""
 SOCKET_STALL_SECONDS_MAX = 10.0
 """How long a peer for whom much is waiting may take nothing of it before it is closed."""
 SOCKET_CLOSE_SECONDS_MAX = 5.0

@@ -2,8 +2,8 @@
 
 Live events that continue what was told go straight to the outbox. Everything else - the history
 of a run that was subscribed to, an event whose message must be looked up, a hole - is read from
-the run's stream by one task, as fast as the peer takes it. So nobody sees an event twice or out of
-order, and a run of any length costs one page of memory.
+the run's stream by one task, as fast as the peer takes it. So nobody is told an event of a run
+twice or out of order, and a run of any length costs one page of memory.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Following:
         """Tell the next page of the run. Returns whether there may be another."""
         limit = limits.SOCKET_HISTORY_EVENTS
         if not track.subscribed:
-            # Its track ends with the page: what the feed has yet to tell must be left to the feed.
+            # Its track ends here, and what the feed has yet to tell must be left to the feed.
             limit = min(limit, track.known - track.sent)
         page = await read_page(self._log, track.run_id, track.sent, limit)
         for entry in page:
@@ -137,7 +137,7 @@ class Following:
                 return False
             track.sent = entry.version
             self._put(told)
-        return len(page) == limits.SOCKET_HISTORY_EVENTS
+        return bool(page) and (track.subscribed or track.sent < track.known)
 
     def _is_current(self, track: Track) -> bool:
         """Whether nobody has ended the subscription, or begun it anew, meanwhile."""

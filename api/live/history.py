@@ -13,12 +13,16 @@ SELECT = sql.load(__file__, "select_run_page")
 async def read_page(
     log: EventLog, run_id: str, after: int, limit: int = limits.SOCKET_HISTORY_EVENTS
 ) -> list[LogEvent]:
-    """At most `limit` events of the run behind version `after`, in order.
+    """Some events of the run behind version `after`, in order: none only if there are none.
 
     Raises what `database.LOST` names.
     """
+    page = {
+        "stream": runs.stream_of(run_id),
+        "after": after,
+        "events": limit,
+        "bytes": limits.SOCKET_HISTORY_BYTES,
+    }
     async with log.pool.connection() as connection:
-        cursor = await connection.execute(
-            SELECT, (runs.stream_of(run_id), after, limit), binary=True
-        )
+        cursor = await connection.execute(SELECT, page, binary=True)
         return [LogEvent(*row) for row in await cursor.fetchall()]

@@ -16,8 +16,7 @@ GONE = (OSError, WebSocketDisconnect, RuntimeError)
 """What sending can raise when the peer has left. uvicorn raises a bare RuntimeError for a message
 behind a close of its own, which it sends to a peer that answers no pings."""
 
-
-HALF = 0.5
+CROWDED = 0.5
 
 
 class Outbox:
@@ -50,8 +49,8 @@ class Outbox:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether what can wait should: the second half is for what cannot."""
-        return self._fullness > HALF
+        """Whether what can wait should: the rest of the room is for what cannot."""
+        return self._fullness > CROWDED
 
     async def room(self) -> None:
         """Wait until it is not crowded. A peer that takes nothing for too long is given up."""

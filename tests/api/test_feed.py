@@ -23,9 +23,8 @@ from runtime.eventlog.log import EventLog, Origin, StreamWrite, opened
 from runtime.eventlog.mapper import Encoded
 from runtime.eventlog.reader import LogEvent
 from runtime.settings import Settings
-from tests.support.live import SECONDS_MAX, Script, running, saved_graph
+from tests.support.live import SECONDS_MAX, Script, relaying, saved_graph
 from tests.support.processes import until
-from workers import relay
 
 FEED = "feed"
 """The application name of the feed's connections."""
@@ -94,7 +93,7 @@ async def test_the_relay_brings_every_event_in_order(
     ear = Ear()
     leave = await feed.subscribe(script.owner, ear)
     settings = Settings(database_url=database_url, nats_url=nats_server.url)
-    async with running(relay.serve(settings)):
+    async with relaying(settings):
         while not script.is_over:
             await script.go_on(3)
         await ear.hears_up_to(1 + script.version)
@@ -105,16 +104,22 @@ async def test_the_relay_brings_every_event_in_order(
 
 @pytest.mark.usefixtures("only_nats")
 async def test_late_and_doubled_batches_change_nothing(
-    feed: Feed, client: Client, script: Script, event_log: EventLog
+    feed: Feed, client: Client, script: Script, event_log: EventLog, streams: Streams
 ) -> None:
+    """Among the events of somebody who does not listen."""
+    stranger = Script(event_log, await saved_graph(streams, ids.new_id()), repeats=20)
     await feed.attach(client)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
-    await script.go_on(12)
-    log = await entries(event_log)
-    await publish(client, log[:4], log[:4], log[1:3], log[2:8], log[5:9], log[9:], log)
-    await ear.hears_up_to(13)
-    assert ear.positions == list(range(2, 14))
+    for _ in range(6):
+        await script.go_on(1)
+        await stranger.go_on(1)
+    log = (await entries(event_log))[1:]
+    await publish(client, log[:4], log[:4], log[1:3], log[2:8], log[5:9], log[9:], log, log[::-1])
+    await script.go_on(1)
+    await publish(client, (await entries(event_log))[-1:])
+    await ear.hears_up_to(15)
+    assert ear.positions == [3, 5, 7, 9, 11, 13, 15]
 
 
 @pytest.mark.usefixtures("only_nats")

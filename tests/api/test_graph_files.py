@@ -116,9 +116,7 @@ async def test_links_that_only_nodes_carry_are_links(user: Caller) -> None:
     assert (await user.run(document, {"x": 5})).outputs == {"y": [5]}
 
 
-async def test_an_export_is_what_another_user_can_import(
-    user: Caller, installation: Any
-) -> None:
+async def test_an_export_is_what_another_user_can_import(user: Caller, installation: Any) -> None:
     graph = await user.save(EXPORTED, source="upload")
     path = f"/api/v1/graphs/{graph.graph_id}"
     exported = await user.read(f"{path}?for_export=true")

@@ -13,13 +13,13 @@ import httpx2
 import pytest
 
 from migrations.runner import migrate
+from runtime import ids
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.server import Server
+from runtime.secrets import sign_token
 from runtime.settings import Settings
 from tests.support.api import Caller, Platform, answered, api, eventually
-from runtime import ids
-from runtime.secrets import sign_token
 from tests.support.graphs import echo
 
 

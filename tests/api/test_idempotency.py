@@ -63,9 +63,7 @@ async def test_a_repeated_creation_is_the_same_graph(user: Caller) -> None:
 
 async def test_a_repeated_change_is_the_same_version(user: Caller, graph: Saved) -> None:
     key, path = new_key(), f"/api/v1/graphs/{graph.graph_id}"
-    first, again = [
-        answered(await user.put(path, echo(), Idempotency_Key=key)) for _ in range(2)
-    ]
+    first, again = [answered(await user.put(path, echo(), Idempotency_Key=key)) for _ in range(2)]
     assert again == first
     assert [version["version"] for version in await user.read(f"{path}/versions")] == [2, 1]
 

@@ -160,9 +160,10 @@ class Platform:
         async def rested() -> tuple[int] | None:
             async with self.log.pool.connection() as connection:
                 head = await read_head(connection)
+                if await freshness.position(connection) < head:
+                    return None
                 unfinished = await connection.execute(UNFINISHED)
-                is_seen = await freshness.position(connection) >= head
-            return (head,) if is_seen and unfinished.rowcount == 0 else None
+                return (head,) if unfinished.rowcount == 0 else None
 
         (head,) = await eventually(rested)
         return int(head)

@@ -42,10 +42,6 @@ class Process:
         self.log = log
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def has_ended(self) -> bool:
         return self._process.returncode is not None
 
@@ -171,12 +167,14 @@ class Cluster:
     async def running(self) -> AsyncIterator[None]:
         """Everything runs and answers in this block, and nothing any more behind it."""
         up = await self._spawn("up", "up", "--no-demo")
+        healthy = asyncio.create_task(self._healthy())
         try:
-            healthy = asyncio.create_task(self._healthy())
             await until(lambda: healthy.done() or up.has_ended, seconds=SECONDS_MAX)
-            assert healthy.done(), up.log.read_text(encoding="utf-8")
+            assert not up.has_ended, up.log.read_text(encoding="utf-8")
+            await healthy
             yield
         finally:
+            healthy.cancel()
             await up.stop()
 
     async def _spawn(self, role: str, name: str, *flags: str, **environ: str) -> Process:

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 import uvicorn
+from litestar import Litestar
+from psycopg import AsyncConnection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -38,9 +40,16 @@ from runtime.eventlog.log import EventLog, Origin, StreamWrite
 from runtime.secrets import sign_token
 from runtime.settings import Settings
 from tests.support.processes import until
+from workers import relay
 
 HOST = "127.0.0.1"
 SECONDS_MAX = 15.0
+
+LEADERS = """
+SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND granted AND datname = current_database()
+"""
+"""Roles are held as advisory locks."""
 
 GRAPH: dict[str, Any] = {
     "name": "Echo",
@@ -99,11 +108,17 @@ class Peer:
 class LiveApi:
     """The running API, and the log that it reads."""
 
-    def __init__(self, settings: Settings, services: Services, server: uvicorn.Server) -> None:
+    def __init__(self, settings: Settings, app: Litestar, server: uvicorn.Server) -> None:
         self.settings = settings
-        self.services = services
+        self.services: Services = app.state.services
+        self._app = app
         self.port = server.servers[0].sockets[0].getsockname()[1]
         self._server = server
+
+    @property
+    def audience_count(self) -> int:
+        """Users who have sockets."""
+        return len(self._app.state.audiences._audiences)
 
     @property
     def socket_count(self) -> int:
@@ -150,7 +165,7 @@ async def live_api(settings: Settings) -> AsyncIterator[LiveApi]:
     )
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started or serving.done())
-    api = LiveApi(settings, app.state.services, server)
+    api = LiveApi(settings, app, server)
     try:
         await until(lambda: api.services.client is not None)
         yield api
@@ -172,6 +187,17 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await asyncio.wait([task], timeout=1)
     if not task.cancelled():
         task.result()
+
+
+@asynccontextmanager
+async def relaying(settings: Settings) -> AsyncIterator[None]:
+    """The relay, from when it has its role."""
+    assert settings.database_url is not None
+    async with running(relay.serve(settings)):
+        async with await AsyncConnection.connect(settings.database_url) as connection:
+            while not (await connection.execute(LEADERS)).rowcount:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        yield
 
 
 async def saved_graph(streams: Streams, user_id: UUID) -> VersionSaved:

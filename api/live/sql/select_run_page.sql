@@ -1,6 +1,16 @@
+-- A page ends with the event that fills it up, so that large events do not make large pages.
 SELECT notification_id, originator_id, originator_version, topic, state, owner,
     (extract(epoch FROM recorded_at) * 1000000)::bigint
-FROM log.stored_events
-WHERE originator_id = %s AND originator_version > %s
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY originator_version) - octet_length(state)
+        AS bytes_before
+    FROM (
+        SELECT *
+        FROM log.stored_events
+        WHERE originator_id = %(stream)s AND originator_version > %(after)s
+        ORDER BY originator_version
+        LIMIT %(events)s
+    ) AS page
+) AS sized
+WHERE bytes_before < %(bytes)s
 ORDER BY originator_version
-LIMIT %s

@@ -13,8 +13,7 @@ from runtime import ids
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
-from tests.support.live import LiveApi, Script, live_api, running, saved_graph
-from workers import relay
+from tests.support.live import LiveApi, Script, live_api, relaying, saved_graph
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def settings(database_url: str, nats_server: NatsServer) -> Settings:
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[LiveApi]:
-    async with live_api(settings) as api, running(relay.serve(settings)):
+    async with live_api(settings) as api, relaying(settings):
         yield api
 
 

@@ -86,6 +86,7 @@ async def test_a_peer_that_vanishes_leaves_nothing_behind(
         peer.socket.transport.abort()
     await script.go_on()
     await until(lambda: api.services.feed.position is None)
+    assert api.audience_count == 0
 
 
 def lazily(api: LiveApi) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from commands import users
 from commands.context import Context
 from commands.plans import Plans
 from commands.streams import Streams
+from domain import limits
 from domain.graphs import VersionSaved
 from domain.runs import (
     NodeDeferred,
@@ -33,6 +35,7 @@ from domain.runs import (
 )
 from runtime import clock, ids, nats
 from runtime.embedded.nats import NatsServer
+from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import LogEvent
 from runtime.settings import Settings
@@ -42,11 +45,12 @@ from tests.support.live import (
     Peer,
     Script,
     live_api,
+    relaying,
     running,
     transcript,
 )
 from tests.support.processes import until
-from workers import executor, relay
+from workers import executor
 
 LAST = {"execution_completed", "execution_failed"}
 
@@ -246,6 +250,9 @@ async def test_runs_that_nobody_subscribed_to_are_told_once(
 ) -> None:
     rng = seeded()
     scripts = [Script(event_log, graph, repeats=rng.randrange(20)) for _ in range(15)]
+    for script in scripts[:10]:
+        # Nobody hears which graphs these run, so their starts must be looked up.
+        await script.go_on(1)
     async with api.peer(user_id) as peer:
         await peer.ask("ping")
         async with asyncio.TaskGroup() as group:
@@ -255,6 +262,32 @@ async def test_runs_that_nobody_subscribed_to_are_told_once(
         await hears_nothing(peer, api)
     for script in scripts:
         assert transcript(told, script.run_id) == await script.calls()
+
+
+async def test_an_event_that_the_feed_was_cheated_of_is_read_from_the_stream(
+    settings: Settings,
+    user_id: UUID,
+    event_log: EventLog,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a relay and without polling, so that the test alone says what there is."""
+    monkeypatch.setattr(limits, "POLL_SECONDS", 3_600)
+    await script.go_on(2)
+    head = await event_log.read_head()
+    async with live_api(settings) as api, api.peer(user_id) as peer:
+        await subscribe(peer, script.run_id, after_version=2)
+        assert api.services.client is not None
+        say = partial(api.services.client.publish, nats.LIVE_SUBJECT)
+        lie = LogEvent(head + 1, "other", 1, "other.Happened@1", b"{}", "nobody", 0)
+        await say(msgspec.msgpack.encode([lie]))
+        await until(lambda: api.services.feed.position == head + 1)
+        await script.go_on()
+        async with event_log.pool.connection() as connection:
+            truth = await reader.read_page(connection, head + 1)
+        await say(msgspec.msgpack.encode(truth))
+        told = await run_to_end(peer, script)
+        assert transcript(told, script.run_id) == await script.calls(after=2)
 
 
 async def test_while_nats_is_down_and_when_it_is_back_each_event_is_told_once(
@@ -269,7 +302,7 @@ async def test_while_nats_is_down_and_when_it_is_back_each_event_is_told_once(
         settings = msgspec.structs.replace(settings, nats_url=server.url)
         async with (
             live_api(settings) as api,
-            running(relay.serve(settings)),
+            relaying(settings),
             api.peer(user_id) as subscriber,
             api.peer(user_id) as other,
         ):

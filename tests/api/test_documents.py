@@ -1,0 +1,130 @@
+"""The OpenAPI document says all there is, and its page asks no foreign host."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from tests.support.api import Caller, Platform, answered
+from tests.support.graphs import echo
+from tests.support.routes import Endpoint, endpoints
+
+STATUSES = {"200", "400", "401", "503"}
+
+
+@pytest.fixture
+async def document(installation: Platform) -> dict[str, Any]:
+    """As anybody gets it."""
+    found: dict[str, Any] = answered(await installation.http.get("/schema/openapi.json"))
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def contract(installation: Platform) -> list[Endpoint]:
+    found = endpoints(create_app(installation.settings))
+    return [e for e in found if e.path.startswith("/api/v1/") and e.method != "OPTIONS"]
+
+
+async def test_it_lists_every_route_once(document: dict[str, Any], installation: Platform) -> None:
+    expected = {str(endpoint) for endpoint in contract(installation)} | {"GET /health"}
+    assert operations(document).keys() == expected
+
+
+async def test_the_paths_without_a_version_are_the_same_ones(installation: Platform) -> None:
+    found = list(endpoints(create_app(installation.settings)))
+    versioned = {e.operation: e.handler.fn for e in found if e.path.startswith("/api/v1/")}
+    plain = {
+        e.operation: e.handler.fn
+        for e in found
+        if e.path.startswith("/api/") and not e.path.startswith("/api/v1/")
+    }
+    fixed = {operation for operation in versioned if not operation.startswith("OPTIONS")}
+    assert versioned.keys() == plain.keys()
+    assert all(versioned[operation] == plain[operation] for operation in fixed)
+
+
+async def test_every_operation_is_described(
+    document: dict[str, Any], installation: Platform
+) -> None:
+    found = operations(document)
+    ids = [operation["operationId"] for operation in found.values()]
+    assert len(set(ids)) == len(ids)
+    for endpoint in contract(installation):
+        operation = found[str(endpoint)]
+        assert operation["operationId"].startswith(f"{endpoint.method.lower()}V1")
+        assert operation["description"].endswith(".")
+        assert operation["tags"]
+        assert operation["security"] == [{"bearer": []}]
+        named = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+        assert sorted(named) == sorted(endpoint.parameters)
+        assert ("requestBody" in operation) == endpoint.takes_a_body
+    assert "security" not in found["GET /health"]
+
+
+async def test_every_answer_and_refusal_has_a_schema(
+    document: dict[str, Any], installation: Platform
+) -> None:
+    found = operations(document)
+    for endpoint in contract(installation):
+        responses = found[str(endpoint)]["responses"]
+        assert responses.keys() >= STATUSES, endpoint
+        assert "404" in responses or not endpoint.parameters, endpoint
+        assert responses.keys() >= {"413", "422"} or not endpoint.takes_a_body, endpoint
+        (media,) = responses.pop("200")["content"].values()
+        assert media["schema"], endpoint
+        for status, response in responses.items():
+            (refusal,) = response["content"].items()
+            schema = {"$ref": "#/components/schemas/Problem"}
+            assert refusal == ("application/problem+json", {"schema": schema}), (endpoint, status)
+
+
+async def test_what_is_answered_is_what_the_document_says(
+    document: dict[str, Any], user: Caller
+) -> None:
+    """S15: the members of each answer are those of its schema, no more and no fewer."""
+    schemas = document["components"]["schemas"]
+    graph = await user.save(echo())
+    run = (await user.ended(graph, await user.start(graph, {"x": 1}))).run
+    refused = answered(await user.get("/api/v1/graphs/unknown"), 404)
+    answers = {
+        "UserModel": answered(await user.post("/api/v1/auth/user")),
+        "GraphModel": graph.model,
+        "NodeModel": graph.model["nodes"][0],
+        "LinkModel": graph.model["links"][0],
+        "GraphMeta": (await user.read("/api/v1/graphs"))[0],
+        "Stats": run["stats"],
+        "NodeExecutionResult": run["node_executions"][0],
+        "Problem": refused,
+    }
+    for name, shown in answers.items():
+        assert shown.keys() == schemas[name]["properties"].keys(), name
+    full = schemas["GraphExecutionWithNodes"]["properties"].keys()
+    assert run.keys() == full - {"execution_id"}
+
+
+async def test_a_start_can_be_sent_without_a_body(document: dict[str, Any]) -> None:
+    for path in ("execute", "execute/{graph_version}"):
+        operation = operations(document)[f"POST /api/v1/graphs/{{graph_id}}/{path}"]
+        assert operation["requestBody"]["required"] is False
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/swagger"])
+async def test_the_page_asks_no_foreign_host(installation: Platform, path: str) -> None:
+    page = (await installation.http.get(path)).text
+    assert "//" not in re.sub(r"(?m)^\s*//.*$", "", page).replace("https://www.w3.org/", "")
+    linked = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+    assert len([link for link in linked if link.startswith("/schema-assets/")]) == 3
+    for link in linked:
+        if not link.startswith("data:"):
+            assert (await installation.http.get(link)).status_code == 200, link

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from blocks.catalogue import CONTRACTS
+from blocks.data import AddToList
+from blocks.io import AgentInput
+from commands import graphs
+from commands.context import Context
+from commands.streams import Done, Streams
+from domain.errors import GraphInvalid, Invalid, NotFound
+from domain.graphs import VersionSaved
+from tests.support.graphs import Document, echo, graph, items, node
+
+ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
+LOOP = graph(
+    items("start", []),
+    node("add", AddToList),
+    links="""
+        start.item > add.list
+        add.updated_list > add.list
+    """,
+)
+
+
+async def create(
+    streams: Streams, document: Document | None = None, source: str | None = None
+) -> Done[VersionSaved]:
+    return await graphs.create(
+        streams, ADA, document=document or echo(), source=source, contracts=CONTRACTS
+    )
+
+
+async def save(
+    streams: Streams, graph_id: str, document: Document, context: Context = ADA
+) -> Done[VersionSaved]:
+    return await graphs.save_version(
+        streams, context, graph_id=graph_id, document=document, contracts=CONTRACTS
+    )
+
+
+async def test_a_graph_is_one_event_of_its_stream(streams: Streams) -> None:
+    done = await create(streams)
+    assert done.position == 1
+    assert done.answer.graph.id is not None
+    (entry,) = await streams.log.read_stream(f"graph-{done.answer.graph.id}")
+    assert entry.event == done.answer
+    assert (done.answer.version, done.answer.user_id) == (1, "ada")
+    assert AgentInput.id in done.answer.contracts
+    assert [link.is_static for link in done.answer.graph.links] == [True]
+
+
+async def test_versions_have_nodes_of_their_own(streams: Streams) -> None:
+    first = (await create(streams)).answer
+    assert first.graph.id is not None
+    second = (await save(streams, first.graph.id, echo())).answer
+    assert (second.version, second.graph.id) == (2, first.graph.id)
+    assert not {n.id for n in first.graph.nodes} & {n.id for n in second.graph.nodes}
+
+
+async def test_a_graph_is_its_owners(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    assert (await graphs.load(streams, graph_id, "ada")).state.user_id == "ada"
+    with pytest.raises(NotFound) as foreign:
+        await graphs.load(streams, graph_id, "eve")
+    with pytest.raises(NotFound) as unknown:
+        await graphs.load(streams, "unknown", "ada")
+    assert foreign.value.message.replace(graph_id, "unknown") == unknown.value.message
+    with pytest.raises(NotFound):
+        await save(streams, graph_id, echo(), EVE)
+    assert await streams.log.read_head() == 1
+
+
+async def test_a_refused_graph_leaves_nothing(streams: Streams) -> None:
+    with pytest.raises(GraphInvalid):
+        await create(streams, LOOP)
+    with pytest.raises(Invalid):
+        await create(streams, {"name": 5})
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    with pytest.raises(Invalid, match="Graph ID does not match ID in URI"):
+        await save(streams, graph_id, echo() | {"id": "other"})
+    with pytest.raises(GraphInvalid):
+        await save(streams, graph_id, LOOP)
+    assert await streams.log.read_head() == 1
+
+
+async def test_an_uploaded_graph_may_have_cycles_and_stays_editable(streams: Streams) -> None:
+    first = (await create(streams, LOOP, "upload")).answer
+    assert first.graph.id is not None
+    second = (await save(streams, first.graph.id, LOOP)).answer
+    assert first.graph.allow_cycles
+    assert second.graph.allow_cycles
+    without = (await save(streams, first.graph.id, echo())).answer
+    assert (await save(streams, first.graph.id, LOOP)).answer.version == without.version + 1
+
+
+async def test_a_crowd_saves_one_version_after_the_other(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    crowd = (save(streams, graph_id, echo() | {"name": str(n)}) for n in range(20))
+    saved = [done.answer for done in await asyncio.gather(*crowd)]
+    assert sorted(version.version for version in saved) == list(range(2, 22))
+    kept = (await graphs.load(streams, graph_id, "ada")).state
+    assert {v.version: v.graph.name for v in saved} == {
+        number: version.graph.name for number, version in kept.versions.items() if number > 1
+    }
+
+
+async def test_a_version_stays_checked_by_the_contracts_of_its_day(streams: Streams) -> None:
+    """A block that lost its pin since then does not change what was saved."""
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    contract = CONTRACTS[AgentInput.id]
+    poorer = {**CONTRACTS, AgentInput.id: msgspec.structs.replace(contract, outputs={})}
+    with pytest.raises(GraphInvalid, match="has no output 'result'"):
+        await graphs.save_version(
+            streams, ADA, graph_id=graph_id, document=echo(), contracts=poorer
+        )
+    kept = (await graphs.load(streams, graph_id, "ada")).state.version(1)
+    assert kept.contracts[AgentInput.id] == contract
