@@ -109,7 +109,7 @@ def execution_meta(row: RunRow) -> GraphExecutionMeta:
     if row.ended_at is not None:
         stats = Stats(
             cost=row.cost or 0,
-            duration=_seconds(row.started_at, row.ended_at),
+            duration=_seconds(row.started_at, row.ended_at, row.wall_us or 0),
             node_exec_time=(row.nodes_us or 0) / MICROSECONDS,
             node_exec_count=row.steps or 0,
             node_error_count=row.errors or 0,
@@ -141,7 +141,7 @@ def run_in_full(run: Run) -> GraphExecutionWithNodes:
         ended_at=run.ended_at,
         stats=Stats(
             cost=run.cost,
-            duration=_seconds(run.started_at, run.ended_at),
+            duration=_seconds(run.started_at, run.ended_at, run.wall_us),
             node_exec_time=run.nodes_us / MICROSECONDS,
             node_exec_count=run.steps,
             node_error_count=run.errors,
@@ -192,7 +192,8 @@ def _node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
     )
 
 
-def _seconds(started_at: datetime | None, ended_at: datetime | None) -> float:
+def _seconds(started_at: datetime | None, ended_at: datetime | None, wall_us: int) -> float:
+    """From claim to end, or what the last worker measured: a short run is a single append."""
     if started_at is None or ended_at is None:
         return 0.0
-    return (ended_at - started_at).total_seconds()
+    return max((ended_at - started_at).total_seconds(), wall_us / MICROSECONDS)

@@ -47,6 +47,7 @@ class Services:
     async def close(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
+            await asyncio.wait({self._connecting})
         await self.feed.close()
         if self.client is not None:
             await self.client.close()

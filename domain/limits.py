@@ -54,6 +54,8 @@ APPEND_SILENCE_SECONDS_MAX = 3.0
 APPEND_LOCK_SECONDS_MAX = 2
 """How long an append waits for a lock that somebody else holds."""
 READ_PAGE_EVENTS = 5_000
+READ_PAGE_BYTES = 32 * 1024 * 1024
+"""The event that fills a page up still belongs to it."""
 CONFLICT_RETRIES_MAX = 8
 """How often a command decides anew after somebody else wrote first."""
 TURN_SECONDS_MAX = 5.0

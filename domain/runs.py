@@ -34,12 +34,17 @@ TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.TERMINATED, RunStatus.FAILE
 
 
 class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Totals of a run: executions started, executions failed, credits, time inside nodes."""
+    """Totals of a run: executions started, executions failed, credits, time inside nodes.
+
+    `wall_us` is how long the worker that ended the run had it in hand. A short run is one append,
+    so the recorded times of its events do not tell.
+    """
 
     steps: int = 0
     errors: int = 0
     cost: int = 0
     nodes_us: int = 0
+    wall_us: int = 0
 
 
 @event("runs.RunCreated")
@@ -124,9 +129,7 @@ def execution_id(run_id: str, number: int) -> str:
     """The id of a node execution, a version 5 UUID: the same for whoever reads the stream."""
     digest = hashlib.sha1(f"{run_id}/{number}".encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
-    return (
-        f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
-    )
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def stream_of(run_id: str) -> str:

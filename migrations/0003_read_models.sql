@@ -30,6 +30,7 @@ CREATE TABLE read.runs (
     errors        int,
     cost          int,
     nodes_us      bigint,
+    wall_us       bigint,
     created_at    timestamptz NOT NULL,
     started_at    timestamptz,
     ended_at      timestamptz,

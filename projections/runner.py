@@ -34,6 +34,8 @@ class Runner:
         self._connection = connection
         self._projections = projections
         self._checkpoints: dict[str, int] = {}
+        self.is_behind = True
+        """Whether the log may go on behind the last page."""
 
     async def open(self) -> None:
         """Load the checkpoints; a new read model begins at 0."""
@@ -53,6 +55,7 @@ class Runner:
         UnknownEventType: none of them may be passed over.
         """
         page = await reader.read_page(self._connection, self.position)
+        self.is_behind = reader.is_full(page)
         if not page:
             return 0
         _require_known(page)

@@ -35,6 +35,7 @@ class RunRow(msgspec.Struct, frozen=True):
     errors: int | None
     cost: int | None
     nodes_us: int | None
+    wall_us: int | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -118,6 +119,7 @@ def _change_columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
         "errors": [entry.errors if entry else None for entry in stats],
         "costs": [entry.cost if entry else None for entry in stats],
         "nodes_us": [entry.nodes_us if entry else None for entry in stats],
+        "wall_us": [entry.wall_us if entry else None for entry in stats],
         "started_at": [change.started_at for change in changes],
         "ended_at": [change.ended_at for change in changes],
     }

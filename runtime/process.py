@@ -42,6 +42,17 @@ def run(
         return runner.run(_Life(main, config).live())
 
 
+def stop_if_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled and a library swallowed it.
+
+    In Python 3.11 `asyncio.wait_for`, which nats-py uses, drops a cancellation that comes
+    together with its result. Loops that call it ask here.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def refuse(error: Exception, code: int) -> int:
     """Tell the person at the terminal why not. Returns `code`."""
     sys.stderr.write(f"evergraph: {error}\n")

@@ -41,5 +41,6 @@ async def _project(url: str, bell: LogBell) -> None:
         runner = Runner(connection, PROJECTIONS)
         await runner.open()
         while True:
-            if await runner.step() < limits.READ_PAGE_EVENTS:
+            await runner.step()
+            if not runner.is_behind:
                 await bell.wait()

@@ -24,6 +24,7 @@ from runtime.embedded.postgres import database_url
 from runtime.eventlog import reader
 from runtime.eventlog.bell import LogBell
 from runtime.eventlog.reader import LogEvent
+from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
 from workers.leader import leading
 
@@ -55,8 +56,8 @@ class Relay:
         row = await cursor.fetchone()
         self._position = self._saved = row[0] if row else 0
 
-    async def step(self) -> int:
-        """Pass one page on; returns how many events it had. Raises NatsError or GapFound.
+    async def step(self) -> bool:
+        """Pass one page on; returns whether the log may go on. Raises NatsError or GapFound.
 
         The page counts as passed on when NATS has answered a flush behind it.
         """
@@ -70,7 +71,7 @@ class Relay:
             faults.reach("relay.published")
             self._position = page[-1].position
         await self._save_sometimes()
-        return len(page)
+        return reader.is_full(page, limits.FEED_BATCH_EVENTS_MAX)
 
     async def _publish(self, page: Sequence[LogEvent]) -> None:
         for entry in page:
@@ -108,9 +109,9 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     url = database_url(settings)
+    client = await nats.connect(nats_url(settings), "relay")
     bell = LogBell(url, "relay")
     bell.open()
-    client = await nats.connect(nats_url(settings), "relay")
     try:
         while True:
             try:
@@ -129,5 +130,7 @@ async def _relay(url: str, client: Client, bell: LogBell) -> None:
         relay = Relay(connection, client)
         await relay.open()
         while True:
-            if await relay.step() < limits.FEED_BATCH_EVENTS_MAX:
+            is_behind = await relay.step()
+            stop_if_cancelled()
+            if not is_behind:
                 await bell.wait()

@@ -15,6 +15,7 @@ from domain import limits
 from runtime import clock, database, nats, sql
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
+from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -85,6 +86,7 @@ async def serve(settings: Settings) -> None:
                 await sweeper.forget_receipts()
             except (*database.LOST, *nats.NatsError) as error:
                 log.warning("sweeper.interrupted", error=repr(error))
+            stop_if_cancelled()
             await asyncio.sleep(limits.SWEEP_SECONDS)
     finally:
         await sweeper.close()

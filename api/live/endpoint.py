@@ -50,11 +50,12 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
 
     The connection is accepted before it is refused, since a browser sees no reason otherwise.
     """
+    token = _take_token(socket)
     with suppress(*GONE):
         await socket.accept()
     try:
         services: Services = socket.app.state.services
-        _admit(services, socket, user_id)
+        _admit(services, token, user_id)
         await _converse(socket, services, user_id)
     except Goodbye as goodbye:
         log.info("socket.closed", user=user_id, code=goodbye.code, reason=goodbye.reason)
@@ -64,11 +65,17 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
         await _close(socket, Goodbye(WS_1011_INTERNAL_ERROR, "Server error"))
 
 
-def _admit(services: Services, socket: Socket, user_id: str) -> None:
+def _take_token(socket: Socket) -> str:
+    """Take the token out of the address, which the server logs when it accepts a socket."""
+    token: str = socket.query_params.get("token", "")
+    socket.scope["query_string"] = b""
+    return token
+
+
+def _admit(services: Services, token: str, user_id: str) -> None:
     """Raises Goodbye unless the token proves to be this user's."""
-    token = socket.query_params.get("token")
     try:
-        principal = services.verifier.verify(token or "")
+        principal = services.verifier.verify(token)
     except auth.Refused as refusal:
         reason = str(refusal) if token else "Token is missing"
         raise Goodbye(WS_1008_POLICY_VIOLATION, reason) from None

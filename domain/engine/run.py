@@ -9,7 +9,7 @@ make the run quadratic.
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.contracts import ERROR_PIN
@@ -53,6 +53,7 @@ class Run:
         self.errors = 0
         self.cost = 0
         self.nodes_us = 0
+        self.wall_us = 0
         self.held = 0
         self.created_at: datetime | None = None
         self.started_at: datetime | None = None
@@ -74,7 +75,11 @@ class Run:
     @property
     def stats(self) -> RunStats:
         return RunStats(
-            steps=self.steps, errors=self.errors, cost=self.cost, nodes_us=self.nodes_us
+            steps=self.steps,
+            errors=self.errors,
+            cost=self.cost,
+            nodes_us=self.nodes_us,
+            wall_us=self.wall_us,
         )
 
     def take(self) -> Execution | None:
@@ -137,9 +142,11 @@ def evolve(run: Run, happened: Event, at: datetime | None = None) -> Run:
             _create(run, happened, at)
         case CreditsExtended(amount=amount):
             run.held += amount
-        case RunCompleted():
+        case RunCompleted(stats=stats):
+            run.wall_us = stats.wall_us
             _end(run, RunStatus.COMPLETED, None, at)
-        case RunFailed(error=error):
+        case RunFailed(error=error, stats=stats):
+            run.wall_us = stats.wall_us
             _end(run, RunStatus.FAILED, error, at)
     return run
 
@@ -168,7 +175,8 @@ def _finish(
 ) -> None:
     assert not execution.is_finished, "an execution finishes once"
     run.open.pop(execution.number, None)
-    execution.started_at = execution.started_at or at
+    if execution.started_at is None and at is not None:
+        execution.started_at = at - timedelta(microseconds=elapsed_us)
     execution.status = status
     execution.elapsed_us = elapsed_us
     execution.ended_at = at

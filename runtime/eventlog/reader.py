@@ -75,11 +75,17 @@ async def read_stream(
 async def read_page(
     connection: AsyncConnection[database.Row], after: int, limit: int = limits.READ_PAGE_EVENTS
 ) -> list[LogEvent]:
-    """At most `limit` events behind position `after`, in order. Raises GapFound."""
-    cursor = await connection.execute(SELECT_PAGE, (after, limit), binary=True)
+    """The events behind position `after`, in order, until the page is full. Raises GapFound."""
+    parameters = (after, limit, limits.READ_PAGE_BYTES)
+    cursor = await connection.execute(SELECT_PAGE, parameters, binary=True)
     page = [LogEvent(*row) for row in await cursor.fetchall()]
     assert_contiguous(page, after)
     return page
+
+
+def is_full(page: Sequence[LogEvent], limit: int = limits.READ_PAGE_EVENTS) -> bool:
+    """Whether the log may go on behind a page that was read with this limit."""
+    return len(page) >= limit or sum(len(e.state) for e in page) >= limits.READ_PAGE_BYTES
 
 
 def assert_contiguous(page: Sequence[LogEvent], after: int) -> None:

@@ -134,8 +134,8 @@ async def test_a_run_shows_all_of_itself(user: Caller) -> None:
         assert execution.keys() == NODE_EXECUTION
         assert execution["graph_exec_id"] == run["id"]
         assert execution["node_exec_id"] == execution_id(run["id"], number)
-        moments = [execution[f"{when}_time"] for when in ("add", "queue", "start", "end")]
-        assert moments == sorted(moments)
+        assert execution["add_time"] <= execution["queue_time"] <= execution["end_time"]
+        assert execution["start_time"] <= execution["end_time"]
     x, y = run["node_executions"]
     assert (x["input_data"], x["output_data"]) == ({"name": "x", "value": 5}, {"result": [5]})
     assert y["output_data"] == {"output": [5], "name": ["y"]}

@@ -36,9 +36,7 @@ async def saved(streams: Streams, document: Document, credit: int = 10) -> str:
     """The id of a graph, whose owner has that much."""
     if credit:
         await credit_commands.grant(streams, ADA, amount=credit, reason="test")
-    done = await graphs.create(
-        streams, ADA, document=document, source=None, contracts=CONTRACTS
-    )
+    done = await graphs.create(streams, ADA, document=document, source=None, contracts=CONTRACTS)
     assert done.answer.graph.id is not None
     return done.answer.graph.id
 

@@ -21,9 +21,7 @@ def draft(name: str, *, is_active: bool = True, blocks: tuple[str, ...] = ("join
 
 
 def save(graph: Graph | None, saved: GraphDraft) -> VersionSaved:
-    (event,) = graphs.save_version(
-        graph, user_id="ada", draft=saved, contracts=CONTRACTS, at=NOON
-    )
+    (event,) = graphs.save_version(graph, user_id="ada", draft=saved, contracts=CONTRACTS, at=NOON)
     return event
 
 

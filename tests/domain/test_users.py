@@ -12,9 +12,7 @@ ADA = User("1", "ada@example.com", "Ada", created_at=NOON, updated_at=NOON)
 
 
 def test_the_first_token_registers() -> None:
-    events = users.get_or_create(
-        None, user_id="1", email="ada@example.com", name="Ada", at=NOON
-    )
+    events = users.get_or_create(None, user_id="1", email="ada@example.com", name="Ada", at=NOON)
     assert events == [UserRegistered("1", "ada@example.com", "Ada", NOON)]
     assert users.evolve(None, events[0]) == ADA
 

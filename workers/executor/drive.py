@@ -27,6 +27,7 @@ from domain.runs import (
     RunClaimed,
     RunCompleted,
     RunFailed,
+    RunStats,
     execution_id,
 )
 from runtime import clock, faults
@@ -52,6 +53,12 @@ class Drive:
         self._results: deque[asyncio.Task[Encoded]] = deque()
         self._finished = asyncio.Event()
         self._sleeps_until: datetime | None = None
+        self._began_us = clock.monotonic_us()
+
+    @property
+    def _stats(self) -> RunStats:
+        wall_us = clock.monotonic_us() - self._began_us
+        return msgspec.structs.replace(self._run.stats, wall_us=wall_us)
 
     async def to_end(self) -> datetime | None:
         """Claim the run and drive it until it has ended, or has nothing to do before a moment.
@@ -76,14 +83,14 @@ class Drive:
     async def fail(self, error: str) -> None:
         """Claim the run only to end it. Raises as `to_end` does."""
         self._ledger.record(RunClaimed(worker=self._worker))
-        await self._end(RunFailed(error=error, stats=self._run.stats))
+        await self._end(RunFailed(error=error, stats=self._stats))
 
     async def _move(self) -> None:
         await self._take_ready()
         if self._run.is_ended:
             return
         if self._run.is_drained:
-            await self._end(RunCompleted(stats=self._run.stats))
+            await self._end(RunCompleted(stats=self._stats))
             return
         if self._ledger.is_dirty:
             await self._ledger.flush()
@@ -222,14 +229,14 @@ class Drive:
                 continue
             self._launch()
             return True
-        await self._end(RunFailed(error=accounts.NO_BALANCE, stats=run.stats))
+        await self._end(RunFailed(error=accounts.NO_BALANCE, stats=self._stats))
         return False
 
     async def _fail_over_budget(self) -> None:
         created = self._run.created
         assert created is not None
         error = f"The run used up its budget of {created.steps_max} node executions"
-        await self._end(RunFailed(error=error, stats=self._run.stats))
+        await self._end(RunFailed(error=error, stats=self._stats))
 
     async def _end(self, end: RunCompleted | RunFailed) -> None:
         run = self._run

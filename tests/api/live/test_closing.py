@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 from typing import Any
@@ -41,6 +42,18 @@ async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UU
         async with api.peer(user_id, token) as peer:
             assert await peer.closed() == (1008, reason, [])
     assert api.services.feed.position is None
+
+
+async def test_no_log_has_the_token(
+    api: LiveApi, user_id: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What libraries say below INFO is never logged (runtime/logs.py)."""
+    token = api.token(user_id)
+    with caplog.at_level(logging.INFO, logger="uvicorn"):
+        async with api.peer(user_id, token) as peer:
+            await peer.ask("ping")
+    assert str(user_id) in caplog.text
+    assert token not in caplog.text
 
 
 async def test_nobody_has_more_sockets_than_one_may(
