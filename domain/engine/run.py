@@ -176,7 +176,8 @@ def _finish(
     assert not execution.is_finished, "an execution finishes once"
     run.open.pop(execution.number, None)
     if execution.started_at is None and at is not None:
-        execution.started_at = at - timedelta(microseconds=elapsed_us)
+        began = at - timedelta(microseconds=elapsed_us)
+        execution.started_at = max(began, execution.queued_at or began)
     execution.status = status
     execution.elapsed_us = elapsed_us
     execution.ended_at = at

@@ -168,3 +168,19 @@ async def use_every_statement(log: EventLog, stream: str) -> None:
     await log.read_receipt("ada", stream)
     async with log.pool.connection() as connection:
         await reader.read_page(connection, appended.first - 1, 100)
+
+
+async def test_large_events_make_short_pages(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(event_log, "s", 0, *(granted(number) for number in range(1, 10)))
+    async with event_log.pool.connection() as connection:
+        whole = await reader.read_page(connection, 0)
+        sizes = [len(entry.state) for entry in whole]
+        monkeypatch.setattr(limits, "READ_PAGE_BYTES", sum(sizes[:3]))
+        page = await reader.read_page(connection, 0)
+        assert page == whole[:3]
+        assert reader.is_full(page)
+        monkeypatch.setattr(limits, "READ_PAGE_BYTES", sum(sizes[:3]) - 1)
+        assert await reader.read_page(connection, 0) == whole[:3]
+        assert not reader.is_full(await reader.read_page(connection, 8))
