@@ -53,7 +53,7 @@ async def ours(log: EventLog, callers: int) -> Figure:
     return Figure.of(len(latencies), time.perf_counter() - began, latencies)
 
 
-def library(recorder: ApplicationRecorder, callers: int) -> Figure:
+def through_recorder(recorder: ApplicationRecorder, callers: int) -> Figure:
     """So many threads that call the recorder's `insert_events`, one event a call."""
     latencies: list[float] = []
     ready = threading.Barrier(callers + 1)

@@ -81,8 +81,8 @@ async def _measure_writing(url: str) -> Figures:
 def _writers(
     url: str, log: EventLog, stock: PostgresApplicationRecorder, recorder: GroupCommitRecorder
 ) -> Contenders:
-    def library(which: PostgresApplicationRecorder, threads: int) -> Awaitable[Figure]:
-        return asyncio.to_thread(appends.library, which, threads)
+    def through_recorder(which: PostgresApplicationRecorder, threads: int) -> Awaitable[Figure]:
+        return asyncio.to_thread(appends.through_recorder, which, threads)
 
     insert = partial(pgbench.insert, url)
     return {
@@ -90,9 +90,9 @@ def _writers(
         SINGLE_ROWS: partial(insert, rows=1, clients=32),
         "pgbench, 100 rows a commit, 1 client": partial(insert, rows=100, clients=1),
         "pgbench, 100 rows a commit, 32 clients": partial(insert, rows=100, clients=32),
-        "the library's recorder, 1 thread": partial(library, stock, 1),
-        LIBRARY: partial(library, stock, 32),
-        "Evergraph as the library's recorder, 32 threads": partial(library, recorder, 32),
+        "the library's recorder, 1 thread": partial(through_recorder, stock, 1),
+        LIBRARY: partial(through_recorder, stock, 32),
+        "Evergraph as the library's recorder, 32 threads": partial(through_recorder, recorder, 32),
         "Evergraph, 1 caller": partial(appends.ours, log, 1),
         OURS: partial(appends.ours, log, 32),
         OURS_CROWDED: partial(appends.ours, log, 256),

@@ -19,8 +19,8 @@ logs.setup("probe", sys.argv[1])
 log = structlog.get_logger()
 log.debug("detail")
 log.info("run.started", run="r1", at=datetime(2026, 1, 2, tzinfo=UTC), token="t0p")
-logging.getLogger("some.library").warning("connecting to %s", "nats://t0p@127.0.0.1:4222")
-logging.getLogger("some.library").debug("noise")
+logging.getLogger("other.package").warning("connecting to %s", "nats://t0p@127.0.0.1:4222")
+logging.getLogger("other.package").debug("noise")
 """
 
 
@@ -47,7 +47,7 @@ def test_every_line_is_json_with_its_process_level_and_time() -> None:
         "event": f"connecting to nats://{HIDDEN}@127.0.0.1:4222",
         "process": "probe",
         "level": "warning",
-        "logger": "some.library",
+        "logger": "other.package",
     }
 
 

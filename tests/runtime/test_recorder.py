@@ -29,10 +29,10 @@ from runtime import database, ids
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.mapper import MsgspecMapper, Recorded
 from runtime.eventlog.recorder import GroupCommitRecorder
-from tests.support import library
-from tests.support.library import contract
+from tests.support import stock_library
 from tests.support.log import append, check, granted
 from tests.support.processes import until
+from tests.support.stock_library import contract
 
 
 class OnOurRecorder:
@@ -42,7 +42,7 @@ class OnOurRecorder:
 
     @pytest.fixture(autouse=True)
     def _recorder(self, database_url: str) -> Iterator[None]:
-        with library.datastore(database_url) as store:
+        with stock_library.datastore(database_url) as store:
             self.recorder = GroupCommitRecorder(store, database_url=database_url)
             yield
             self.recorder.close()
@@ -71,7 +71,7 @@ class TestTrackingRecorder(contract.TrackingRecorderTestCase):
 
     @pytest.fixture(autouse=True)
     def _store(self, database_url: str) -> Iterator[None]:
-        with library.datastore(database_url) as self.store:
+        with stock_library.datastore(database_url) as self.store:
             yield
 
     def create_recorder(self) -> PostgresTrackingRecorder:
@@ -86,7 +86,7 @@ def stored(version: int, stream: str = "a") -> StoredEvent:
 
 @pytest.fixture
 def recorder(database_url: str) -> Iterator[GroupCommitRecorder]:
-    with library.datastore(database_url) as store:
+    with stock_library.datastore(database_url) as store:
         ours = GroupCommitRecorder(store, database_url=database_url)
         yield ours
         ours.close()
@@ -111,7 +111,7 @@ def test_what_does_not_fit_together_is_an_integrity_error(recorder: GroupCommitR
 @pytest.fixture
 def stock(database_url: str) -> Iterator[PostgresApplicationRecorder]:
     """The library's own recorder, exactly as it comes."""
-    with library.datastore(database_url) as store:
+    with stock_library.datastore(database_url) as store:
         yield PostgresApplicationRecorder(store)
 
 
@@ -135,7 +135,7 @@ async def test_the_stock_library_reads_and_replays(
 async def test_the_stock_library_tracks_beside_our_projections(
     event_log: EventLog, database_url: str
 ) -> None:
-    with library.datastore(database_url) as store:
+    with stock_library.datastore(database_url) as store:
         recorder = PostgresTrackingRecorder(store)
         recorder.create_table()
         recorder.insert_tracking(Tracking("theirs", 7))
