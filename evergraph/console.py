@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+from runtime.pipes import lead_nowhere
 
 
 def say(text: str) -> None:
@@ -11,8 +12,7 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
 
 
 def complain(text: str) -> None:

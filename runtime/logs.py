@@ -17,6 +17,8 @@ import msgspec
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
+from runtime.pipes import lead_nowhere
+
 HIDDEN = "***"
 CHATTERS = ("httpx2", "httpcore2")
 """Libraries that tell every request that they make."""
@@ -76,6 +78,7 @@ class _Stream(io.TextIOBase):
                 self._stream.write(text)
                 self._stream.flush()
             except OSError:
+                lead_nowhere(self._stream)
                 self._stream = None
         return len(text)
 

@@ -181,9 +181,13 @@ async def test_a_server_that_was_left_behind_is_told_to_end(data_dir: Path) -> N
 @pytest.mark.skipif(not IS_ROOT, reason="only root has somebody to hand a server to")
 async def test_root_hands_servers_to_a_user_without_privileges(data_dir: Path) -> None:
     async with NatsServer(data_dir) as bell, PostgresServer(data_dir) as server:
+        # The tests may themselves be installed behind a folder that is closed to others.
+        home = Path(sys.prefix)
+        is_barred = privileges.barrier(privileges.account(data_dir / "postgres"), (home,))
+        kept = 1 << privileges.CAP_DAC_OVERRIDE if is_barred else 0
         for pid in (bell.pid, server.pid):
             assert _owner(pid) != 0
-            assert _capabilities(pid) == 0
+            assert _capabilities(pid) == kept
 
 
 @pytest.mark.skipif(not (IS_ROOT and ON_LINUX), reason="needs root and Linux capabilities")
