@@ -13,10 +13,9 @@ from blocks import templates
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
-from domain import limits, runs
-from domain.engine.run import Run, evolve
+from domain import limits
 from domain.errors import Conflict, Unavailable
-from domain.runs import RunCreated
+from projections import run_details
 from runtime import clock, database, faults, nats
 from runtime.egress import Egress
 from runtime.embedded.nats import nats_url
@@ -119,7 +118,7 @@ class Executor:
         asyncio.get_running_loop().call_later(seconds, self._take, run_id)
 
     async def _drive(self, run_id: str, failures: int) -> datetime | None:
-        run = await self._load(run_id)
+        run = await run_details.fold(self._streams, self._plans, run_id)
         if run is None or run.is_ended:
             return None
         claimed_by_other = run.worker is not None and run.worker != self._lease.worker
@@ -131,18 +130,6 @@ class Executor:
             await drive.fail("The run failed for a reason inside Evergraph")
             return None
         return await drive.to_end()
-
-    async def _load(self, run_id: str) -> Run | None:
-        recorded = await self._log.read_stream(runs.stream_of(run_id))
-        if not recorded:
-            return None
-        created = recorded[0].event
-        assert isinstance(created, RunCreated)
-        plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
-        run = Run(run_id, plan)
-        for entry in recorded:
-            evolve(run, entry.event, entry.recorded_at)
-        return run
 
     async def _let_go(self) -> None:
         tasks = list(self._driving.values())
