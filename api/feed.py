@@ -17,20 +17,9 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from domain import limits
+from domain import catalogue, limits
 from domain.events import UnknownEventType
-from domain.runs import (
-    CreditsExtended,
-    NodeCompleted,
-    NodeDeferred,
-    NodeFailed,
-    NodeStarted,
-    RunClaimed,
-    RunCompleted,
-    RunCreated,
-    RunFailed,
-)
-from projections.projection import Recorded, topics_of
+from projections.projection import Recorded
 from runtime import clock, database, nats
 from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog
@@ -40,17 +29,7 @@ log = structlog.get_logger()
 
 Listener = Callable[[Recorded], None]
 
-RUN_TOPICS = topics_of(
-    RunCreated,
-    RunClaimed,
-    NodeStarted,
-    NodeDeferred,
-    NodeCompleted,
-    NodeFailed,
-    CreditsExtended,
-    RunCompleted,
-    RunFailed,
-)
+RUN_TOPICS = frozenset(topic for topic in catalogue.TOPICS if topic.startswith("runs."))
 
 _decode_batch = msgspec.msgpack.Decoder(list[LogEvent]).decode
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from commands.runs import RunAccepted
 from domain.engine.execution import Execution
 from domain.engine.run import Run
-from domain.runs import RunStatus, execution_id
+from domain.runs import RunStatus, by_pin, execution_id
 from projections.runs import RunRow
 
 MICROSECONDS = 1_000_000
@@ -152,15 +152,6 @@ def run_in_full(run: Run) -> GraphExecutionWithNodes:
     )
 
 
-def output_data(execution: Execution) -> dict[str, list[Any]]:
-    """What a node execution yielded, by pin; nulls are kept in the log and left out here (N7)."""
-    shown: dict[str, list[Any]] = {}
-    for name, value in execution.outputs:
-        if value is not None:
-            shown.setdefault(name, []).append(value)
-    return shown
-
-
 def pagination(total: int, page: int, page_size: int) -> Pagination:
     return Pagination(
         total_items=total,
@@ -183,7 +174,7 @@ def _node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
         block_id=node.contract.block_id,
         status=execution.status,
         input_data=execution.data or execution.given,
-        output_data=output_data(execution),
+        output_data=by_pin(execution.outputs),
         attempt=execution.attempt,
         add_time=execution.added_at,
         queue_time=execution.queued_at,

@@ -7,6 +7,7 @@ and the run's id name a node execution everywhere. How the engine moves is in `d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -123,6 +124,15 @@ class RunCompleted(Event, frozen=True):
 class RunFailed(Event, frozen=True):
     error: str
     stats: RunStats
+
+
+def by_pin(outputs: Iterable[Output]) -> dict[str, list[Any]]:
+    """What was yielded, by pin; nulls stay in the log and are left out here (4.8, N7)."""
+    pins: dict[str, list[Any]] = {}
+    for name, value in outputs:
+        if value is not None:
+            pins.setdefault(name, []).append(value)
+    return pins
 
 
 def execution_id(run_id: str, number: int) -> str:

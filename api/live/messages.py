@@ -20,9 +20,9 @@ from domain.runs import (
     NodeDeferred,
     NodeFailed,
     NodeStarted,
-    Output,
     RunFailed,
     RunStatus,
+    by_pin,
     execution_id,
     run_of,
 )
@@ -183,16 +183,7 @@ def _progress(
         case NodeDeferred(until=until):
             return of_node(status=RunStatus.RUNNING, until=until)
         case NodeCompleted(outputs=outputs):
-            return of_node(status=RunStatus.COMPLETED, output_data=_by_pin(outputs))
+            return of_node(status=RunStatus.COMPLETED, output_data=by_pin(outputs))
         case NodeFailed(outputs=outputs, error=error):
-            pins = _by_pin([*outputs, (ERROR_PIN, error)])
+            pins = by_pin([*outputs, (ERROR_PIN, error)])
             return of_node(status=RunStatus.FAILED, output_data=pins, error=error)
-
-
-def _by_pin(outputs: list[Output]) -> dict[str, list[Any]]:
-    """Nulls are left out, as in the details of a run (spec/3-engine-rules.md 4.8, N7)."""
-    pins: dict[str, list[Any]] = {}
-    for name, value in outputs:
-        if value is not None:
-            pins.setdefault(name, []).append(value)
-    return pins
