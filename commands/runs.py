@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from domain.errors import GraphInvalid
 from domain.graph_checks import check_for_run
 from domain.graphs import GraphVersion
 from domain.runs import RunCreated
-from runtime import clock, ids
+from runtime import ids
 from runtime.eventlog.log import StreamWrite
 
 
@@ -33,7 +32,6 @@ class RunAccepted(msgspec.Struct, frozen=True):
     graph_id: str
     graph_version: int
     inputs: dict[str, Any]
-    accepted_at: datetime
 
 
 async def start(
@@ -76,7 +74,6 @@ async def start(
             graph_id=graph_id,
             graph_version=version.version,
             inputs=inputs,
-            accepted_at=clock.now(),
         )
         return Decision(writes=[opening, *account.write(holding)], answer=answer)
 

@@ -18,7 +18,6 @@ class EventLog:
     """Append to the log and read it. Open once a process."""
 
     def __init__(self, database_url: str, application: str) -> None:
-        self.database_url = database_url
         self.pool = database.pool(database_url, application)
         self.appender = Appender(database_url, f"{application} appender")
 
