@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from domain.policies import DEFAULT_POLICY, NodePolicy
+
 ERROR_PIN = "error"
 """Every block can yield its failure on this output pin."""
 
@@ -22,6 +24,10 @@ class BlockKind(StrEnum):
     INPUT = "Input"
     OUTPUT = "Output"
     NOTE = "Note"
+    WEBHOOK = "Webhook"
+    WEBHOOK_MANUAL = "Webhook (manual)"
+    AGENT = "Agent"
+    HUMAN_IN_THE_LOOP = "Human In The Loop"
 
 
 class Effect(StrEnum):
@@ -33,6 +39,10 @@ class Effect(StrEnum):
     """Acts on the world: its intent is durable before it starts, and it gets a stable key."""
     TIMER = "timer"
     """Waits until a recorded moment, then behaves as a pure block."""
+    REVIEW = "review"
+    """Asks a person, waits as state, then behaves as a pure block that knows the answer."""
+    CHILD = "child"
+    """Is a run of another graph; waits as state for its end and has no code of its own."""
 
 
 class CostType(StrEnum):
@@ -49,7 +59,11 @@ class BlockCost(msgspec.Struct, frozen=True):
 
 
 class BlockContract(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`inputs` and `outputs` are JSON Schemas by pin; `required` names the pins without default."""
+    """`inputs` and `outputs` are JSON Schemas by pin.
+
+    `required` names the pins without default, except those in `credentials`: a value of these
+    points to a secret, and nodes without one have rules of their own.
+    """
 
     block_id: str
     name: str
@@ -61,3 +75,7 @@ class BlockContract(msgspec.Struct, frozen=True, omit_defaults=True):
     static_output: bool = False
     cost: int = 0
     """Credits of one node execution."""
+    sensitive: bool = False
+    """It shall not happen without a person's consent, where a run asks for that."""
+    policy: NodePolicy = DEFAULT_POLICY
+    credentials: tuple[str, ...] = ()

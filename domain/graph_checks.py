@@ -11,17 +11,26 @@ import msgspec
 from domain import limits
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind
 from domain.engine.json_schema import normalise
-from domain.engine.pins import PinError, base_pin, compile_target
-from domain.engine.schemas import REQUIRED
+from domain.engine.pins import base_pin
 from domain.errors import GraphInvalid
 from domain.graph_files import GraphDraft, Link, Node
+from domain.node_checks import (
+    credential_problems,
+    field_problems,
+    form_problems,
+    input_pins,
+    is_skipped,
+    output_pins,
+    path_problem,
+)
 
 Contracts = Mapping[str, BlockContract]
 """Contracts by block id."""
 
-_INTERFACE = frozenset({BlockKind.INPUT, BlockKind.OUTPUT})
+_INTERFACE = frozenset({BlockKind.INPUT, BlockKind.OUTPUT, BlockKind.AGENT})
+"""Their fields join the graph to runs and to other graphs, so they are whole when it is kept."""
 _EXECUTED = frozenset(BlockKind) - {BlockKind.NOTE}
-_RESERVED = "credentials"
+_MAY_STAND_ALONE = frozenset({BlockKind.INPUT, BlockKind.OUTPUT, BlockKind.NOTE})
 _OF_THE_PIN = frozenset({"default", "description"})
 """What a block says about its pin `value` rather than about the type."""
 
@@ -29,8 +38,9 @@ _OF_THE_PIN = frozenset({"default", "description"})
 def check_structure(draft: GraphDraft, contracts: Contracts, *, allow_cycles: bool) -> None:
     """Check what must hold of every graph that is kept.
 
-    Blocks are known, links join pins of nodes, pin names lead somewhere; without `allow_cycles`
-    there is no cycle; INPUT and OUTPUT nodes have what they require, and no INPUT name is reserved.
+    Blocks are known, links join pins of nodes, pin names lead somewhere, policies can be kept;
+    without `allow_cycles` there is no cycle; INPUT, OUTPUT and AGENT nodes have what they require,
+    and no INPUT name is reserved. Whether the graph of an AGENT node exists is not looked at.
     Raises GraphInvalid with the first problem as its message; `errors` and `node_errors` hold up
     to GRAPH_ERRORS_MAX.
     """
@@ -48,11 +58,15 @@ def check_for_run(draft: GraphDraft, contracts: Contracts, inputs: Collection[st
     """Check what a run needs of a graph with a sound structure.
 
     `inputs` names the values that the run is given. Every node has its required pins set or
-    linked, and none is isolated: without any link though another node is executed; INPUT and
-    OUTPUT nodes may be. Raises GraphInvalid with `{node id: {field: message}}` in `node_errors`.
+    linked and its credentials, unless `skipped_nodes` names it; and none is isolated: without any
+    link though another node is executed; INPUT and OUTPUT nodes may be. Raises GraphInvalid with
+    `{node id: {field: message}}` in `node_errors`.
     """
     problems = _Problems()
     _check_fields(draft, contracts, problems, kinds=_EXECUTED, inputs=inputs)
+    for node in draft.nodes:
+        for field, message in credential_problems(node, contracts[node.block_id]):
+            problems.add_to(node, field, message)
     _check_isolated(draft, contracts, problems)
     if problems.errors:
         raise GraphInvalid(
@@ -60,6 +74,11 @@ def check_for_run(draft: GraphDraft, contracts: Contracts, inputs: Collection[st
             problems.node_errors,
             problems.errors,
         )
+
+
+def skipped_nodes(draft: GraphDraft, contracts: Contracts) -> tuple[str, ...]:
+    """The nodes that a run completes without running them: optional credentials are unset."""
+    return tuple(node.id for node in draft.nodes if is_skipped(node, contracts[node.block_id]))
 
 
 def static_links(draft: GraphDraft, contracts: Contracts) -> GraphDraft:
@@ -108,15 +127,17 @@ class _Problems:
         if node is not None:
             self.node_errors.setdefault(node.id, {}).setdefault(field, message)
 
+    def add_to(self, node: Node, field: str, message: str) -> None:
+        self.add(f"Node {node.id}: {field}: {message}", node, field, message)
+
 
 def _check_nodes(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
     for node in draft.nodes:
         if node.block_id not in contracts:
             missing = f"Block {node.block_id} does not exist"
             problems.add(f"Node {node.id}: {missing}", node, "block_id", missing)
-        for pin in node.input_default:
-            if message := _path_problem(pin):
-                problems.add(f"Node {node.id}: {pin}: {message}", node, pin, message)
+        for field, message in form_problems(node, contracts.get(node.block_id)):
+            problems.add_to(node, field, message)
 
 
 def _check_links(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
@@ -134,37 +155,30 @@ def _link_problems(
     source, sink = nodes.get(link.source_id), nodes.get(link.sink_id)
     if source is None:
         yield sink, link.sink_name, f"there is no node {link.source_id}"
-    elif message := _source_problem(link.source_name, contracts.get(source.block_id)):
+    elif message := _source_problem(link.source_name, source, contracts.get(source.block_id)):
         yield source, link.source_name, message
     if sink is None:
         yield source, link.source_name, f"there is no node {link.sink_id}"
-    elif message := _sink_problem(link.sink_name, contracts.get(sink.block_id)):
+    elif message := _sink_problem(link.sink_name, sink, contracts.get(sink.block_id)):
         yield sink, link.sink_name, message
 
 
-def _source_problem(source_name: str, contract: BlockContract | None) -> str | None:
-    pin = base_pin(source_name)
-    if contract is None or pin == ERROR_PIN or pin in contract.outputs:
-        return None
-    known = ", ".join(dict.fromkeys((*contract.outputs, ERROR_PIN)))
-    return f"{contract.name} has no output {pin!r}, only: {known}"
-
-
-def _sink_problem(sink_name: str, contract: BlockContract | None) -> str | None:
-    pin = base_pin(sink_name)
+def _source_problem(name: str, source: Node, contract: BlockContract | None) -> str | None:
     if contract is None:
         return None
-    if pin not in contract.inputs:
-        return f"{contract.name} has no input {pin!r}, only: {', '.join(contract.inputs)}"
-    return _path_problem(sink_name)
+    pin, known = base_pin(name), dict.fromkeys((*output_pins(source, contract), ERROR_PIN))
+    if pin in known:
+        return None
+    return f"{contract.name} has no output {pin!r}, only: {', '.join(known)}"
 
 
-def _path_problem(pin: str) -> str | None:
-    try:
-        compile_target(pin)
-    except PinError as error:
-        return str(error)
-    return None
+def _sink_problem(name: str, sink: Node, contract: BlockContract | None) -> str | None:
+    if contract is None:
+        return None
+    pin, known = base_pin(name), input_pins(sink, contract)
+    if pin not in known:
+        return f"{contract.name} has no input {pin!r}, only: {', '.join(known)}"
+    return path_problem(name)
 
 
 def _check_cycles(draft: GraphDraft, problems: _Problems) -> None:
@@ -214,25 +228,8 @@ def _check_fields(
         contract = contracts.get(node.block_id)
         if contract is None or contract.kind not in kinds:
             continue
-        for field, message in _field_problems(node, contract, linked[node.id], inputs):
-            problems.add(f"Node {node.id}: {field}: {message}", node, field, message)
-
-
-def _field_problems(
-    node: Node, contract: BlockContract, linked: Collection[str], inputs: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    given = node.input_default
-    name = given.get("name")
-    present = {*linked, *(base_pin(pin) for pin, value in given.items() if value is not None)}
-    if contract.kind is BlockKind.INPUT and isinstance(name, str) and name in inputs:
-        present.add("value")
-    yield from ((pin, REQUIRED) for pin in contract.required if pin not in present)
-    if contract.kind not in _INTERFACE or name is None:
-        return
-    if not isinstance(name, str):
-        yield "name", "must be text"
-    elif contract.kind is BlockKind.INPUT and (name == _RESERVED or name.endswith(f"_{_RESERVED}")):
-        yield "name", f"{name!r} is a reserved input name"
+        for field, message in field_problems(node, contract, linked[node.id], inputs):
+            problems.add_to(node, field, message)
 
 
 def _check_isolated(draft: GraphDraft, contracts: Contracts, problems: _Problems) -> None:
@@ -241,7 +238,7 @@ def _check_isolated(draft: GraphDraft, contracts: Contracts, problems: _Problems
         return
     joined = {end for link in draft.links for end in (link.source_id, link.sink_id)}
     for node in draft.nodes:
-        if node.id not in joined and kinds[node.id] is BlockKind.STANDARD:
+        if node.id not in joined and kinds[node.id] not in _MAY_STAND_ALONE:
             message = "This node is not linked to any other"
             problems.add(f"存在孤立节点: {node.id}", node, "links", message)
 

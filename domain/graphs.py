@@ -24,6 +24,25 @@ class VersionSaved(Event, frozen=True):
     at: datetime
 
 
+@event("graphs.SettingsChanged")
+class SettingsChanged(Event, frozen=True):
+    """How runs of the graph behave from now on; all settings, changed or not."""
+
+    human_in_the_loop_safe_mode: bool = True
+    sensitive_action_safe_mode: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How new runs of a graph behave, whatever the version.
+
+    Without `human_in_the_loop_safe_mode` nodes that ask a person take a yes for granted; with
+    `sensitive_action_safe_mode` nodes that act with consequences ask first.
+    """
+
+    human_in_the_loop_safe_mode: bool = True
+    sensitive_action_safe_mode: bool = False
+
+
 class GraphVersion(msgspec.Struct, frozen=True):
     version: int
     graph: GraphDraft
@@ -38,6 +57,7 @@ class Graph(msgspec.Struct, frozen=True):
     user_id: str
     versions: Mapping[int, GraphVersion]
     active_version: int
+    settings: Settings = Settings()
 
     @property
     def latest(self) -> GraphVersion:
@@ -57,6 +77,10 @@ def stream_of(graph_id: str) -> str:
 
 def evolve(graph: Graph | None, happened: Event) -> Graph | None:
     """The graph after one more event of the stream."""
+    if isinstance(happened, SettingsChanged):
+        assert graph is not None, "a graph's stream begins with its first version"
+        settings = Settings(**msgspec.structs.asdict(happened))
+        return msgspec.structs.replace(graph, settings=settings)
     if not isinstance(happened, VersionSaved):
         return graph
     saved = GraphVersion(
@@ -100,3 +124,10 @@ def save_version(
             at=at,
         )
     ]
+
+
+def change_settings(graph: Graph, settings: Settings) -> list[Event]:
+    """Let new runs of the graph behave otherwise; nothing happens when they already do."""
+    if settings == graph.settings:
+        return []
+    return [SettingsChanged(**msgspec.structs.asdict(settings))]

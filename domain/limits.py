@@ -36,7 +36,28 @@ NODE_OUTPUTS_MAX = 20_000
 NODE_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 """Encoded size of all the values of one node execution."""
 WAIT_SECONDS_MAX = 30 * 24 * 3600
+POLICY_ATTEMPTS_MAX = 100
+"""Attempts of one node execution that its policy may ask for."""
+POLICY_FACTOR_MAX = 10.0
+"""By which the pause before each further attempt may grow."""
+POLICY_PAUSE_SECONDS_MAX = 24 * 3600
+POLICY_TIMEOUT_SECONDS_MIN = 0.001
+POLICY_TIMEOUT_SECONDS_MAX = 24 * 3600
 ERROR_CHARS_MAX = 2_000
+RUN_SECONDS_MAX = 366 * 24 * 3600
+"""Wall time that a run may be given as its budget."""
+RUN_CREDITS_MAX = 10**9
+"""Credits that a run may be given as its budget."""
+SUB_GRAPHS_CHECKED_MAX = 1_000
+"""Sub-graphs of a graph, and theirs, that the start of a run looks at."""
+RUN_COMMAND_SECONDS_MAX = 5.0
+"""How long a command tries to get in between what the worker of a run appends."""
+RUNS_STOPPED_AT_ONCE = 64
+"""Sub-graphs of a run that are stopped side by side."""
+FORK_DEPTH_MAX = 32
+"""Forks of forks: each has to be read to know the last one."""
+CHILD_DEPTH_MAX = 16
+"""Sub-graphs inside sub-graphs."""
 
 # --- event log ------------------------------------------------------------------------------
 APPEND_EVENTS_MAX = 2_000
@@ -56,6 +77,18 @@ APPEND_LOCK_SECONDS_MAX = 2
 READ_PAGE_EVENTS = 5_000
 READ_PAGE_BYTES = 32 * 1024 * 1024
 """The event that fills a page up still belongs to it."""
+STREAM_PAGE_EVENTS = 500
+STREAM_PAGE_BYTES = 1024 * 1024
+"""The event that brings a page of a stream to this size is its last."""
+STREAM_READS_MAX = 64
+"""Pages of streams that one statement reads,"""
+STREAM_READS_EVENTS = 4_000
+STREAM_READS_BYTES = 8 * 1024 * 1024
+"""and what they share: more than so much at once would hold up whoever else waits."""
+VALUE_INLINE_BYTES_MAX = 64 * 1024
+"""A value whose JSON is larger is stored by its hash and not in the event."""
+VALUE_STATEMENT_BYTES = 8 * 1024 * 1024
+"""The value that brings a statement to this size is its last."""
 CONFLICT_RETRIES_MAX = 8
 """How often a command decides anew after somebody else wrote first."""
 TURN_SECONDS_MAX = 5.0
@@ -70,25 +103,49 @@ DATABASE_RECONNECT_SECONDS_MAX = 2.0
 DATABASE_POOL_CONNECTIONS_MAX = 8
 
 # --- workers --------------------------------------------------------------------------------
-EXECUTOR_RUNS_MAX = 64
+EXECUTOR_RUNS_MAX = 256
 """Runs that one executor process drives at once."""
-EXECUTOR_NODES_PER_RUN_MAX = 64
+EXECUTOR_MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
+"""Address space of an executor."""
+EXECUTOR_NODES_PER_RUN_MAX = 512
 """Effects of one run in flight at once."""
 RUN_FLUSH_EVENTS = 256
 """A run of pure nodes makes its results durable at least this often."""
 RUN_FLUSH_BYTES = 1024 * 1024
 RUN_CRASHES_MAX = 3
 """A run that made its driver fail this often is failed itself."""
+DELIVERIES_MAX = 3
+"""A run, or an effect of it, that ended this many workers in a row is not handed to another."""
+RUNS_REMEMBERED_MAX = 1_024
+"""Resting runs whose state an executor keeps, in case they wake up."""
+SNAPSHOT_EVENTS = 5_000
+"""So many events behind its last snapshot, a run in hand gets another one."""
+SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
+"""A run whose state is larger is read from its beginning again."""
 RUN_SLEEP_SECONDS_MIN = 1.0
 """A run that only waits, and at least this long, gives its place in the executor to others."""
+LEAVE_SECONDS = 2.0
+"""How long an executor that is told to end waits for what is at work."""
+LEAVE_SECONDS_MAX = 2.0
+"""How long it may then take to say of its runs that they are free."""
 LEASE_SECONDS = 3.0
 """An executor that has not renewed its lease for this long has lost its runs."""
 LEASE_RENEW_SECONDS = 1.0
+RUNS_PER_USER = 100
+"""Runs of one user that workers have in hand, or are rung for, at once."""
+RUNS_PER_GRAPH = 64
+"""The same, of one user's runs of one graph."""
+DISPATCH_WINDOW = 256
+"""Runs that are rung for and not yet claimed. The rest waits where it is shared out fairly."""
+DISPATCH_AGAIN_SECONDS = 5.0
+"""After this long a bell that is neither claimed nor waiting with the broker is lost."""
 SWEEP_SECONDS = 1.0
 SWEEP_RUNS_MAX = 1_000
-SWEEP_QUEUED_SECONDS = 2.0
-"""A queued run that nobody has claimed for this long is announced again."""
+SWEEP_FORGOTTEN_SECONDS = 5.0
+"""How often the sweeper looks for runs that nobody rang for; two looks in a row decide."""
 SWEEP_AGAIN_SECONDS = 5.0
+BELL_STATE_BYTES_MAX = 16 * 1024
+"""A bell for a new run brings its creation along if that is no larger."""
 BELL_ACK_SECONDS = 60
 BELL_KEEP_SECONDS = 24 * 3600
 NATS_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
@@ -103,6 +160,23 @@ FEED_INBOX_BATCHES_MAX = 64
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 EXECUTIONS_LISTED_MAX = 250
+EXECUTIONS_PAGE = 5_000
+"""Node executions in one answer about a run, unless fewer are asked for. A client that knows of no
+pages still sees all but the longest runs whole, and an answer still costs bounded memory."""
+WAITING_LISTED_MAX = 100
+"""Executions and nodes of a run of which one answer says what they wait for."""
+STOP_ANSWER_SECONDS_MAX = 15.0
+"""How long a stop waits for the end of the run before it answers how the run stands."""
+RUNS_CONTROLLED_AT_ONCE = 100
+"""Runs of a graph that are paused or resumed side by side."""
+REVIEW_REQUEST_BYTES_MAX = 4 * 1024 * 1024
+"""Body of a request that decides reviews."""
+REVIEWS_DECIDED_MAX = 500
+"""Reviews that one request decides."""
+REVIEW_DATA_BYTES_MAX = 1024 * 1024
+"""Encoded size of the data that a reviewer hands back."""
+REVIEW_DATA_DEPTH_MAX = 10
+REVIEW_MESSAGE_CHARS_MAX = 2_000
 READ_YOUR_WRITES_SECONDS_MAX = 2.0
 SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
@@ -117,7 +191,11 @@ SOCKET_CLOSE_SECONDS_MAX = 5.0
 """How long a peer may take to read what is under way to it before a close."""
 SOCKETS_PER_USER_MAX = 50
 SUBSCRIPTIONS_PER_SOCKET_MAX = 200
+GARBAGE_OBJECTS = 10_000
+"""Objects that a process makes and keeps before it looks for cycles among them."""
 TOKEN_LEEWAY_SECONDS = 30
+TOKENS_REMEMBERED_MAX = 4_096
+"""Verified tokens that an API process does not verify again."""
 JWT_SECRET_BYTES_MIN = 32
 
 # --- processes ------------------------------------------------------------------------------

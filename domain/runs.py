@@ -31,14 +31,35 @@ class RunStatus(StrEnum):
     REVIEW = "REVIEW"
 
 
+class ReviewReason(StrEnum):
+    """Why a person is asked."""
+
+    ASKED = "asked"
+    """The node is there to ask."""
+    SENSITIVE = "sensitive"
+    """What the node does shall not happen without consent."""
+    IN_DOUBT = "in_doubt"
+    """Its effect may have happened already; approving means to do it (again)."""
+
+
 TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.TERMINATED, RunStatus.FAILED})
 
 
-class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Totals of a run: executions started, executions failed, credits, time inside nodes.
+class Outcome(StrEnum):
+    """How a completed run went, which its status does not tell."""
 
-    `wall_us` is how long the worker that ended the run had it in hand. A short run is one append,
-    so the recorded times of its events do not tell.
+    COMPLETED = "completed"
+    WITH_ERRORS = "completed_with_errors"
+    DEAD_ENDED = "dead_ended"
+    """No node failed, and some waited in vain for inputs."""
+
+
+class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Totals of a run: executions and credits with those of its sub-graphs, failed ones, time.
+
+    `wall_us` is how long the worker that ended the run had it in hand. A short run is few appends,
+    so the recorded times of its events do not tell. `waiting` counts executions of the run itself
+    that never got all their inputs.
     """
 
     steps: int = 0
@@ -46,11 +67,49 @@ class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
     cost: int = 0
     nodes_us: int = 0
     wall_us: int = 0
+    waiting: int = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of a run that completed with these totals."""
+        if self.errors:
+            return Outcome.WITH_ERRORS
+        return Outcome.DEAD_ENDED if self.waiting else Outcome.COMPLETED
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """The node execution that a sub-graph's run belongs to. `depth` is 1 for its direct children.
+
+    The child's id is that of the node execution, so whoever resumes the parent finds it again.
+    """
+
+    run_id: str
+    execution: int
+    depth: int
+
+
+class Fork(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run takes over from another: all that happened there up to `version`.
+
+    `inputs` are laid over those of `execution`, or without one over the run's own inputs.
+    `retried` are failed executions that run again. `depth` counts the forks in a row.
+    """
+
+    run_id: str
+    version: int
+    depth: int = 1
+    execution: int | None = None
+    inputs: dict[str, Any] = {}
+    retried: tuple[int, ...] = ()
 
 
 @event("runs.RunCreated")
 class RunCreated(Event, frozen=True):
-    """A run of one graph version was accepted. `steps_max` is its budget of node executions."""
+    """A run of one graph version was accepted.
+
+    Its budget: `steps_max` node executions, `seconds_max` from the first claim on, `credits_max`.
+    Without `asks` nobody is asked: what waits for a person's word counts as approved.
+    """
 
     user_id: str
     graph_id: str
@@ -59,22 +118,66 @@ class RunCreated(Event, frozen=True):
     steps_max: int
     held: int = 0
     """Credits set aside for it, under the run's id."""
+    seconds_max: float | None = None
+    credits_max: int | None = None
+    parent: Parent | None = None
+    fork: Fork | None = None
+    skipped: tuple[str, ...] = ()
+    """Nodes whose optional credentials are missing (4.2, R8)."""
+    asks: bool = True
+    asks_sensitive: bool = False
+    large: dict[str, str] = msgspec.field(default_factory=dict)
+    """Inputs kept by content hash, by name; they are null in `inputs`."""
 
 
 @event("runs.RunClaimed")
 class RunClaimed(Event, frozen=True):
-    """A worker took the run. Whoever claimed before can append nothing any more."""
+    """A worker took the run. Whoever claimed before can append nothing any more.
+
+    It is durable before anything of the run is handled, so deaths are counted too.
+    """
 
     worker: str
 
 
+@event("runs.RunRested")
+class RunRested(Event, frozen=True):
+    """The worker let go: nothing to do until a moment, or until something comes from outside.
+
+    `seen` is the position in the log up to which ends of sub-graphs have been considered.
+    """
+
+    stats: RunStats
+    until: datetime | None = None
+    seen: int = 0
+
+
+@event("runs.RunStopRequested")
+class RunStopRequested(Event, frozen=True):
+    """From outside: the run shall end now."""
+
+
+@event("runs.RunPaused")
+class RunPaused(Event, frozen=True):
+    """From outside: nothing further shall start; what is at work may finish."""
+
+
+@event("runs.RunResumed")
+class RunResumed(Event, frozen=True):
+    """From outside: the run shall go on."""
+
+
 @event("runs.NodeStarted")
 class NodeStarted(Event, frozen=True):
-    """The intent of an effect: it may have happened from here on. `attempt` counts from 1."""
+    """The intent of an effect: it may have happened from here on. `attempt` counts from 1.
+
+    `repeats` says that the attempt before has no known outcome: its effect may happen twice.
+    """
 
     execution: int
     node: str
     attempt: int = 1
+    repeats: bool = False
 
 
 @event("runs.NodeDeferred")
@@ -86,13 +189,64 @@ class NodeDeferred(Event, frozen=True):
     until: datetime
 
 
+@event("runs.NodeRetried")
+class NodeRetried(Event, frozen=True):
+    """An attempt failed and another one is made at `until`; nothing of it is delivered."""
+
+    execution: int
+    node: str
+    attempt: int
+    error: str
+    elapsed_us: int
+    until: datetime
+
+
+@event("runs.ReviewRequested")
+class ReviewRequested(Event, frozen=True):
+    """The node waits for a person's word on `data`; other branches go on (4.11)."""
+
+    execution: int
+    node: str
+    name: str
+    data: Any
+    reason: ReviewReason
+    editable: bool = False
+
+
+@event("runs.ReviewDecided")
+class ReviewDecided(Event, frozen=True):
+    """From outside: a person's word. With `auto_approve` it holds for later ones of the node."""
+
+    execution: int
+    node: str
+    approved: bool
+    data: Any = None
+    message: str = ""
+    edited: bool = False
+    auto_approve: bool = False
+
+
+@event("runs.ChildStarted")
+class ChildStarted(Event, frozen=True):
+    """The node became a run of its own, created in the same append; the node waits for its end."""
+
+    execution: int
+    node: str
+    child: str
+
+
 @event("runs.NodeCompleted")
 class NodeCompleted(Event, frozen=True):
+    """`large` are outputs kept by content hash, by index; they are null in `outputs`."""
+
     execution: int
     node: str
     outputs: list[Output]
     elapsed_us: int
     cost: int = 0
+    large: dict[int, str] = msgspec.field(default_factory=dict)
+    child: RunStats | None = None
+    """Totals of the sub-graph that the node was."""
 
 
 @event("runs.NodeFailed")
@@ -104,6 +258,8 @@ class NodeFailed(Event, frozen=True):
     error: str
     elapsed_us: int
     outputs: list[Output] = msgspec.field(default_factory=list)
+    large: dict[int, str] = msgspec.field(default_factory=dict)
+    child: RunStats | None = None
 
 
 @event("runs.CreditsExtended")
@@ -115,15 +271,38 @@ class CreditsExtended(Event, frozen=True):
 
 @event("runs.RunCompleted")
 class RunCompleted(Event, frozen=True):
-    """Nothing was left to do; nodes may have failed (4.8, N5)."""
+    """Nothing was left to do; nodes may have failed (4.8, N5).
+
+    `parent` is the run that this one is a part of, and `returned` what it hands back to it.
+    """
 
     stats: RunStats
+    parent: str | None = None
+    returned: list[Output] = msgspec.field(default_factory=list)
+    large: dict[int, str] = msgspec.field(default_factory=dict)
 
 
 @event("runs.RunFailed")
 class RunFailed(Event, frozen=True):
     error: str
     stats: RunStats
+    parent: str | None = None
+
+
+@event("runs.RunTerminated")
+class RunTerminated(Event, frozen=True):
+    """The run was stopped."""
+
+    stats: RunStats
+    parent: str | None = None
+
+
+RunEnd = RunCompleted | RunFailed | RunTerminated
+"""Always the last event of a run's stream."""
+
+FROM_OUTSIDE = (RunStopRequested, RunPaused, RunResumed, ReviewDecided)
+"""Appended by commands while a worker drives the run. They route nothing, so it does not matter
+in which order they and the worker's own events are folded."""
 
 
 def by_pin(outputs: Iterable[Output]) -> dict[str, list[Any]]:

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from domain.engine.plan import PlanNode
-from domain.runs import Output, RunStatus
+from domain.runs import Output, ReviewDecided, ReviewRequested, RunStatus
+
+COMPACT_ARRIVALS = 512
+"""So many executions that take nothing any more are dropped from the front at once."""
 
 
 class Execution:
@@ -15,8 +18,13 @@ class Execution:
 
     __slots__ = (
         "added_at",
+        "asked",
         "attempt",
+        "child",
         "data",
+        "decided",
+        "delivered",
+        "doubts",
         "elapsed_us",
         "ended_at",
         "error",
@@ -39,9 +47,18 @@ class Execution:
         self.data: dict[str, Any] = {}
         self.outputs: list[Output] = []
         self.error: str | None = None
+        self.delivered: list[Output] = []
+        """Routed by an earlier attempt, in a run that this one was forked from."""
         self.attempt = 0
+        self.doubts = 0
+        """Workers that ended while it was at work, since its last known outcome."""
         self.elapsed_us = 0
         self.until: datetime | None = None
+        """Until when it waits: for its time, or for its next attempt."""
+        self.child: str | None = None
+        """The run that it became."""
+        self.asked: ReviewRequested | None = None
+        self.decided: ReviewDecided | None = None
         self.added_at = at
         self.queue_number = 0
         """Its place among the queued executions of the run."""
@@ -53,6 +70,19 @@ class Execution:
     def is_finished(self) -> bool:
         return self.status is RunStatus.COMPLETED or self.status is RunStatus.FAILED
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """It was started and its outcome is not known: the effect may have happened."""
+        return self.status is RunStatus.RUNNING and self.until is None and self.child is None
+
+    def lacks(self) -> list[str]:
+        """The linked pins that no value has arrived at."""
+        return [pin for pin in self.node.node.linked_pins if pin not in self.given]
+
+    def problems(self) -> dict[str, str]:
+        """Why the inputs that have arrived are not enough, by pin."""
+        return {} if self.lacks() else dict(self.node.node.prepare(self.given)[1])
+
 
 class NodeQueue:
     """The executions of one node in a run, arranged so that every delivery is found at once.
@@ -61,15 +91,18 @@ class NodeQueue:
     execution that can take a value only moves forward: `_next` remembers where it stands.
     """
 
-    __slots__ = ("_next", "arrivals", "last_queued", "node", "unrouted", "without_static")
+    __slots__ = ("_front", "_next", "arrivals", "last_given", "node", "unrouted", "without_static")
 
     def __init__(self, node: PlanNode) -> None:
         self.node = node
         self.arrivals: list[Execution] = []
+        """The executions that may still take a value, among others, in order."""
+        self._front = 0
         self._next: dict[str, int] = {}
         self.without_static: dict[int, Execution] = {}
         """Incomplete executions that lack a static pin, by number."""
-        self.last_queued: Execution | None = None
+        self.last_given: dict[str, Any] | None = None
+        """What the execution that was queued last had been given."""
         self.unrouted: deque[Execution] = deque()
         """Queued executions whose outputs have not been routed yet, oldest first (4.5, P2)."""
 
@@ -89,10 +122,10 @@ class NodeQueue:
         """Repeat the last used value of each static pin that is missing (4.4, D3)."""
         if not self.node.static_pins:
             return
-        if self.last_queued is not None:
+        if self.last_given is not None:
             for pin in self.node.static_pins:
                 if pin not in execution.given:
-                    execution.given[pin] = self.last_queued.given.get(pin)
+                    execution.given[pin] = self.last_given.get(pin)
         if any(pin not in execution.given for pin in self.node.static_pins):
             self.without_static[execution.number] = execution
 
@@ -111,5 +144,18 @@ class NodeQueue:
         execution.data = data
         execution.queued_at = at
         self.without_static.pop(execution.number, None)
-        self.last_queued = execution
+        self.last_given = execution.given
         self.unrouted.append(execution)
+        self._compact()
+
+    def _compact(self) -> None:
+        """Forget the executions at the front that take nothing any more."""
+        arrivals = self.arrivals
+        front = self._front
+        while front < len(arrivals) and arrivals[front].status is not RunStatus.INCOMPLETE:
+            front += 1
+        if front >= COMPACT_ARRIVALS:
+            del arrivals[:front]
+            self._next = {pin: max(0, place - front) for pin, place in self._next.items()}
+            front = 0
+        self._front = front

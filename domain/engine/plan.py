@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from domain.contracts import BlockContract, BlockKind, Effect
-from domain.engine.pins import Selector, compile_selector
-from domain.engine.schemas import REQUIRED, InputRules, compile_inputs
+from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
+from domain.engine.pins import Selector, base_pin, compile_selector
+from domain.engine.schemas import REQUIRED, Check, InputRules, compile_inputs, compile_outputs
+from domain.errors import Invalid
 from domain.graph_files import GraphDraft, Link, Node
+from domain.policies import NodePolicy, read_policy
+
+PAYLOAD_PIN = "payload"
+"""Where a node that starts with an event gets it."""
+NOT_BY_HAND = "This node starts with an event from outside and cannot be started by hand"
+
+_TRIGGERS = frozenset({BlockKind.WEBHOOK, BlockKind.WEBHOOK_MANUAL})
 
 
 class PlanLink:
@@ -30,14 +38,21 @@ class PlanNode:
 
     __slots__ = (
         "_by_output",
+        "_unlinked",
         "contract",
         "defaults",
+        "effect",
         "index",
+        "is_agent",
         "is_input",
         "is_output",
+        "is_review",
+        "is_sensitive",
         "linked_pins",
         "node_id",
+        "output_checks",
         "output_links",
+        "policy",
         "rules",
         "static_pins",
     )
@@ -46,18 +61,26 @@ class PlanNode:
         self.index = index
         self.node_id = node.id
         self.contract = contract
-        self.defaults: Mapping[str, Any] = node.input_default
+        self.policy = _policy(node, contract)
+        self.effect = _effect(contract, self.policy)
         self.is_input = contract.kind is BlockKind.INPUT
         self.is_output = contract.kind is BlockKind.OUTPUT
+        self.is_agent = contract.kind is BlockKind.AGENT
+        self.is_review = contract.effect is Effect.REVIEW
+        self.is_sensitive = contract.sensitive
+        self.defaults: Mapping[str, Any] = node.input_default
+        self._unlinked = (self.defaults.get("inputs") or {}) if self.is_agent else self.defaults
         self.rules: InputRules = compile_inputs(contract)
+        self.output_checks: Mapping[str, Check] = compile_outputs(contract)
         self.linked_pins: tuple[str, ...] = ()
         self.static_pins: tuple[str, ...] = ()
         self.output_links: list[PlanLink] = []
         self._by_output: dict[str, tuple[PlanLink, ...]] = {}
 
     @property
-    def effect(self) -> Effect:
-        return self.contract.effect
+    def sub_graph(self) -> tuple[str, int]:
+        """Id and version of the graph that a node with `is_agent` runs."""
+        return self.defaults["graph_id"], self.defaults["graph_version"]
 
     def links_for(self, output: str) -> tuple[PlanLink, ...]:
         """The links that may carry an output of this name, in the graph's order."""
@@ -71,9 +94,17 @@ class PlanNode:
             self._by_output[output] = links
         return links
 
+    def output_problem(self, name: str, value: Any) -> str | None:
+        """What is wrong with an output, to be said behind its name (4.8, N2)."""
+        checks = self.output_checks
+        if not checks or name == ERROR_PIN:
+            return None
+        check = checks.get(name) or checks.get(base_pin(name))
+        return "is not an output of this block" if check is None else check(value)
+
     def prepare(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The whole input of an execution, and what is wrong with it (4.4, D5 b-f)."""
-        return self.rules.prepare({**self.defaults, **given})
+        return self.rules.prepare({**self._unlinked, **given})
 
     def lacks_link(self, given: Mapping[str, Any]) -> bool:
         """Whether a linked pin has no value: it never falls back to a default (4.4, D5 a)."""
@@ -117,15 +148,34 @@ class Plan:
         return {}
 
     def starting_errors(self, inputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        """Why starting nodes cannot start: `{node id: {pin: message}}` (4.2, R6)."""
+        """Why starting nodes cannot start: `{node id: {pin: message}}` (4.2, R5 and R6)."""
         errors: dict[str, dict[str, str]] = {}
         for node in self.starting:
-            given = self.starting_inputs(node, inputs)
-            missing = {pin: REQUIRED for pin in node.linked_pins if pin not in given}
-            problems = missing or dict(node.prepare(given)[1])
+            problems = _starting_problems(node, self.starting_inputs(node, inputs))
             if problems:
                 errors[node.node_id] = problems
         return errors
+
+
+def _starting_problems(node: PlanNode, given: Mapping[str, Any]) -> dict[str, str]:
+    if node.contract.kind in _TRIGGERS:
+        return {PAYLOAD_PIN: NOT_BY_HAND}
+    missing = {pin: REQUIRED for pin in node.linked_pins if pin not in given}
+    return missing or dict(node.prepare(given)[1])
+
+
+def _policy(node: Node, contract: BlockContract) -> NodePolicy:
+    try:
+        return read_policy(node.metadata, contract.policy)
+    except Invalid:
+        # Saved before there were policies, when the word meant nothing.
+        return contract.policy
+
+
+def _effect(contract: BlockContract, policy: NodePolicy) -> Effect:
+    if policy.effectful and contract.effect is Effect.PURE:
+        return Effect.EFFECTFUL
+    return contract.effect
 
 
 def _starts(node: PlanNode) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from domain.contracts import BlockContract
+from domain.contracts import BlockContract, BlockKind
 from domain.engine.coercion import ANYTHING, Convert, Fits, compile_rule
 from domain.engine.json_schema import Schema, normalise
 from domain.engine.pins import PinError, merge_dynamic
@@ -42,15 +42,15 @@ class InputRules:
 
     __slots__ = ("_checks", "_conversions", "_required")
 
-    def __init__(self, contract: BlockContract) -> None:
-        schemas = {name: normalise(schema) for name, schema in contract.inputs.items()}
+    def __init__(self, inputs: Mapping[str, Schema], required: tuple[str, ...]) -> None:
+        schemas = {name: normalise(schema) for name, schema in inputs.items()}
         rules = {name: compile_rule(schema) for name, schema in schemas.items()}
         self._conversions: tuple[tuple[str, Convert], ...] = tuple(
             (name, rule.convert) for name, rule in rules.items() if rule is not ANYTHING
         )
         checks = {name: _compiled(schema) for name, schema in schemas.items()}
         self._checks = tuple((name, check) for name, check in checks.items() if check is not None)
-        self._required = contract.required
+        self._required = required
 
     def prepare(self, data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Merge, convert and check the inputs of one node execution, defaults included.
@@ -82,7 +82,25 @@ class InputRules:
 
 
 def compile_inputs(contract: BlockContract) -> InputRules:
-    return InputRules(contract)
+    """The rules of a block's inputs. Those of an agent are left to its own run (4.10)."""
+    if contract.kind is BlockKind.AGENT:
+        return InputRules({}, ())
+    return InputRules(contract.inputs, contract.required)
+
+
+def compile_outputs(contract: BlockContract) -> Mapping[str, Check]:
+    """What may leave each output pin: only a STANDARD block is held to its word (4.8, N2)."""
+    if contract.kind is not BlockKind.STANDARD:
+        return {}
+    return {name: _promised(normalise(schema)) for name, schema in contract.outputs.items()}
+
+
+def _promised(schema: Schema) -> Check:
+    check = _compiled(schema)
+    if compile_rule(schema) is ANYTHING:
+        return check or _nothing_wrong
+    typed = _typed(schema, f"is not {schema.get('type') or 'what the block declares'}")
+    return typed if check is None else _all([typed, check])
 
 
 def compile_check(schema: Schema) -> Check:

@@ -9,7 +9,7 @@ from domain import graphs
 from domain.credits import CreditsGranted
 from domain.errors import NotFound
 from domain.graph_files import GraphDraft, Node
-from domain.graphs import Graph, VersionSaved
+from domain.graphs import Graph, Settings, VersionSaved
 from tests.domain.graphs import CONTRACTS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -70,6 +70,27 @@ def test_a_version_keeps_the_contracts_that_it_uses() -> None:
 def test_a_saved_version_is_read_as_it_was_written() -> None:
     saved = save(None, draft("a", blocks=("join", "output")))
     assert msgspec.json.decode(msgspec.json.encode(saved), type=VersionSaved) == saved
+
+
+def test_settings_are_those_of_the_contract_until_they_are_changed() -> None:
+    graph = history(draft("a"))
+    assert graph.settings == Settings(
+        human_in_the_loop_safe_mode=True, sensitive_action_safe_mode=False
+    )
+    cautious = Settings(sensitive_action_safe_mode=True)
+    (event,) = graphs.change_settings(graph, cautious)
+    changed = graphs.evolve(graph, event)
+    assert changed is not None
+    assert changed.settings == cautious
+    assert graphs.change_settings(changed, cautious) == []
+
+
+def test_settings_hold_for_every_version() -> None:
+    graph = history(draft("a"))
+    trusting = Settings(human_in_the_loop_safe_mode=False)
+    for event in (*graphs.change_settings(graph, trusting), save(graph, draft("b"))):
+        graph = graphs.evolve(graph, event) or graph
+    assert (graph.active_version, graph.settings) == (2, trusting)
 
 
 def test_what_is_not_about_graphs_is_passed_over() -> None:

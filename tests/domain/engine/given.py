@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from domain.contracts import BlockContract, BlockKind
+from domain.engine.evolve import evolve
 from domain.engine.execution import Execution
 from domain.engine.plan import Plan
-from domain.engine.run import Run, evolve
+from domain.engine.run import Run
 from domain.graph_files import GraphDraft, Link, Node
 from domain.runs import NodeCompleted, NodeFailed, Output, RunCreated, RunStatus
 
 TEXT = {"type": "string"}
+EVERYTHING = range(1_000_000)
 
 CONTRACTS = {
     contract.block_id: contract
@@ -71,6 +73,11 @@ def created(inputs: Mapping[str, Any] | None = None, steps_max: int = 1_000) -> 
     )  # fmt: skip
 
 
+def watched(compiled: Plan) -> Run:
+    """A run of which everything is kept."""
+    return Run("run", compiled, kept=EVERYTHING, gathers_outputs=True)
+
+
 class Given:
     """A run that was created, and what its nodes did since."""
 
@@ -81,7 +88,7 @@ class Given:
         inputs: Mapping[str, Any] | None = None,
         steps_max: int = 1_000,
     ) -> None:
-        self.run = Run("run", plan(*links, nodes=nodes))
+        self.run = watched(plan(*links, nodes=nodes))
         evolve(self.run, created(inputs, steps_max))
 
     def yields(self, node: str, *values: Any) -> None:
@@ -97,7 +104,7 @@ class Given:
         evolve(self.run, NodeFailed(number, node, error, elapsed_us=10, outputs=list(outputs)))
 
     def executions(self, node: str) -> list[Execution]:
-        return [e for e in self.run.executions if e.node.node.node_id == node]
+        return [e for e in self.run.executions.values() if e.node.node.node_id == node]
 
     def at_hand(self, node: str) -> list[Execution]:
         """Queued or running, oldest first."""
@@ -107,7 +114,7 @@ class Given:
     @property
     def ready(self) -> list[str]:
         """The nodes of the executions that are ready, in the order in which they became so."""
-        found = [e for e in self.run.executions if e.status is RunStatus.QUEUED]
+        found = [e for e in self.run.executions.values() if e.status is RunStatus.QUEUED]
         ordered = sorted(found, key=lambda execution: execution.queue_number)
         return [execution.node.node.node_id for execution in ordered]
 

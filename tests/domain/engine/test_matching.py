@@ -217,7 +217,7 @@ def test_a_loop_goes_on_until_it_is_not_fed() -> None:
 def test_a_loop_with_a_growing_list_exceeds_its_budget() -> None:
     run = Given("x.out > s.a", "s.out > s.a", steps_max=10)
     run.yields("x", [])
-    while not run.run.is_over_budget:
+    while run.run.over_budget is None:
         assert len(run.executions("s")) < 12
         run.yields("s", [*run.at_hand("s")[0].data["a"], "entry"])
     assert run.run.steps == 11
@@ -227,9 +227,10 @@ def test_a_loop_with_a_growing_list_exceeds_its_budget() -> None:
 def test_every_execution_that_became_ready_is_a_step() -> None:
     run = Given("x.out > s.a", "y.out > s.b", steps_max=3)
     run.yields("x", 1, 2)
-    assert (run.run.steps, run.run.is_over_budget) == (2, False)
+    assert (run.run.steps, run.run.over_budget) == (2, None)
     run.yields("y", 1, 2)
-    assert (run.run.steps, run.run.is_over_budget) == (4, True)
+    assert run.run.steps == 4
+    assert run.run.over_budget == "The run used up its budget of 3 node executions"
 
 
 def test_many_deliveries_are_matched_one_by_one() -> None:
@@ -254,4 +255,4 @@ def test_outputs_are_what_output_nodes_were_given_in_queue_order() -> None:
     run.yields("y", 1)
     run.yields("x", None, 3)
     run.fails("late", "broken")
-    assert run.run.outputs() == {"other": [0], "same": [1, None, 3]}
+    assert run.run.outputs_by_name() == {"other": [0], "same": [1, None, 3]}

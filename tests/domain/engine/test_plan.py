@@ -4,10 +4,33 @@ from typing import Any
 
 import pytest
 
-from domain.engine.plan import PlanNode
+from domain.contracts import BlockContract, BlockKind, Effect
+from domain.engine.plan import Plan, PlanNode
 from domain.engine.schemas import REQUIRED
-from domain.graph_files import Node
+from domain.graph_files import GraphDraft, Node
+from domain.policies import InDoubt, NodePolicy, Retries
+from tests.domain.engine import given
 from tests.domain.engine.given import plan
+
+VERSION = ("graph_id", "graph_version")
+PATIENT = NodePolicy(retries=Retries(attempts=3, jitter=0), in_doubt=InDoubt.ASK)
+CONTRACTS = {
+    **given.CONTRACTS,
+    **{
+        contract.block_id: contract
+        for contract in (
+            BlockContract("hook", "HookBlock", {"payload": {}}, {}, kind=BlockKind.WEBHOOK),
+            BlockContract("press", "PressBlock", {}, {}, kind=BlockKind.WEBHOOK_MANUAL),
+            BlockContract(
+                "agent", "AgentBlock", {}, {}, VERSION, kind=BlockKind.AGENT, effect=Effect.CHILD
+            ),
+            BlockContract("review", "ReviewBlock", {}, {}, effect=Effect.REVIEW),
+            BlockContract(
+                "patient", "P", {}, {}, effect=Effect.EFFECTFUL, policy=PATIENT, sensitive=True
+            ),
+        )
+    },
+}
 
 
 def test_sinks_do_not_start_inputs_do_and_notes_never() -> None:
@@ -89,6 +112,73 @@ def test_starting_nodes_say_why_they_cannot_start() -> None:
         "bare": {"a": REQUIRED},
     }
     assert list(compiled.starting_errors({"linked": 1})) == ["typed", "bare"]
+
+
+def test_a_trigger_is_not_started_by_hand() -> None:
+    nodes = planned(Node("hook", "hook", {"payload": {"left": "from editing"}}), Node("p", "press"))
+    message = "This node starts with an event from outside and cannot be started by hand"
+    assert nodes.starting_errors({"payload": {}}) == {
+        "hook": {"payload": message},
+        "p": {"payload": message},
+    }
+
+
+def test_an_agent_gets_its_inputs_as_they_are() -> None:
+    inputs = {"x": "5", "tags": ["a"], "graph_id": None}
+    version = {"graph_id": "g", "graph_version": 3}
+    schema = {"properties": {"x": {"type": "integer"}}, "required": ["y"]}
+    compiled = planned(
+        Node("full", "agent", {**version, "inputs": inputs, "input_schema": schema}),
+        Node("bare", "agent", {**version, "inputs": None}),
+    )
+    full, bare = compiled.nodes
+    assert full.is_agent
+    assert full.sub_graph == ("g", 3)
+    expected = {"x": "5", "tags": ["a", "b"], "graph_id": None, "y": None, "tags_$_1": "b"}
+    assert full.prepare({"y": None, "tags_$_1": "b"}) == (expected, [])
+    assert bare.prepare({}) == ({}, [])
+    assert compiled.starting_errors({}) == {}
+
+
+def test_a_node_may_have_a_policy_of_its_own() -> None:
+    policy = {"retries": {"attempts": 4}, "timeout_seconds": 9}
+    own, blocks = planned(
+        Node("own", "patient", metadata={"policy": policy}), Node("blocks", "patient")
+    ).nodes
+    assert blocks.policy == PATIENT
+    retries = Retries(attempts=4, jitter=0)
+    assert own.policy == NodePolicy(retries=retries, timeout_seconds=9, in_doubt=InDoubt.ASK)
+
+
+@pytest.mark.parametrize(
+    ("block_id", "effectful", "effect"),
+    [
+        ("step", False, Effect.PURE),
+        ("step", True, Effect.EFFECTFUL),
+        ("patient", False, Effect.EFFECTFUL),
+        ("review", True, Effect.REVIEW),
+        ("agent", True, Effect.CHILD),
+    ],
+)
+def test_a_pure_node_may_be_made_durable_step_by_step(
+    block_id: str, effectful: bool, effect: Effect
+) -> None:
+    node = Node("n", block_id, metadata={"policy": {"effectful": effectful}})
+    assert planned(node).nodes[0].effect is effect
+
+
+def test_a_node_says_what_it_is() -> None:
+    names = ("step", "input", "output", "review", "patient", "agent")
+    nodes = planned(*(Node(name, name) for name in names)).nodes
+    assert [node.node_id for node in nodes if node.is_input] == ["input"]
+    assert [node.node_id for node in nodes if node.is_output] == ["output"]
+    assert [node.node_id for node in nodes if node.is_review] == ["review"]
+    assert [node.node_id for node in nodes if node.is_sensitive] == ["patient"]
+    assert [node.node_id for node in nodes if node.is_agent] == ["agent"]
+
+
+def planned(*nodes: Node) -> Plan:
+    return Plan(GraphDraft(name="Example", nodes=nodes), CONTRACTS)
 
 
 def _node(node_id: str, *links: str) -> PlanNode:

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import events
+from domain.engine import snapshots
+from domain.engine.evolve import evolve
 from domain.engine.plan import Plan
-from domain.engine.run import Run, evolve
+from domain.engine.run import Run
 from domain.events import Event
 from domain.graph_files import Node
 from domain.runs import NodeCompleted, NodeDeferred, NodeFailed, NodeStarted, Output, RunStatus
-from tests.domain.engine.given import created, plan
+from tests.domain.engine.given import created, plan, watched
 from tests.domain.engine.letter import Letter
 from tests.domain.engine.test_run import NOON
 
@@ -71,7 +73,7 @@ class Play:
 
     def __init__(self, compiled: Plan, moves: list[Move]) -> None:
         self.plan = compiled
-        self.run = Run("run", compiled)
+        self.run = watched(compiled)
         self.letter = Letter(compiled, INPUTS)
         self.stream: list[tuple[str, bytes]] = []
         self.states: list[Any] = []
@@ -109,7 +111,7 @@ plays = st.builds(Play, plans, st.lists(moves, min_size=20, max_size=40))
 
 
 def unfinished(run: Run) -> list[int]:
-    return [e.number for e in run.executions if e.status in {"QUEUED", "RUNNING"}]
+    return [e.number for e in run.executions.values() if e.status in {"QUEUED", "RUNNING"}]
 
 
 def state_of(run: Run) -> Any:
@@ -117,19 +119,55 @@ def state_of(run: Run) -> Any:
     executions = [
         (e.number, e.node.node.node_id, e.status, e.given, e.data, e.outputs, e.error, e.attempt,
          e.until, e.queue_number)
-        for e in run.executions
+        for e in run.executions.values()
     ]  # fmt: skip
     at_hand = {*run.open, *(e.number for e in run.ready if e.status is RunStatus.QUEUED)}
     assert at_hand == set(unfinished(run))
-    return msgspec.to_builtins((run.version, run.status, executions, run.stats, run.outputs()))
+    seen = (run.version, run.status, executions, run.stats, run.outputs_by_name())
+    return msgspec.to_builtins(seen)
 
 
 @given(plays)
 def test_a_folded_stream_is_the_live_run_at_every_version(play: Play) -> None:
-    replayed = Run("run", play.plan)
+    replayed = watched(play.plan)
     for (topic, state), live in zip(play.stream, play.states, strict=True):
         evolve(replayed, events.decode(topic, state))
         assert state_of(replayed) == live
+
+
+def left_to_do(run: Run) -> Any:
+    """All of a run that decides how it goes on, copied."""
+    unfinished = [
+        (e.number, e.status, e.given, e.data, e.attempt, e.until, e.queue_number)
+        for e in sorted(run.executions.values(), key=lambda e: e.number)
+        if not e.is_finished
+    ]
+    ready = [e.number for e in run.ready if e.status is RunStatus.QUEUED]
+    counts = (run.version, run.count, run.stats, run.failed, sorted(run.open), ready)
+    return msgspec.to_builtins((unfinished, counts))
+
+
+@given(plays)
+def test_a_run_that_keeps_nothing_goes_on_in_the_same_way(play: Play) -> None:
+    lean, whole = Run("run", play.plan), watched(play.plan)
+    for topic, state in play.stream:
+        for run in (lean, whole):
+            evolve(run, events.decode(topic, state))
+        assert left_to_do(lean) == left_to_do(whole)
+        assert all(not e.is_finished for e in lean.executions.values())
+
+
+@given(plays, st.integers(1, 30))
+def test_a_snapshot_goes_on_as_the_run_itself(play: Play, cut: int) -> None:
+    run = Run("run", play.plan)
+    for topic, state in play.stream[:cut]:
+        evolve(run, events.decode(topic, state))
+    thawed = snapshots.thaw("run", play.plan, snapshots.freeze(run))
+    assert left_to_do(thawed) == left_to_do(run)
+    for topic, state in play.stream[cut:]:
+        for one in (run, thawed):
+            evolve(one, events.decode(topic, state))
+        assert left_to_do(thawed) == left_to_do(run)
 
 
 @given(plays)
@@ -142,7 +180,7 @@ def test_the_queues_do_what_the_rules_say(play: Play) -> None:
             e.data,
             None if e.status is RunStatus.INCOMPLETE else e.queue_number,
         )
-        for e in play.run.executions
+        for e in play.run.executions.values()
     ]
     assert by_engine == by_letter
 
@@ -152,6 +190,6 @@ def test_executions_are_whole_before_they_run_and_finish_once(play: Play) -> Non
     happened = [events.decode(topic, state) for topic, state in play.stream]
     finished = [e.execution for e in happened if isinstance(e, NodeCompleted | NodeFailed)]
     assert len(finished) == len(set(finished))
-    queued = [e for e in play.run.executions if e.status is not RunStatus.INCOMPLETE]
+    queued = [e for e in play.run.executions.values() if e.status is not RunStatus.INCOMPLETE]
     assert all(pin in e.given for e in queued for pin in e.node.node.linked_pins)
     assert sorted(e.queue_number for e in queued) == list(range(play.run.steps))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.engine.run import Run, evolve
+from domain.engine.evolve import evolve
 from domain.runs import (
     CreditsExtended,
     NodeCompleted,
@@ -18,7 +18,7 @@ from domain.runs import (
     RunStats,
     RunStatus,
 )
-from tests.domain.engine.given import Given, created, plan
+from tests.domain.engine.given import Given, created, plan, watched
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ def test_nothing_finishes_twice() -> None:
 
 
 def test_moments_are_those_of_the_events() -> None:
-    run = Run("run", plan("x.out > s.a", "y.out > s.b"))
+    run = watched(plan("x.out > s.a", "y.out > s.b"))
     evolve(run, created(), NOON)
     evolve(run, RunClaimed("first"), later(1))
     evolve(run, RunClaimed("second"), later(2))
@@ -89,7 +89,7 @@ def test_the_end_reaches_whatever_was_queued_or_running() -> None:
     evolve(run, NodeStarted(0, "x"))
     evolve(run, NodeCompleted(1, "y", [("out", 1)], elapsed_us=1))
     evolve(run, RunFailed(error="no credits", stats=run.stats), NOON)
-    shown = {e.node.node.node_id: (e.status, e.error, e.ended_at) for e in run.executions}
+    shown = {e.node.node.node_id: (e.status, e.error, e.ended_at) for e in run.executions.values()}
     assert shown == {
         "x": (RunStatus.FAILED, "no credits", NOON),
         "y": (RunStatus.COMPLETED, None, None),

@@ -1,0 +1,76 @@
+"""How outputs travel: over links, into the executions that wait for them (4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from domain.engine.execution import Execution, NodeQueue
+from domain.engine.plan import PlanLink
+from domain.engine.run import Run
+from domain.runs import Output
+
+
+def route(run: Run, execution: Execution, at: datetime | None) -> None:
+    """Deliver every output over every link that carries it."""
+    node = execution.node.node
+    for name, value in _undelivered(execution):
+        for link in node.links_for(name):
+            delivered, selected = link.selector.select(name, value)
+            if delivered:
+                _deliver(run, link, selected, at)
+
+
+def add(run: Run, queue: NodeQueue, at: datetime | None) -> Execution:
+    """A new execution of the node, which has no inputs yet."""
+    execution = Execution(run.count, queue, at)
+    run.executions[run.count] = execution
+    run.count += 1
+    queue.arrivals.append(execution)
+    return execution
+
+
+def enqueue_if_ready(run: Run, execution: Execution, at: datetime | None) -> bool:
+    """Queue the execution when its input is whole; otherwise it waits, silently (D5, D6)."""
+    queue = execution.node
+    if queue.node.lacks_link(execution.given):
+        return False
+    data, problems = queue.node.prepare(execution.given)
+    if problems:
+        return False
+    queue.enqueue(execution, data, at)
+    execution.queue_number = run.steps
+    run.steps += 1
+    run.ready.append(execution)
+    if run.gathers_outputs and queue.node.is_output:
+        gather_output(run, execution)
+    return True
+
+
+def gather_output(run: Run, execution: Execution) -> None:
+    """Keep what an OUTPUT node was given: the raw value, not what it makes of it (4.9)."""
+    data = execution.data
+    run.outputs[execution.number] = (str(data.get("name")), data.get("value"))
+
+
+def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> None:
+    queue = run.nodes[link.sink.index]
+    execution = queue.taker_of(link.sink_name) or add(run, queue, at)
+    execution.given[link.sink_name] = value
+    queue.fill_static(execution)
+    if not enqueue_if_ready(run, execution, at) or not link.is_static:
+        return
+    for released in queue.release_static(execution):
+        enqueue_if_ready(run, released, at)
+
+
+def _undelivered(execution: Execution) -> Iterator[Output]:
+    """The outputs without those that an earlier attempt, in a run retried by this one, began with.
+
+    They are taken as the same when they are equal; from the first difference on all are new.
+    """
+    before = execution.delivered
+    if before and execution.outputs[: len(before)] == before:
+        return iter(execution.outputs[len(before) :])
+    return iter(execution.outputs)

@@ -1,0 +1,150 @@
+"""The fold of a run in bytes, so that taking up a long one does not mean reading all of it.
+
+Only what is left to do is kept, as in the run itself. A snapshot is a cache: one that cannot be
+read, or of another FORMAT, is as good as none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from domain.engine.execution import Execution, NodeQueue
+from domain.engine.plan import Plan
+from domain.engine.run import Run
+from domain.runs import Output, ReviewDecided, ReviewRequested, RunCreated, RunStatus
+
+FORMAT = 1
+"""Raised with every change of what is kept or of what it means."""
+
+
+class FrozenExecution(msgspec.Struct, array_like=True):
+    number: int
+    status: RunStatus
+    given: dict[str, Any]
+    data: dict[str, Any]
+    outputs: list[Output]
+    delivered: list[Output]
+    attempt: int
+    doubts: int
+    error: str | None
+    until: datetime | None
+    child: str | None
+    asked: ReviewRequested | None
+    decided: ReviewDecided | None
+    queue_number: int
+
+
+class FrozenNode(msgspec.Struct, array_like=True):
+    """Its executions in order: those that wait for inputs, and those not routed yet."""
+
+    incomplete: list[FrozenExecution]
+    unrouted: list[FrozenExecution]
+    without_static: list[int]
+    last_given: dict[str, Any] | None
+
+
+class FrozenRun(msgspec.Struct, array_like=True):
+    version: int
+    created: RunCreated
+    status: RunStatus
+    worker: str | None
+    crashes: int
+    is_paused: bool
+    is_stopping: bool
+    count: int
+    nodes: list[FrozenNode]
+    ready: list[int]
+    open: list[int]
+    failed: list[int]
+    approved_nodes: list[int]
+    returned: list[Output]
+    steps: int
+    reused: int
+    errors: int
+    cost: int
+    nodes_us: int
+    children: int
+    children_steps: int
+    children_cost: int
+    held: int
+    seen: int
+    started_at: datetime | None
+
+
+_SAME = tuple(
+    field
+    for field in FrozenRun.__struct_fields__
+    if field not in {"nodes", "ready", "open", "approved_nodes"}
+)
+_SAME_OF_EXECUTION = FrozenExecution.__struct_fields__
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(FrozenRun).decode
+
+
+def freeze(run: Run) -> bytes:
+    """A run that nobody wants to look at: what is kept for viewers is left out."""
+    return _encode(
+        FrozenRun(
+            **{field: getattr(run, field) for field in _SAME},
+            nodes=[_frozen(queue) for queue in run.nodes],
+            ready=[execution.number for execution in run.ready],
+            open=list(run.open),
+            approved_nodes=sorted(run.approved_nodes),
+        )
+    )
+
+
+def created_of(state: bytes) -> RunCreated:
+    """How the run of a snapshot began. Raises msgspec.DecodeError for what is no snapshot."""
+    return _decode(state).created
+
+
+def thaw(run_id: str, plan: Plan, state: bytes) -> Run:
+    """The run again. Raises msgspec.DecodeError for what is no snapshot."""
+    frozen = _decode(state)
+    run = Run(run_id, plan)
+    for field in _SAME:
+        setattr(run, field, getattr(frozen, field))
+    run.approved_nodes = set(frozen.approved_nodes)
+    everyone: dict[int, Execution] = {}
+    for queue, node in zip(run.nodes, frozen.nodes, strict=True):
+        _thaw_node(queue, node, everyone)
+    run.executions = {
+        number: execution for number, execution in everyone.items() if not execution.is_finished
+    }
+    run.ready.extend(everyone[number] for number in frozen.ready if number in everyone)
+    run.open = {number: everyone[number] for number in frozen.open}
+    return run
+
+
+def _frozen(queue: NodeQueue) -> FrozenNode:
+    incomplete = (one for one in queue.arrivals if one.status is RunStatus.INCOMPLETE)
+    return FrozenNode(
+        incomplete=[_frozen_execution(one) for one in incomplete],
+        unrouted=[_frozen_execution(one) for one in queue.unrouted],
+        without_static=list(queue.without_static),
+        last_given=queue.last_given,
+    )
+
+
+def _frozen_execution(execution: Execution) -> FrozenExecution:
+    return FrozenExecution(**{field: getattr(execution, field) for field in _SAME_OF_EXECUTION})
+
+
+def _thaw_node(queue: NodeQueue, node: FrozenNode, everyone: dict[int, Execution]) -> None:
+    queue.arrivals.extend(_thawed(queue, one) for one in node.incomplete)
+    queue.unrouted.extend(_thawed(queue, one) for one in node.unrouted)
+    everyone.update((one.number, one) for one in (*queue.arrivals, *queue.unrouted))
+    queue.without_static = {number: everyone[number] for number in node.without_static}
+    queue.last_given = node.last_given
+
+
+def _thawed(queue: NodeQueue, frozen: FrozenExecution) -> Execution:
+    execution = Execution(frozen.number, queue, None)
+    for field in _SAME_OF_EXECUTION:
+        setattr(execution, field, getattr(frozen, field))
+    return execution

@@ -1,0 +1,100 @@
+"""Reviews: a node waits for a person's word on what it shows them (spec/3-engine-rules.md 4.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from domain import limits
+from domain.errors import Conflict, Invalid, NotFound
+from domain.json_values import check_json, check_text
+from domain.run_life import Life
+from domain.runs import ReviewDecided, ReviewRequested
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A person's word on one execution of a run; `data`, where it is set, takes the data's place.
+
+    An approval with `auto_approve` holds for later executions of the node too. What it holds for
+    then is not known yet, so it leaves the data as it is.
+    """
+
+    execution: int
+    approved: bool
+    data: Any | UnsetType = UNSET
+    message: str = ""
+    auto_approve: bool = False
+
+
+def decide(life: Life, decisions: Sequence[Decision]) -> list[ReviewDecided]:
+    """Decide reviews of one run, all of them or none.
+
+    Raises Conflict when the run has ended, NotFound for a review that does not wait, and Invalid
+    for no decision at all, two about one review, or data and messages that are not allowed.
+    """
+    if not decisions:
+        raise Invalid("there is nothing to decide")
+    if len(decisions) > limits.REVIEWS_DECIDED_MAX:
+        raise Invalid(f"at most {limits.REVIEWS_DECIDED_MAX} reviews are decided at once")
+    if len({decision.execution for decision in decisions}) < len(decisions):
+        raise Invalid("a review is decided once")
+    if life.is_ended:
+        raise Conflict(f"the run has ended: it is {life.status}")
+    return [_decided(life, decision) for decision in decisions]
+
+
+def _decided(life: Life, decision: Decision) -> ReviewDecided:
+    asked = life.reviews.get(decision.execution)
+    if asked is None:
+        raise NotFound(f"No review of node execution {decision.execution} is waiting")
+    _check_message(decision.message)
+    auto_approve = decision.auto_approve and decision.approved
+    edited = not auto_approve and _is_edit(asked, decision.data)
+    return ReviewDecided(
+        execution=decision.execution,
+        node=asked.node,
+        approved=decision.approved,
+        data=decision.data if edited else None,
+        message=decision.message,
+        edited=edited,
+        auto_approve=auto_approve,
+    )
+
+
+def _is_edit(asked: ReviewRequested, data: Any | UnsetType) -> bool:
+    if data is UNSET:
+        return False
+    _check_data(data)
+    if msgspec.json.encode(data, order="sorted") == msgspec.json.encode(asked.data, order="sorted"):
+        return False
+    if not asked.editable:
+        raise Invalid("the data of this review cannot be edited")
+    return True
+
+
+def _check_data(data: Any) -> None:
+    check_json(data, "the data of a review")
+    if _depth(data) > limits.REVIEW_DATA_DEPTH_MAX:
+        raise Invalid(
+            f"the data of a review is nested at most {limits.REVIEW_DATA_DEPTH_MAX} levels deep"
+        )
+    if len(msgspec.json.encode(data)) > limits.REVIEW_DATA_BYTES_MAX:
+        raise Invalid(f"the data of a review has at most {limits.REVIEW_DATA_BYTES_MAX} bytes")
+
+
+def _check_message(message: str) -> None:
+    if len(message) > limits.REVIEW_MESSAGE_CHARS_MAX:
+        raise Invalid(
+            f"the message of a review has at most {limits.REVIEW_MESSAGE_CHARS_MAX} characters"
+        )
+    check_text(message, "the message of a review")
+
+
+def _depth(value: Any) -> int:
+    """How deep containers are nested, as `check_json` counts: a scalar 0, `[]` 1."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
