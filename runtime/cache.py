@@ -27,3 +27,7 @@ class BoundedCache(Generic[K, V]):
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Forget the key, if it is there."""
+        self._entries.pop(key, None)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 import uvloop
 
-from runtime import faults, lifeline, logs, settings
+from runtime import faults, heap, lifeline, logs, settings
 from runtime.embedded.child import StartError
 from runtime.settings import Settings, SettingsError
 
@@ -82,7 +82,8 @@ class _Life:
 
     async def _begin(self) -> None:
         await self._may_begin.wait()
-        await self._main(self._config)
+        with heap.settled():
+            await self._main(self._config)
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -172,8 +172,6 @@ class Appender:
             connection = await database.connect(self._database_url, self._application)
             # The server shall give up before we do, because then nobody has to wonder.
             await connection.execute(f"SET lock_timeout = '{limits.APPEND_LOCK_SECONDS_MAX}s'")
-        for cls, dumper in arrays.DUMPERS:
-            connection.adapters.register_dumper(cls, dumper)
         return connection
 
     async def _disconnect(self) -> None:

@@ -8,10 +8,11 @@ Format: array_recv in PostgreSQL's src/backend/utils/adt/arrayfuncs.c.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 from uuid import UUID
 
+import psycopg
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
@@ -82,6 +83,15 @@ def _header(element_oid: int, count: int) -> bytes:
     return _HEADER.pack(1, may_hold_null, element_oid, count, 1)
 
 
+def text_array(texts: Collection[str]) -> TextArray:
+    """Raises Invalid for what PostgreSQL cannot store."""
+    return TextArray(len(texts), [text_element(text) for text in texts])
+
+
+def bytes_array(values: Collection[bytes]) -> BytesArray:
+    return BytesArray(len(values), [bytes_element(value) for value in values])
+
+
 class _PackedDumper(Dumper):
     format = Format.BINARY
 
@@ -105,9 +115,10 @@ class UuidArrayDumper(_PackedDumper):
     oid = 2951
 
 
-DUMPERS: tuple[tuple[type[PackedArray], type[Dumper]], ...] = (
+for _cls, _dumper in (
     (TextArray, TextArrayDumper),
     (BytesArray, BytesArrayDumper),
     (Int8Array, Int8ArrayDumper),
     (UuidArray, UuidArrayDumper),
-)
+):
+    psycopg.adapters.register_dumper(_cls, _dumper)

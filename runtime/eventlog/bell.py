@@ -34,12 +34,20 @@ class LogBell:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
 
-    async def wait(self) -> None:
-        """Return when the log may have grown since the last call, at the latest after a while."""
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return when the log may have grown since the last call, at the latest after a while.
+
+        `seconds` may make that while shorter, and `ring` ends it.
+        """
+        most = limits.POLL_SECONDS if seconds is None else min(seconds, limits.POLL_SECONDS)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limits.POLL_SECONDS):
+            async with asyncio.timeout(most):
                 await self._rung.wait()
         self._rung.clear()
+
+    def ring(self) -> None:
+        """End the wait of now, or the next one: there is something else to look at."""
+        self._rung.set()
 
     async def _listen(self) -> None:
         while True:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from runtime import database
 from runtime.eventlog import reader
 from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
+from runtime.eventlog.pages import PageReader
 from runtime.eventlog.reader import Answered, StreamEvent
+from runtime.eventlog.snapshots import Snapshots
+from runtime.eventlog.values import ValueStore
 
 __all__ = ["EventLog", "Origin", "StreamWrite", "opened"]
 
@@ -20,14 +23,19 @@ class EventLog:
     def __init__(self, database_url: str, application: str) -> None:
         self.pool = database.pool(database_url, application)
         self.appender = Appender(database_url, f"{application} appender")
+        self.values = ValueStore(self.pool)
+        self.snapshots = Snapshots(self.pool)
+        self._pages = PageReader(self.pool)
 
     async def open(self) -> None:
         """Connect. Raises psycopg.OperationalError when the server does not answer."""
         await self.appender.open()
         await self.pool.open()
+        self._pages.open()
 
     async def close(self) -> None:
         await self.appender.close()
+        await self._pages.close()
         await self.pool.close()
 
     async def append(
@@ -42,8 +50,38 @@ class EventLog:
 
     async def read_stream(self, stream: str, after: int = 0) -> list[StreamEvent]:
         """All events of `stream` with a version above `after`, in order."""
+        return [event async for page in self.stream_pages(stream, after) for event in page]
+
+    def stream_pages(
+        self, stream: str, after: int = 0, upto: int | None = None
+    ) -> AsyncIterator[list[StreamEvent]]:
+        """The same, up to the version `upto`, in pages that are never empty: of a long stream no
+        more than one is in memory, and others run between them.
+        """
+        return self._pages.pages(stream, after, upto)
+
+    async def read_topics(
+        self, stream: str, topics: Collection[str], after: int = 0
+    ) -> tuple[list[StreamEvent], int]:
+        """The events of `stream` behind version `after` that have one of the topics, and the
+        version that the stream had at that moment, 0 when it had none.
+
+        The server looks at each event behind `after`; only those are sent.
+        """
         async with self.pool.connection() as connection:
-            return await reader.read_stream(connection, stream, after)
+            return await reader.read_topics(connection, stream, topics, after)
+
+    async def read_last(self, streams: Collection[str]) -> tuple[dict[str, StreamEvent], int]:
+        """The last event of each stream that has any, and the log's last position, both as of
+        one moment.
+        """
+        async with self.pool.connection() as connection:
+            return await reader.read_last(connection, streams)
+
+    async def versions_of(self, streams: Collection[str]) -> dict[str, int]:
+        """The present version of each stream, 0 where there is none."""
+        async with self.pool.connection() as connection:
+            return await reader.read_versions(connection, streams)
 
     async def read_head(self) -> int:
         """The last position, 0 for an empty log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,9 +11,12 @@ from psycopg import AsyncConnection
 from domain import events, limits
 from domain.events import Event
 from runtime import database, sql
+from runtime.eventlog import arrays
 
-SELECT_STREAM = sql.load(__file__, "select_stream")
 SELECT_PAGE = sql.load(__file__, "select_page")
+SELECT_TOPICS = sql.load(__file__, "select_topics")
+SELECT_LAST = sql.load(__file__, "select_last")
+SELECT_VERSIONS = sql.load(__file__, "select_versions")
 SELECT_HEAD = sql.load(__file__, "select_head")
 FIND_RECEIPT = sql.load(__file__, "find_receipt")
 
@@ -56,20 +59,37 @@ class Answered(msgspec.Struct, frozen=True):
     position: int
 
 
-async def read_stream(
-    connection: AsyncConnection[database.Row], stream: str, after: int = 0
-) -> list[StreamEvent]:
-    """All events of `stream` with a version above `after`, in order."""
-    cursor = await connection.execute(SELECT_STREAM, (stream, after), binary=True)
-    return [
-        StreamEvent(
-            version=version,
-            event=events.decode(topic, state),
-            position=position,
-            recorded_at=moment,
-        )
-        for version, topic, state, position, moment in await cursor.fetchall()
-    ]
+def to_stream_event(row: database.Row) -> StreamEvent:
+    """Decode a row that begins with version, topic, state, position and moment."""
+    version, topic, state, position, moment = row[:5]
+    return StreamEvent(version, events.decode(topic, state), position, moment)
+
+
+async def read_topics(
+    connection: AsyncConnection[database.Row], stream: str, topics: Collection[str], after: int
+) -> tuple[list[StreamEvent], int]:
+    """The stream's events behind version `after` with one of the topics, and its version."""
+    parameters = {"stream": stream, "after": after, "topics": arrays.text_array(topics)}
+    cursor = await connection.execute(SELECT_TOPICS, parameters, binary=True)
+    rows = await cursor.fetchall()
+    return [to_stream_event(row) for row in rows if row[0] is not None], rows[0][5]
+
+
+async def read_last(
+    connection: AsyncConnection[database.Row], streams: Collection[str]
+) -> tuple[dict[str, StreamEvent], int]:
+    """The last event of each stream that has one, and the log's last position."""
+    cursor = await connection.execute(SELECT_LAST, (arrays.text_array(streams),), binary=True)
+    rows = await cursor.fetchall()
+    return {row[5]: to_stream_event(row) for row in rows if row[0] is not None}, rows[0][6]
+
+
+async def read_versions(
+    connection: AsyncConnection[database.Row], streams: Collection[str]
+) -> dict[str, int]:
+    """The last version of each stream, 0 where there is none."""
+    cursor = await connection.execute(SELECT_VERSIONS, (arrays.text_array(streams),), binary=True)
+    return dict(await cursor.fetchall())
 
 
 async def read_page(

@@ -32,12 +32,6 @@ SLACK_SECONDS = 2.0
 
 
 @pytest.fixture
-async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 async def proxy(database_url: str) -> AsyncIterator[Proxy]:
     query = parse_qs(urlsplit(database_url).query)
     path = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"

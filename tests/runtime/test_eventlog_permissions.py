@@ -49,12 +49,6 @@ async def application(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
         yield connection
 
 
-@pytest.fixture
-async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        yield connection
-
-
 @pytest.fixture(autouse=True)
 async def _something_written(event_log: EventLog) -> None:
     await append(event_log, "a", 0, receipt=receipt("key"))
@@ -77,7 +71,7 @@ async def test_the_superuser_is_stopped_by_the_trigger(superuser: AsyncConnectio
 async def test_analysts_see_read_models_and_no_events(superuser: AsyncConnection[Row]) -> None:
     await superuser.execute("SET ROLE evergraph_analyst")
     await superuser.execute("SELECT count(*) FROM read.runs")
-    for table in ("log.stored_events", "log.history", "log.receipts"):
+    for table in ("log.stored_events", "log.history", "log.receipts", "log.values"):
         with pytest.raises(InsufficientPrivilege):
             await superuser.execute(f"SELECT FROM {table}")
     with pytest.raises(InsufficientPrivilege):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 from psycopg import AsyncConnection
 
 from domain import limits
+from domain.credits import CreditsGranted, CreditsHeld
+from domain.events import topic_of
 from runtime import clock
 from runtime.database import Row
 from runtime.eventlog import reader
@@ -20,6 +21,8 @@ from runtime.eventlog.reader import GapFound
 from tests.support.log import append, eventually, granted, receipt
 
 MANY = 20_000
+GRANTED = topic_of(CreditsGranted)
+HELD = topic_of(CreditsHeld)
 
 POPULATE = """
 WITH events AS (
@@ -31,11 +34,14 @@ INSERT INTO log.receipts
 SELECT 'ada', 'many-' || n, '', '', n + 1, now() FROM generate_series(0, %(many)s - 1) AS n
 """
 
-
-@pytest.fixture
-async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        yield connection
+POPULATE_STORES = """
+WITH snapshots AS (
+    INSERT INTO work.snapshots SELECT 's-' || n, 1, 1, '', ''
+    FROM generate_series(0, %(many)s - 1) AS n)
+INSERT INTO log.values (owner, hash, value)
+SELECT 'ada', encode(sha256(value), 'hex'), value
+FROM (SELECT convert_to(n::text, 'UTF8') FROM generate_series(0, %(many)s - 1) AS n) AS v (value)
+"""
 
 
 async def test_pages_follow_each_other(event_log: EventLog) -> None:
@@ -142,13 +148,15 @@ async def test_no_hot_statement_ever_scans_the_table(
         for number in range(8):
             await use_every_statement(log, f"early-{number}")
         await superuser.execute(POPULATE, {"many": MANY, "head": await log.read_head()})
+        await superuser.execute(POPULATE_STORES, {"many": MANY})
         for number in range(8):
             await use_every_statement(log, f"late-{number}")
     cursor = await superuser.execute(
-        "SELECT relname, seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE schemaname = 'log'"
+        "SELECT relname, seq_tup_read, idx_scan FROM pg_stat_user_tables"
+        " WHERE schemaname IN ('log', 'work')"
     )
     counts = {row[0]: row[1:] for row in await cursor.fetchall()}
-    for table in ("stored_events", "receipts"):
+    for table in ("stored_events", "receipts", "values", "snapshots"):
         rows_of_scans, uses_of_indexes = counts[table]
         assert rows_of_scans < MANY
         assert uses_of_indexes > 16
@@ -164,10 +172,17 @@ async def use_every_statement(log: EventLog, stream: str) -> None:
     with pytest.raises(ReceiptExists):
         await append(log, f"other-{stream}", 0, receipt=receipt(stream))
     await log.read_stream(stream, after=0)
+    await log.read_topics(stream, [GRANTED])
+    await log.read_last([stream])
+    await log.versions_of([stream])
     await log.read_head()
     await log.read_receipt("ada", stream)
     async with log.pool.connection() as connection:
         await reader.read_page(connection, appended.first - 1, 100)
+    await log.values.get("ada", await log.values.put("ada", [stream.encode()]))
+    await log.snapshots.save(stream, 1, 1, b"")
+    await log.snapshots.load(stream, 1)
+    await log.snapshots.forget(stream)
 
 
 async def test_large_events_make_short_pages(
@@ -184,3 +199,56 @@ async def test_large_events_make_short_pages(
         monkeypatch.setattr(limits, "READ_PAGE_BYTES", sum(sizes[:3]) - 1)
         assert await reader.read_page(connection, 0) == whole[:3]
         assert not reader.is_full(await reader.read_page(connection, 8))
+
+
+async def test_only_what_a_decision_needs_is_read_of_a_stream(event_log: EventLog) -> None:
+    held = CreditsHeld("a run", 1)
+    await append(event_log, "s", 0, granted(1), held, granted(2), held)
+    await append(event_log, "t", 0, granted(3))
+    found, version = await event_log.read_topics("s", [GRANTED])
+    assert [(entry.version, entry.event) for entry in found] == [(1, granted(1)), (3, granted(2))]
+    assert version == 4
+    assert found == [entry for entry in await event_log.read_stream("s") if entry.version in {1, 3}]
+    later, _ = await event_log.read_topics("s", {GRANTED, HELD}, after=1)
+    assert [entry.version for entry in later] == [2, 3, 4]
+    assert await event_log.read_topics("s", []) == ([], 4)
+    assert await event_log.read_topics("t", [HELD]) == ([], 1)
+    assert await event_log.read_topics("none", [GRANTED]) == ([], 0)
+
+
+async def test_the_ends_of_streams_are_read_as_of_one_moment(event_log: EventLog) -> None:
+    assert await event_log.read_last(["a"]) == ({}, 0)
+    await append(event_log, "a", 0, granted(1), granted(2))
+    await append(event_log, "b", 0, granted(3))
+    await append(event_log, "c", 0, granted(4))
+    last, head = await event_log.read_last(["b", "a", "none"])
+    assert {stream: (entry.version, entry.event) for stream, entry in last.items()} == {
+        "a": (2, granted(2)),
+        "b": (1, granted(3)),
+    }
+    assert head == 4
+    assert await event_log.read_last([]) == ({}, 4)
+    assert await event_log.versions_of(["b", "a", "none"]) == {"a": 2, "b": 1, "none": 0}
+    assert await event_log.versions_of([]) == {}
+
+
+async def test_an_end_is_seen_before_the_head_goes_beyond_it(event_log: EventLog) -> None:
+    """Whoever remembers the head misses nothing by looking only at what comes behind it."""
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        version = 0
+        while not stop.is_set():
+            await append(event_log, "s", version)
+            version += 1
+
+    writer = asyncio.create_task(write())
+    try:
+        for _ in range(100):
+            last, head = await event_log.read_last(["s"])
+            assert head == (last["s"].position if last else 0)
+            found, version = await event_log.read_topics("s", [GRANTED])
+            assert [entry.version for entry in found] == list(range(1, version + 1))
+    finally:
+        stop.set()
+        await writer

@@ -1,0 +1,1 @@
+DELETE FROM work.snapshots WHERE stream = %b

@@ -1,0 +1,13 @@
+-- One row at least: the present version alone when no event has such a topic.
+SELECT event.originator_version, event.topic, event.state, event.notification_id,
+    event.recorded_at, present.version
+FROM (
+    SELECT coalesce(max(originator_version), 0) AS version
+    FROM log.stored_events
+    WHERE originator_id = %(stream)b
+) AS present
+LEFT JOIN log.stored_events AS event
+    ON event.originator_id = %(stream)b
+    AND event.originator_version > %(after)b
+    AND event.topic = ANY (%(topics)b)
+ORDER BY event.originator_version
