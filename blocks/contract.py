@@ -19,7 +19,8 @@ A block is a class with an id, a nested `Input` and `Output` and one method:
         def run(self, inputs: Input, context: Context) -> Yields:
             yield "output", inputs.text.upper()
 
-Defining the class registers it; `blocks/catalogue.py` lists the modules.
+Defining the class registers it. `blocks/catalogue.py` lists our modules; those of others come as
+plug-ins, see `blocks/plugins.py`.
 """
 
 from __future__ import annotations
@@ -33,17 +34,22 @@ import msgspec
 
 from domain.contracts import BlockContract, BlockCost, BlockKind, Effect
 from domain.http import HttpAnswer
+from domain.policies import DEFAULT_POLICY, FailureKind, NodePolicy
 
 __all__ = [
     "AsyncYields",
     "Block",
     "BlockFailure",
+    "BlockUnavailable",
     "Category",
     "Context",
     "Http",
     "HttpAnswer",
     "Outputs",
     "Pins",
+    "Question",
+    "ReviewBlock",
+    "Reviewed",
     "TimerBlock",
     "Yields",
     "pin",
@@ -63,10 +69,19 @@ class Category(StrEnum):
     LOGIC = "LOGIC"
     TEXT = "TEXT"
     DATA = "DATA"
+    AGENT = "AGENT"
 
 
 class BlockFailure(Exception):
     """What a block raises to fail its node with a message for people."""
+
+    kind: ClassVar[FailureKind] = FailureKind.FAILURE
+
+
+class BlockUnavailable(BlockFailure):
+    """What failed may work later; the node's policy says whether it is tried again."""
+
+    kind = FailureKind.UNAVAILABLE
 
 
 class Http(Protocol):
@@ -82,6 +97,22 @@ class Http(Protocol):
         ...
 
 
+class Question(msgspec.Struct, frozen=True):
+    """What a person is asked: whether `data` shall go on, after edits where it is `editable`."""
+
+    name: str
+    data: Any
+    editable: bool
+
+
+class Reviewed(msgspec.Struct, frozen=True):
+    """A person's word. `data` is what was asked about, with the person's edits."""
+
+    approved: bool
+    data: Any
+    message: str = ""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What a block may know beside its inputs."""
 
@@ -89,6 +120,10 @@ class Context(msgspec.Struct, frozen=True):
     idempotency_key: str
     """The same for every attempt of this node execution, different for any other."""
     http: Http
+    attempt: int = 1
+    """Counted from 1."""
+    review: Reviewed | None = None
+    """There for a ReviewBlock, and for no other."""
 
 
 class Pins(msgspec.Struct):
@@ -124,7 +159,13 @@ class Block:
     kind: ClassVar[BlockKind] = BlockKind.STANDARD
     effect: ClassVar[Effect] = Effect.PURE
     static_output: ClassVar[bool] = False
+    is_sensitive_action: ClassVar[bool] = False
+    """Where a run asks for that, it happens with a person's consent only."""
     costs: ClassVar[tuple[BlockCost, ...]] = ()
+    policy: ClassVar[NodePolicy] = DEFAULT_POLICY
+    """What a node of this block does about failures, unless its metadata says otherwise."""
+    credentials: ClassVar[tuple[str, ...]] = ()
+    """The pins whose value points to a secret: an object with an `id`."""
 
     test_input: ClassVar[dict[str, Any]]
     test_output: ClassVar[tuple[tuple[str, Any], ...]]
@@ -154,11 +195,18 @@ class Block:
             name=self.name,
             inputs={field.encode_name: _pin_schema(field) for field in inputs},
             outputs={field.encode_name: _pin_schema(field) for field in outputs},
-            required=tuple(field.encode_name for field in inputs if field.required),
+            required=tuple(
+                field.encode_name
+                for field in inputs
+                if field.required and field.encode_name not in self.credentials
+            ),
             kind=self.kind,
             effect=self.effect,
             static_output=self.static_output,
             cost=sum(cost.cost_amount for cost in self.costs),
+            sensitive=self.is_sensitive_action,
+            policy=self.policy,
+            credentials=self.credentials,
         )
 
 
@@ -170,6 +218,16 @@ class TimerBlock(Block):
 
     effect = Effect.TIMER
     delay: Callable[..., float]
+
+
+class ReviewBlock(Block):
+    """A block that puts `question(inputs)` to a person and then runs as a pure one.
+
+    Its `run` finds the answer in the context's `review`.
+    """
+
+    effect = Effect.REVIEW
+    question: Callable[..., Question]
 
 
 def _pin_schema(field: msgspec.structs.FieldInfo) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from blocks.contract import (
     AsyncYields,
     Block,
     BlockFailure,
+    BlockUnavailable,
     Category,
     Context,
     HttpAnswer,
@@ -19,7 +20,8 @@ from blocks.contract import (
     pin,
 )
 from domain.contracts import BlockCost, Effect
-from domain.http import HttpFailure
+from domain.http import HttpFailure, HttpRefused
+from domain.policies import NodePolicy, Retries
 
 
 class SendWebRequest(Block):
@@ -28,6 +30,9 @@ class SendWebRequest(Block):
     categories = (Category.OUTPUT,)
     effect = Effect.EFFECTFUL
     costs = (BlockCost(cost_amount=1),)
+    # A network is often back within seconds. Every attempt carries the same key, as after a crash,
+    # so a server that minds can tell that it has seen the request before.
+    policy = NodePolicy(retries=Retries(attempts=3, first_seconds=0.5, factor=4.0))
 
     class Input(Pins):
         url: Annotated[str, pin("Where to, with http or https", placeholder="https://…")]
@@ -53,8 +58,10 @@ class SendWebRequest(Block):
         headers, body = _request(inputs, context.idempotency_key)
         try:
             answer = await context.http.send(inputs.method, inputs.url, headers=headers, body=body)
+        except HttpRefused as refusal:
+            raise BlockFailure(str(refusal)) from refusal
         except HttpFailure as failure:
-            raise BlockFailure(str(failure)) from failure
+            raise BlockUnavailable(str(failure)) from failure
         yield _output(answer.status), _content(answer)
 
 

@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 
-from blocks.contract import Block, Context, Http
+from blocks.contract import Block, Context, Http, Reviewed
 from runtime.egress import Egress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def outputs_of(
-    block: Block, data: Mapping[str, Any], http: Http | None = None
+    block: Block,
+    data: Mapping[str, Any],
+    http: Http | None = None,
+    review: Reviewed | None = None,
 ) -> list[tuple[str, Any]]:
     """What the block yields for `data`, in order. Without `http` nothing can be reached."""
-    context = Context(now=NOW, idempotency_key="run/node", http=http or Egress())
+    context = Context(now=NOW, idempotency_key="run/node", http=http or Egress(), review=review)
     outputs = block.run(msgspec.convert(data, block.Input), context)
     if isinstance(outputs, AsyncIterator):
         return [pair async for pair in outputs]

@@ -10,13 +10,21 @@ import msgspec
 import pytest
 
 from blocks.catalogue import CATALOGUE, CONTRACTS, catalogue_of, describe
-from blocks.contract import Block, Http
+from blocks.contract import Block, Http, ReviewBlock, Reviewed
 from domain.contracts import Effect
+from domain.policies import DEFAULT_POLICY, read_policy
 from runtime.egress import Egress
 from tests.blocks.support import outputs_of
 from tests.support.http_server import Received, answer, http_server
+from tests.support.plugin_blocks import NeedsCredentials, NotesItsKey, NotesItsKeyWithConsent
 
 BLOCKS = pytest.mark.parametrize("block", CATALOGUE.values(), ids=lambda block: block.name)
+# What is a run of another graph has no code of its own, and so no example that could be run.
+RUNNABLE = pytest.mark.parametrize(
+    "block",
+    [block for block in CATALOGUE.values() if block.effect is not Effect.CHILD],
+    ids=lambda block: block.name,
+)
 
 
 @pytest.fixture
@@ -39,9 +47,18 @@ async def example_http() -> AsyncIterator[Http]:
         await egress.close()
 
 
-@BLOCKS
+@RUNNABLE
 async def test_the_example_of_a_block_is_true(block: Block, example_http: Http) -> None:
-    assert await outputs_of(block, block.test_input, example_http) == list(block.test_output)
+    outputs = await outputs_of(block, block.test_input, example_http, _approval(block))
+    assert outputs == list(block.test_output)
+
+
+def _approval(block: Block) -> Reviewed | None:
+    """The word of a person who agrees to what the example of a block asks."""
+    if not isinstance(block, ReviewBlock):
+        return None
+    question = block.question(msgspec.convert(block.test_input, block.Input))
+    return Reviewed(approved=True, data=question.data)
 
 
 @BLOCKS
@@ -97,29 +114,75 @@ def test_the_blocks_keep_the_ids_and_names_that_graphs_know_them_by() -> None:
         "SendWebRequestBlock": "6595ae1f-b924-42cb-9a41-551a0611c4b4",
         "TextProcessingBlock": "7a723849-d689-4e3d-ab85-cd33e11551db",
         "WaitBlock": "3e52601a-278e-41a7-86e9-05c364a6a3e0",
+        "AgentExecutorBlock": "e189baac-8c20-45a1-94a7-55177ea42565",
+        "HumanInTheLoopBlock": "8b2a7b3c-6e9d-4a5f-8c1b-2e3f4a5b6c7d",
+        "GenericWebhookTriggerBlock": "8fa8c167-2002-47ce-aba8-97572fc5d387",
     }
 
 
-def test_what_is_static_effectful_or_timed_is_exactly_that() -> None:
+def test_what_is_static_or_more_than_pure_is_exactly_that() -> None:
     def named(blocks: list[Block]) -> set[str]:
         return {type(block).__name__ for block in blocks}
 
     blocks = list(CATALOGUE.values())
     static = [block for block in blocks if block.static_output]
     assert named(static) == {"AgentInput", "AgentOutput", "StoreValue"}
-    effectful = [block for block in blocks if block.effect is Effect.EFFECTFUL]
-    assert named(effectful) == {"SendWebRequest"}
-    assert [CONTRACTS[block.id].cost for block in effectful] == [1]
-    assert named([block for block in blocks if block.effect is Effect.TIMER]) == {"Wait"}
+    effects = {effect: named([b for b in blocks if b.effect is effect]) for effect in Effect}
+    del effects[Effect.PURE]
+    assert effects == {
+        Effect.EFFECTFUL: {"SendWebRequest"},
+        Effect.TIMER: {"Wait"},
+        Effect.REVIEW: {"HumanInTheLoop"},
+        Effect.CHILD: {"AgentExecutor"},
+    }
+    costs = {block.name: CONTRACTS[block.id].cost for block in blocks if block.costs}
+    assert costs == {"SendWebRequestBlock": 1}
+
+
+def test_some_kinds_of_blocks_are_known_to_clients() -> None:
+    kinds = {block.name: describe(block)["uiType"] for block in CATALOGUE.values()}
+    special = {name: kind for name, kind in kinds.items() if kind != "Standard"}
+    assert special == {
+        "AgentInputBlock": "Input",
+        "AgentOutputBlock": "Output",
+        "AgentExecutorBlock": "Agent",
+        "HumanInTheLoopBlock": "Human In The Loop",
+        "GenericWebhookTriggerBlock": "Webhook",
+    }
+
+
+@BLOCKS
+def test_the_policy_of_a_block_is_one_that_a_node_may_have(block: Block) -> None:
+    written = msgspec.json.decode(msgspec.json.encode(block.policy))
+    assert read_policy({"policy": written}, DEFAULT_POLICY) == block.policy
 
 
 def test_two_blocks_with_one_id_or_one_name_are_refused() -> None:
-    some = [type(block) for block in CATALOGUE.values()][:2]
-    with pytest.raises(ValueError, match="the same id"):
-        catalogue_of([*some, some[0]])
-    namesake = type(some[0].__name__, (some[1],), {})
-    with pytest.raises(ValueError, match="the same name"):
-        catalogue_of([some[0], namesake])
+    condition = type(CATALOGUE["715696a0-e1da-45c8-b209-c2fa9c3b0be6"])
+    other = type(CATALOGUE["b1ab9b19-67a6-406d-abf5-2dba76d00c79"])
+    copied = type("Copied", (condition,), {})
+    with pytest.raises(
+        ValueError,
+        match=rf"blocks\.logic\.Condition and {__name__}\.Copied have the same id: {condition.id}",
+    ):
+        catalogue_of([condition, copied])
+    with pytest.raises(
+        ValueError,
+        match=rf"Condition and {__name__}\.Condition have the same name: ConditionBlock",
+    ):
+        catalogue_of([condition, type("Condition", (other,), {})])
+
+
+def test_a_credentials_pin_is_shown_as_required_and_checked_by_rules_of_its_own() -> None:
+    block = NeedsCredentials()
+    contract = block.contract()
+    assert (contract.required, contract.credentials) == ((), ("credentials",))
+    assert describe(block)["inputSchema"]["required"] == ["credentials"]
+
+
+def test_a_sensitive_action_says_so() -> None:
+    assert NotesItsKeyWithConsent().contract().sensitive
+    assert not NotesItsKey().contract().sensitive
 
 
 def test_knowing_the_blocks_does_not_load_what_only_running_them_needs() -> None:

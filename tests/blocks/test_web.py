@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from blocks.contract import BlockFailure, Http
+from blocks.contract import BlockFailure, BlockUnavailable, Http
 from blocks.web import SendWebRequest
+from domain.policies import FailureKind, retry_at
 from runtime.egress import Egress
 from tests.blocks.support import outputs_of
 from tests.support.http_server import answer, http_server, seen
@@ -87,5 +88,23 @@ async def test_the_key_of_the_node_execution_is_sent_whatever_the_caller_says(ht
 
 
 async def test_what_may_not_be_reached_fails_the_block(http: Http) -> None:
-    with pytest.raises(BlockFailure, match="not at a public address"):
+    with pytest.raises(BlockFailure, match="not at a public address") as raised:
         await outputs_of(SendWebRequest(), {"url": "http://169.254.169.254/latest"}, http)
+    assert raised.value.kind is FailureKind.FAILURE
+
+
+async def test_what_does_not_answer_may_do_so_later(http: Http) -> None:
+    async with http_server({}) as server:
+        url = server.url("/")
+    with pytest.raises(BlockUnavailable, match="cannot be talked to") as raised:
+        await outputs_of(SendWebRequest(), {"url": url}, http)
+    assert raised.value.kind is FailureKind.UNAVAILABLE
+
+
+def test_a_request_is_sent_again_only_while_nobody_answers() -> None:
+    policy = SendWebRequest.policy
+    assert retry_at(policy, 1, FailureKind.UNAVAILABLE, "key") is not None
+    assert retry_at(policy, 2, FailureKind.UNAVAILABLE, "key") is not None
+    assert retry_at(policy, 3, FailureKind.UNAVAILABLE, "key") is None
+    assert retry_at(policy, 1, FailureKind.FAILURE, "key") is None
+    assert retry_at(policy, 1, FailureKind.CRASH, "key") is None
