@@ -14,16 +14,27 @@ from domain.contracts import BlockContract
 from domain.errors import Invalid, NotFound
 from domain.graph_checks import check_structure, static_links
 from domain.graph_files import GraphDraft, assign_ids, read_draft
-from domain.graphs import Graph, VersionSaved
+from domain.graphs import Graph, Settings, VersionSaved
 from runtime import clock, ids
+
+
+async def find(streams: Streams, graph_id: str) -> Loaded[Graph | None]:
+    """A graph's stream, folded; None when there is none."""
+    return await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
+
+
+def owned(graph: Graph | None, graph_id: str, user_id: str) -> Graph:
+    """The graph, if it is this user's. Raises NotFound for another's as for none."""
+    if graph is None or graph.user_id != user_id:
+        raise NotFound(f"Graph {graph_id} not found")
+    return graph
 
 
 async def load(streams: Streams, graph_id: str, user_id: str) -> Loaded[Graph]:
     """A graph of this user. Raises NotFound for another's as for none."""
-    loaded = await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
-    if loaded.state is None or loaded.state.user_id != user_id:
-        raise NotFound(f"Graph {graph_id} not found")
-    return Loaded(stream=loaded.stream, state=loaded.state, version=loaded.version)
+    loaded = await find(streams, graph_id)
+    graph = owned(loaded.state, graph_id, user_id)
+    return Loaded(stream=loaded.stream, state=graph, version=loaded.version)
 
 
 async def create(
@@ -74,6 +85,30 @@ async def save_version(
         return _save(loaded, context, assign_ids(checked, _new_id, graph_id=graph_id), contracts)
 
     return await streams.execute(context, decide, VersionSaved)
+
+
+async def change_settings(
+    streams: Streams,
+    context: Context,
+    *,
+    graph_id: str,
+    human_in_the_loop_safe_mode: bool | None = None,
+    sensitive_action_safe_mode: bool | None = None,
+) -> Done[Settings]:
+    """Change how new runs of a graph behave; None leaves a setting as it is. Raises NotFound."""
+    given = {
+        "human_in_the_loop_safe_mode": human_in_the_loop_safe_mode,
+        "sensitive_action_safe_mode": sensitive_action_safe_mode,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+
+    async def decide() -> Decision[Settings]:
+        loaded = await load(streams, graph_id, context.owner)
+        settings = msgspec.structs.replace(loaded.state.settings, **changes)
+        events = graphs.change_settings(loaded.state, settings)
+        return Decision(writes=loaded.write(events), answer=settings)
+
+    return await streams.execute(context, decide, Settings)
 
 
 def _checked(draft: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,19 +10,18 @@ import msgspec
 
 from commands import credits as credit_commands
 from commands import graphs as graph_commands
+from commands import run_starts
 from commands.context import Context
 from commands.plans import Plans
+from commands.run_starts import UNBOUNDED, Budget
 from commands.streams import Decision, Done, Streams
+from commands.sub_graphs import SubGraphs
 from domain import credits as accounts
-from domain import limits, runs
 from domain.contracts import BlockContract
-from domain.engine.plan import Plan
-from domain.errors import GraphInvalid
-from domain.graph_checks import check_for_run
-from domain.graphs import GraphVersion
-from domain.runs import RunCreated
+from domain.runs import Fork, RunCreated
 from runtime import ids
-from runtime.eventlog.log import StreamWrite
+
+__all__ = ["Budget", "RunAccepted", "accepted", "start"]
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
@@ -32,6 +32,7 @@ class RunAccepted(msgspec.Struct, frozen=True):
     graph_id: str
     graph_version: int
     inputs: dict[str, Any]
+    fork: Fork | None = None
 
 
 async def start(
@@ -43,39 +44,29 @@ async def start(
     graph_version: int | None,
     inputs: dict[str, Any],
     contracts: Mapping[str, BlockContract],
+    budget: Budget = UNBOUNDED,
 ) -> Done[RunAccepted]:
     """Accept a run of one version of a graph, by default the active one (seed, E5).
 
-    Raises PaymentRequired, NotFound or GraphInvalid; then nothing was created.
+    Raises PaymentRequired, NotFound, Invalid or GraphInvalid; then nothing was created.
     """
     run = ids.new_id()
     run_id = str(run)
+    owner = context.owner
 
     async def decide() -> Decision[RunAccepted]:
-        account = await credit_commands.load(streams, context.owner)
+        account, found = await asyncio.gather(
+            credit_commands.load(streams, owner), graph_commands.find(streams, graph_id)
+        )
         accounts.require_positive(account.state)
-        graph = (await graph_commands.load(streams, graph_id, context.owner)).state
+        graph = graph_commands.owned(found.state, graph_id, owner)
         version = graph.version(graph_version)
         plan = plans.get(graph_id, version)
-        _require_startable(version, plan, inputs, contracts)
-        holding = accounts.hold(account.state, hold=run_id, amount=plan.cost)
-        created = RunCreated(
-            user_id=context.owner,
-            graph_id=graph_id,
-            graph_version=version.version,
-            inputs=inputs,
-            steps_max=_budget(version),
-            held=plan.cost,
-        )
-        opening = StreamWrite.of(runs.stream_of(run_id), 0, [created])
-        answer = RunAccepted(
-            run_id=run_id,
-            user_id=context.owner,
-            graph_id=graph_id,
-            graph_version=version.version,
-            inputs=inputs,
-        )
-        return Decision(writes=[opening, *account.write(holding)], answer=answer)
+        run_starts.require_startable(version, plan, inputs, contracts)
+        run_starts.refuse(await SubGraphs(streams, plans, owner, contracts).errors(plan))
+        created = run_starts.first_event(graph, version, plan, inputs, budget=budget)
+        writes = await run_starts.writes(streams, account, run_id, created)
+        return Decision(writes=writes, answer=accepted(run_id, created))
 
     # Everything that happens to the run, credits included, is found under its id.
     return await streams.execute(
@@ -83,27 +74,13 @@ async def start(
     )
 
 
-def _require_startable(
-    version: GraphVersion,
-    plan: Plan,
-    inputs: Mapping[str, Any],
-    contracts: Mapping[str, BlockContract],
-) -> None:
-    gone = sorted({node.block_id for node in version.graph.nodes} - contracts.keys())
-    if gone:
-        raise GraphInvalid(f"Block {gone[0]} is no longer available")
-    check_for_run(version.graph, version.contracts, inputs)
-    errors = plan.starting_errors(inputs)
-    if errors:
-        issues = sum(len(fields) for fields in errors.values())
-        raise GraphInvalid(
-            f"Graph validation failed: {issues} issues on {len(errors)} nodes", node_errors=errors
-        )
-    if not plan.starting:
-        raise GraphInvalid("The graph has no node that can start")
-
-
-def _budget(version: GraphVersion) -> int:
-    if version.graph.allow_cycles:
-        return limits.CYCLIC_RUN_STEPS_MAX
-    return limits.RUN_STEPS_MAX
+def accepted(run_id: str, created: RunCreated) -> RunAccepted:
+    """What is answered about a run that begins like this."""
+    return RunAccepted(
+        run_id=run_id,
+        user_id=created.user_id,
+        graph_id=created.graph_id,
+        graph_version=created.graph_version,
+        inputs=created.inputs,
+        fork=created.fork,
+    )

@@ -27,7 +27,12 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 Evolve = Callable[[S, Event], S]
 
-BUSY = "Too many changes at the same moment; please repeat the request."
+
+class Outrun(Conflict):
+    """Somebody else was always first."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many changes at the same moment; please repeat the request.")
 
 
 class Loaded(msgspec.Struct, Generic[S], frozen=True):
@@ -90,8 +95,8 @@ class Streams:
         Whoever loses a race queues up behind the other losers of the same owner, and so does who
         comes while they wait; otherwise most of a crowd would lose again and again.
 
-        Raises what `decide` raises, KeyReused, Conflict after too many lost races, Unavailable
-        and OutcomeUnknown. `decide` must not execute other commands.
+        Raises what `decide` raises, KeyReused, Outrun after too many lost races, Unavailable and
+        OutcomeUnknown. `decide` must not execute other commands.
         """
         if not self._turns.is_awaited(context.owner):
             with suppress(VersionConflict, ReceiptExists):
@@ -100,7 +105,7 @@ class Streams:
             for _ in range(limits.CONFLICT_RETRIES_MAX):
                 with suppress(VersionConflict, ReceiptExists):
                     return await self._attempt(context, decide, answer_type)
-        raise Conflict(BUSY)
+        raise Outrun
 
     async def _attempt(
         self,

@@ -12,7 +12,7 @@ from commands import graphs
 from commands.context import Context
 from commands.streams import Done, Streams
 from domain.errors import GraphInvalid, Invalid, NotFound
-from domain.graphs import VersionSaved
+from domain.graphs import Settings, VersionSaved
 from tests.support.graphs import Document, echo, graph, items, node
 
 ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
@@ -123,3 +123,29 @@ async def test_a_version_stays_checked_by_the_contracts_of_its_day(streams: Stre
         )
     kept = (await graphs.load(streams, graph_id, "ada")).state.version(1)
     assert kept.contracts[AgentInput.id] == contract
+
+
+async def test_settings_are_changed_one_by_one(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    first = await graphs.change_settings(
+        streams, ADA, graph_id=graph_id, sensitive_action_safe_mode=True
+    )
+    assert first.answer == Settings(sensitive_action_safe_mode=True)
+    second = await graphs.change_settings(
+        streams, ADA, graph_id=graph_id, human_in_the_loop_safe_mode=False
+    )
+    both = Settings(human_in_the_loop_safe_mode=False, sensitive_action_safe_mode=True)
+    assert second.answer == both
+    again = await graphs.change_settings(streams, ADA, graph_id=graph_id)
+    assert (again.answer, again.position) == (both, None)
+    assert (await graphs.load(streams, graph_id, "ada")).state.settings == both
+
+
+async def test_settings_are_the_owners(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    with pytest.raises(NotFound):
+        await graphs.change_settings(
+            streams, EVE, graph_id=graph_id, sensitive_action_safe_mode=True
+        )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -8,19 +7,20 @@ import pytest
 
 from blocks.catalogue import CONTRACTS
 from blocks.io import AgentInput
+from blocks.triggers import GenericWebhookTrigger
 from blocks.web import SendWebRequest
 from commands import credits as credit_commands
-from commands import graphs, runs
-from commands.context import Context
-from commands.plans import Plans
-from commands.streams import Done, Streams
+from commands import graphs
+from commands.runs import Budget
+from commands.streams import Streams
 from domain import limits
 from domain.credits import CreditsHeld
-from domain.errors import GraphInvalid, NotFound, PaymentRequired
+from domain.engine.plan import NOT_BY_HAND
+from domain.errors import GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import RunCreated
-from tests.support.graphs import Document, agent_output, echo, graph, items, node
+from tests.commands.driving import ADA, EVE, created, folded, saved, start
+from tests.support.graphs import agent_output, echo, graph, items, node
 
-ADA = Context(owner="ada", actor="ada")
 PAID = graph(
     items("url", "http://localhost/"),
     node("web", SendWebRequest),
@@ -30,22 +30,6 @@ PAID = graph(
         web.response > y.value
     """,
 )
-
-
-async def saved(streams: Streams, document: Document, credit: int = 10) -> str:
-    """The id of a graph, whose owner has that much."""
-    if credit:
-        await credit_commands.grant(streams, ADA, amount=credit, reason="test")
-    done = await graphs.create(streams, ADA, document=document, source=None, contracts=CONTRACTS)
-    assert done.answer.graph.id is not None
-    return done.answer.graph.id
-
-
-async def start(
-    streams: Streams, graph_id: str, context: Context = ADA, **changes: Any
-) -> Done[runs.RunAccepted]:
-    wanted = {"graph_version": None, "inputs": {}, "contracts": CONTRACTS} | changes
-    return await runs.start(streams, context, Plans(), graph_id=graph_id, **wanted)
 
 
 async def test_a_free_run_is_one_event(streams: Streams) -> None:
@@ -104,13 +88,12 @@ async def test_who_cannot_pay_starts_nothing(streams: Streams, credit: int) -> N
 
 async def test_what_cannot_be_found_is_not_started(streams: Streams) -> None:
     graph_id = await saved(streams, echo())
-    eve = Context(owner="eve", actor="eve")
-    await credit_commands.grant(streams, eve, amount=1, reason="test")
+    await credit_commands.grant(streams, EVE, amount=1, reason="test")
     head = await streams.log.read_head()
     with pytest.raises(NotFound, match="Graph unknown not found"):
         await start(streams, "unknown")
     with pytest.raises(NotFound, match=f"Graph {graph_id} not found"):
-        await start(streams, graph_id, eve)
+        await start(streams, graph_id, EVE)
     with pytest.raises(NotFound, match="has no version 2"):
         await start(streams, graph_id, graph_version=2)
     assert await streams.log.read_head() == head
@@ -147,3 +130,97 @@ async def test_the_active_version_runs_unless_another_is_named(streams: Streams)
         for number in (None, 1, 3)
     ]
     assert started == [2, 1, 3]
+
+
+# --- budgets -------------------------------------------------------------------------------------
+async def test_a_run_may_be_given_less_than_its_graph_could_use(streams: Streams) -> None:
+    budget = Budget(steps=7, seconds=0.5, credits=3)
+    done = await start(streams, await saved(streams, PAID), budget=budget)
+    first = await created(streams, done.answer.run_id)
+    assert (first.steps_max, first.seconds_max, first.credits_max) == (7, 0.5, 3)
+    assert first.held == 1
+
+
+async def test_no_more_is_held_than_the_run_may_cost(streams: Streams) -> None:
+    done = await start(streams, await saved(streams, PAID), budget=Budget(credits=0))
+    assert (await created(streams, done.answer.run_id)).held == 0
+    assert (await credit_commands.load(streams, "ada")).state.available == 10
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (Budget(steps=0), "node executions must be from 1 to 100000"),
+        (Budget(steps=limits.RUN_STEPS_MAX + 1), "node executions must be from 1 to 100000"),
+        (Budget(seconds=0), "seconds must be above 0"),
+        (Budget(seconds=float("nan")), "seconds must be above 0"),
+        (Budget(seconds=limits.RUN_SECONDS_MAX + 1), "at most 31622400"),
+        (Budget(credits=-1), "credits must be from 0"),
+        (Budget(credits=limits.RUN_CREDITS_MAX + 1), "credits must be from 0 to 1000000000"),
+    ],
+    ids=str,
+)
+async def test_a_budget_out_of_bounds(streams: Streams, budget: Budget, message: str) -> None:
+    graph_id = await saved(streams, echo())
+    with pytest.raises(Invalid, match=message):
+        await start(streams, graph_id, budget=budget)
+
+
+async def test_a_graph_with_cycles_has_tighter_bounds(streams: Streams) -> None:
+    graph_id = await saved(streams, echo() | {"allow_cycles": True})
+    with pytest.raises(Invalid, match="node executions must be from 1 to 10000"):
+        await start(streams, graph_id, budget=Budget(steps=limits.CYCLIC_RUN_STEPS_MAX + 1))
+
+
+# --- how the graph is set ------------------------------------------------------------------------
+async def test_a_run_asks_as_its_graph_says(streams: Streams) -> None:
+    graph_id = await saved(streams, echo())
+    await graphs.change_settings(
+        streams,
+        ADA,
+        graph_id=graph_id,
+        human_in_the_loop_safe_mode=False,
+        sensitive_action_safe_mode=True,
+    )
+    done = await start(streams, graph_id)
+    first = await created(streams, done.answer.run_id)
+    assert (first.asks, first.asks_sensitive) == (False, True)
+
+
+async def test_nodes_that_may_lack_their_credentials_are_skipped(streams: Streams) -> None:
+    contract = CONTRACTS[SendWebRequest.id]
+    with_key = msgspec.structs.replace(
+        contract, inputs={**contract.inputs, "key": {"type": "object"}}, credentials=("key",)
+    )
+    contracts = {**CONTRACTS, SendWebRequest.id: with_key}
+    document = graph(*PAID["nodes"]) | {"links": PAID["links"]}
+    document["nodes"][1] |= {"metadata": {"credentials_optional": True}}
+    await credit_commands.grant(streams, ADA, amount=1, reason="test")
+    done = await graphs.create(streams, ADA, document=document, source=None, contracts=contracts)
+    assert done.answer.graph.id is not None
+    accepted = await start(streams, done.answer.graph.id, contracts=contracts)
+    first = await created(streams, accepted.answer.run_id)
+    assert first.skipped == (done.answer.graph.nodes[1].id,)
+
+
+# --- inputs --------------------------------------------------------------------------------------
+async def test_large_inputs_are_stored_apart(streams: Streams) -> None:
+    large = ["x" * limits.VALUE_INLINE_BYTES_MAX]
+    done = await start(streams, await saved(streams, echo()), inputs={"x": large, "small": 1})
+    assert done.answer.inputs == {"x": large, "small": 1}
+    first = await created(streams, done.answer.run_id)
+    assert (first.inputs, list(first.large)) == ({"x": None, "small": 1}, ["x"])
+    stored = await streams.log.values.get("ada", list(first.large.values()))
+    assert msgspec.json.decode(stored[first.large["x"]]) == large
+    run = await folded(streams, done.answer.run_id)
+    assert run.executions[0].data["value"] == large
+
+
+async def test_what_an_event_starts_is_not_started_by_hand(streams: Streams) -> None:
+    waiting = graph(
+        node("event", GenericWebhookTrigger), agent_output("y"), links="event.payload > y.value"
+    )
+    graph_id = await saved(streams, waiting)
+    with pytest.raises(GraphInvalid, match="1 issues on 1 nodes") as refused:
+        await start(streams, graph_id)
+    assert list(refused.value.node_errors.values()) == [{"payload": NOT_BY_HAND}]

@@ -1,0 +1,218 @@
+"""Runs that begin where another one stood (design, 4): to try something else, or to try again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from commands import credits as credit_commands
+from commands import graphs as graph_commands
+from commands import run_starts, run_states
+from commands.context import Context
+from commands.plans import Plans
+from commands.run_lives import LifeReader
+from commands.run_starts import Budget
+from commands.run_states import Scope
+from commands.runs import RunAccepted, accepted
+from commands.streams import Decision, Done, Streams
+from domain import credits as accounts
+from domain import limits, runs
+from domain.contracts import BlockContract
+from domain.engine import forks
+from domain.engine.pins import base_pin
+from domain.engine.run import Run
+from domain.errors import Conflict, Invalid, NotFound
+from domain.runs import (
+    ChildStarted,
+    Fork,
+    NodeCompleted,
+    NodeDeferred,
+    NodeFailed,
+    NodeRetried,
+    NodeStarted,
+    ReviewRequested,
+    RunCreated,
+)
+from runtime import ids
+
+_ABOUT_A_NODE = (
+    NodeStarted,
+    NodeDeferred,
+    ChildStarted,
+    ReviewRequested,
+    NodeRetried,
+    NodeCompleted,
+    NodeFailed,
+)
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """How the run that is forked was created, and what a fork takes over from it."""
+
+    source: RunCreated
+    fork: Fork
+
+
+class State(msgspec.Struct, frozen=True):
+    """A run as it was at one version; `created` stays what it was when `run` is taken over."""
+
+    run_id: str
+    version: int
+    run: Run
+    created: RunCreated
+
+    def fork(self, **what: Any) -> Fork:
+        """What a fork takes over here. Raises Conflict when there were too many before it."""
+        depth = 1 if self.created.fork is None else self.created.fork.depth + 1
+        if depth > limits.FORK_DEPTH_MAX:
+            raise Conflict(f"at most {limits.FORK_DEPTH_MAX} forks of forks are kept apart")
+        return Fork(run_id=self.run_id, version=self.version, depth=depth, **what)
+
+
+async def fork(
+    streams: Streams,
+    context: Context,
+    plans: Plans,
+    *,
+    run_id: str,
+    graph_id: str,
+    execution: int | None,
+    version: int | None,
+    inputs: dict[str, Any],
+    contracts: Mapping[str, BlockContract],
+) -> Done[RunAccepted]:
+    """Accept a run that reuses what happened before a node execution, or up to a version.
+
+    `inputs` are laid over those of the execution, by pin; without one over the run's own, by name.
+    Raises NotFound, PaymentRequired, Conflict after too many forks in a row, GraphInvalid when the
+    graph's blocks are gone, and Invalid for a place or inputs that are impossible.
+    """
+    if (execution is None) == (version is None):
+        raise Invalid("a fork begins at a node execution or at a version, at one of them")
+
+    async def begin() -> Beginning:
+        life = await LifeReader(streams, run_id).read_owned(context.owner, graph_id)
+        last = life.last_open_version
+        if execution is not None:
+            state = await _before(streams, plans, run_id, last, execution)
+        elif version is not None and 1 <= version <= last:
+            state = await _state(streams, plans, run_id, version)
+        else:
+            raise Invalid(f"a fork of this run begins at a version from 1 to {last}")
+        planned = state.fork(execution=execution, inputs=inputs)
+        _require_possible(state.run, planned)
+        own = inputs if execution is None else {}
+        source = msgspec.structs.replace(state.created, inputs={**state.created.inputs, **own})
+        return Beginning(source=source, fork=planned)
+
+    return await _accept(streams, context, plans, begin, contracts)
+
+
+async def retry(
+    streams: Streams,
+    context: Context,
+    plans: Plans,
+    *,
+    run_id: str,
+    graph_id: str,
+    contracts: Mapping[str, BlockContract],
+) -> Done[RunAccepted]:
+    """Accept a run that takes an ended one up again: what failed there, and what was cut off.
+
+    Raises NotFound, PaymentRequired, GraphInvalid, and Conflict when the run has not ended, when
+    there is nothing to retry, or after too many forks in a row.
+    """
+
+    async def begin() -> Beginning:
+        life = await LifeReader(streams, run_id).read_owned(context.owner, graph_id)
+        if not life.is_ended:
+            raise Conflict(f"the run has not ended: it is {life.status}")
+        state = await _state(streams, plans, run_id, life.last_open_version)
+        if not state.run.failed and state.run.is_drained:
+            raise Conflict("there is nothing to retry: no node failed, and none was cut off")
+        planned = state.fork(retried=tuple(state.run.failed))
+        return Beginning(source=state.created, fork=planned)
+
+    return await _accept(streams, context, plans, begin, contracts)
+
+
+async def _accept(
+    streams: Streams,
+    context: Context,
+    plans: Plans,
+    begin: Callable[[], Awaitable[Beginning]],
+    contracts: Mapping[str, BlockContract],
+) -> Done[RunAccepted]:
+    new_id = ids.new_id()
+    run_id = str(new_id)
+    beginning: Beginning | None = None
+
+    async def decide() -> Decision[RunAccepted]:
+        nonlocal beginning
+        # What has happened stays as it is: who has to decide again need not look at it again.
+        beginning = beginning or await begin()
+        source = beginning.source
+        account, found = await asyncio.gather(
+            credit_commands.load(streams, context.owner),
+            graph_commands.find(streams, source.graph_id),
+        )
+        accounts.require_positive(account.state)
+        graph = graph_commands.owned(found.state, source.graph_id, context.owner)
+        version = graph.version(source.graph_version)
+        run_starts.require_available(version, contracts)
+        budget = Budget(source.steps_max, source.seconds_max, source.credits_max)
+        plan = plans.get(graph.graph_id, version)
+        created = run_starts.first_event(graph, version, plan, source.inputs, budget=budget)
+        created = msgspec.structs.replace(created, fork=beginning.fork)
+        writes = await run_starts.writes(streams, account, run_id, created)
+        return Decision(writes=writes, answer=accepted(run_id, created))
+
+    return await streams.execute(
+        msgspec.structs.replace(context, correlation=new_id), decide, RunAccepted
+    )
+
+
+async def _before(streams: Streams, plans: Plans, run_id: str, last: int, number: int) -> State:
+    """The run before anything happened with an execution; as it is when nothing did.
+
+    What a fork took over happened in the run that it was forked from, or further back.
+    """
+    while True:
+        first = await _first_about(streams, run_id, last, number)
+        state = await _state(streams, plans, run_id, last if first is None else first - 1)
+        if number >= state.run.count:
+            raise NotFound(f"Node execution {number} of execution {run_id} not found")
+        earlier = state.created.fork
+        if first is not None or number in state.run.executions or earlier is None:
+            return state
+        run_id, last = earlier.run_id, earlier.version
+
+
+async def _first_about(streams: Streams, run_id: str, last: int, number: int) -> int | None:
+    """The version of the first event about a node execution, up to `last`."""
+    async for page in streams.log.stream_pages(runs.stream_of(run_id), upto=last):
+        for entry in page:
+            if isinstance(entry.event, _ABOUT_A_NODE) and entry.event.execution == number:
+                return entry.version
+    return None
+
+
+async def _state(streams: Streams, plans: Plans, run_id: str, version: int) -> State:
+    run = await run_states.load(streams, plans, run_id, Scope(version=version))
+    assert run is not None, "a run's stream does not go away"
+    assert run.created is not None
+    return State(run_id=run_id, version=version, run=run, created=run.created)
+
+
+def _require_possible(run: Run, planned: Fork) -> None:
+    """Raise Invalid unless `run` can be taken over like this; afterwards it is."""
+    forks.check(run, planned)
+    if planned.execution is not None:
+        node = run.executions[planned.execution].node.node
+        for pin in planned.inputs:
+            if not node.is_agent and base_pin(pin) not in node.contract.inputs:
+                raise Invalid(f"{node.contract.name} has no input {pin!r}")
+    forks.take_over(run, planned)

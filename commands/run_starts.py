@@ -1,0 +1,125 @@
+"""What every run begins with: a graph that can run, a first event, credits set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from commands.streams import Loaded, Streams
+from domain import credits as accounts
+from domain import large_values, limits, runs
+from domain.contracts import BlockContract
+from domain.credits import Account
+from domain.engine.plan import Plan
+from domain.errors import GraphInvalid, Invalid
+from domain.graph_checks import check_for_run, skipped_nodes
+from domain.graphs import Graph, GraphVersion
+from domain.runs import Parent, RunCreated
+from runtime.eventlog.log import StreamWrite
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What a run may use up, its sub-graphs included; None: as much as any run of its graph."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    credits: int | None = None
+
+
+UNBOUNDED = Budget()
+
+
+def require_available(version: GraphVersion, contracts: Mapping[str, BlockContract]) -> None:
+    """Raise GraphInvalid when a block of the graph is no more."""
+    gone = sorted({node.block_id for node in version.graph.nodes} - contracts.keys())
+    if gone:
+        raise GraphInvalid(f"Block {gone[0]} is no longer available")
+
+
+def require_startable(
+    version: GraphVersion,
+    plan: Plan,
+    inputs: Mapping[str, Any],
+    contracts: Mapping[str, BlockContract],
+    *,
+    unknown: Collection[str] = (),
+) -> None:
+    """Raise GraphInvalid unless a run can start with `inputs` (4.2, R2 to R6).
+
+    `unknown` names inputs that will be given too, with values that nobody knows yet.
+    """
+    require_available(version, contracts)
+    check_for_run(version.graph, version.contracts, {*inputs, *unknown})
+    errors = plan.starting_errors(inputs)
+    for node in plan.starting if unknown else ():
+        if node.is_input and node.defaults.get("name") in unknown:
+            errors.pop(node.node_id, None)
+    refuse(errors)
+    if not plan.starting:
+        raise GraphInvalid("The graph has no node that can start")
+
+
+def refuse(errors: dict[str, dict[str, str]]) -> None:
+    """Raise GraphInvalid when there are any: `{node id: {field: message}}`."""
+    if not errors:
+        return
+    issues = sum(len(fields) for fields in errors.values())
+    raise GraphInvalid(
+        f"Graph validation failed: {issues} issues on {len(errors)} nodes", node_errors=errors
+    )
+
+
+def first_event(
+    graph: Graph,
+    version: GraphVersion,
+    plan: Plan,
+    inputs: dict[str, Any],
+    *,
+    budget: Budget = UNBOUNDED,
+    parent: Parent | None = None,
+) -> RunCreated:
+    """A run of the graph as it is set now. Raises Invalid for a budget out of bounds."""
+    most = limits.CYCLIC_RUN_STEPS_MAX if version.graph.allow_cycles else limits.RUN_STEPS_MAX
+    _check(budget, most)
+    return RunCreated(
+        user_id=graph.user_id,
+        graph_id=graph.graph_id,
+        graph_version=version.version,
+        inputs=inputs,
+        steps_max=budget.steps or most,
+        held=plan.cost if budget.credits is None else min(plan.cost, budget.credits),
+        seconds_max=budget.seconds,
+        credits_max=budget.credits,
+        parent=parent,
+        skipped=skipped_nodes(version.graph, version.contracts),
+        asks=graph.settings.human_in_the_loop_safe_mode,
+        asks_sensitive=graph.settings.sensitive_action_safe_mode,
+    )
+
+
+async def writes(
+    streams: Streams, account: Loaded[Account], run_id: str, created: RunCreated
+) -> list[StreamWrite]:
+    """The first event of a run with the hold of its credits, to be appended together.
+
+    Large inputs are in the log's store before this returns. Raises PaymentRequired.
+    """
+    holding = accounts.hold(account.state, hold=run_id, amount=created.held)
+    large, values = large_values.take_out(created.inputs.items())
+    if large:
+        await streams.log.values.put(created.user_id, list(values.values()))
+        inputs = {name: None if name in large else v for name, v in created.inputs.items()}
+        created = msgspec.structs.replace(created, inputs=inputs, large=large)
+    opening = StreamWrite.of(runs.stream_of(run_id), 0, [created])
+    return [opening, *account.write(holding)]
+
+
+def _check(budget: Budget, steps_max: int) -> None:
+    if budget.steps is not None and not 1 <= budget.steps <= steps_max:
+        raise Invalid(f"the budget of node executions must be from 1 to {steps_max}")
+    if budget.seconds is not None and not 0 < budget.seconds <= limits.RUN_SECONDS_MAX:
+        raise Invalid(f"the budget of seconds must be above 0, at most {limits.RUN_SECONDS_MAX}")
+    if budget.credits is not None and not 0 <= budget.credits <= limits.RUN_CREDITS_MAX:
+        raise Invalid(f"the budget of credits must be from 0 to {limits.RUN_CREDITS_MAX}")

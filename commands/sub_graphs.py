@@ -1,0 +1,92 @@
+"""The graphs that a graph runs as parts of itself, checked before it starts (4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from commands import graphs as graph_commands
+from commands.plans import Plans
+from commands.run_starts import require_startable
+from commands.streams import Streams
+from domain import limits
+from domain.contracts import BlockContract
+from domain.engine.pins import base_pin
+from domain.engine.plan import Plan, PlanNode
+from domain.errors import GraphInvalid, NotFound
+
+_Use = tuple[str, int, bytes, frozenset[str]]
+"""A graph version, the inputs that it is given, and the names of those that links bring."""
+
+
+class SubGraphs:
+    """Looks at every sub-graph once for each way in which it is used."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        plans: Plans,
+        user_id: str,
+        contracts: Mapping[str, BlockContract],
+    ) -> None:
+        self._streams = streams
+        self._plans = plans
+        self._user_id = user_id
+        self._contracts = contracts
+        self._found: dict[_Use, str | None] = {}
+
+    async def errors(self, plan: Plan, depth: int = 1) -> dict[str, dict[str, str]]:
+        """Why the sub-graphs of a plan cannot run: `{node id: {field: message}}`.
+
+        Values that links bring are not known and count as right.
+        """
+        errors: dict[str, dict[str, str]] = {}
+        for node in plan.nodes:
+            if node.is_agent and (message := await self._problem(node, depth)) is not None:
+                errors[node.node_id] = {"graph_id": message}
+        return errors
+
+    async def _problem(self, node: PlanNode, depth: int) -> str | None:
+        if depth > limits.CHILD_DEPTH_MAX:
+            return f"sub-graphs are nested more than {limits.CHILD_DEPTH_MAX} deep"
+        graph_id, version = node.sub_graph
+        linked = frozenset(base_pin(pin) for pin in node.linked_pins)
+        given = node.prepare({})[0]
+        use = (graph_id, version, msgspec.json.encode(given, order="sorted"), linked)
+        if use not in self._found:
+            if len(self._found) >= limits.SUB_GRAPHS_CHECKED_MAX:
+                return f"there are more than {limits.SUB_GRAPHS_CHECKED_MAX} sub-graphs"
+            # A graph inside itself is being looked at already, and its run may come to an end.
+            self._found[use] = None
+            self._found[use] = await self._look_at(graph_id, version, given, linked, depth)
+        return self._found[use]
+
+    async def _look_at(
+        self,
+        graph_id: str,
+        version: int,
+        given: Mapping[str, Any],
+        linked: Collection[str],
+        depth: int,
+    ) -> str | None:
+        try:
+            graph = (await graph_commands.load(self._streams, graph_id, self._user_id)).state
+            found = graph.version(version)
+            plan = self._plans.get(graph_id, found)
+            require_startable(found, plan, given, self._contracts, unknown=linked)
+        except GraphInvalid as error:
+            return f"the sub-graph cannot run: {_first(error.node_errors) or error.message}"
+        except NotFound as error:
+            return error.message
+        below = await self.errors(plan, depth + 1)
+        return f"the sub-graph cannot run: {_first(below)}" if below else None
+
+
+def _first(errors: Mapping[str, Mapping[str, str]]) -> str:
+    """The first of `{node id: {field: message}}` in words, nothing when there is none."""
+    return next(
+        (f"node {node}: {name}: {text}" for node, e in errors.items() for name, text in e.items()),
+        "",
+    )

@@ -1,0 +1,176 @@
+"""Runs in the hands of a test: what a worker would append to them, folded as it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from blocks.agents import AgentExecutor
+from blocks.catalogue import CONTRACTS
+from blocks.contract import Block
+from commands import children, graphs, run_states, runs
+from commands import credits as credit_commands
+from commands.context import Context
+from commands.plans import Plans
+from commands.run_states import Scope
+from commands.streams import Done, Streams
+from domain.engine.evolve import evolve
+from domain.engine.execution import Execution
+from domain.engine.run import Run
+from domain.events import Event
+from domain.runs import (
+    ChildStarted,
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    ReviewReason,
+    ReviewRequested,
+    RunClaimed,
+    RunCompleted,
+    RunCreated,
+    RunRested,
+    stream_of,
+)
+from runtime.eventlog.log import Origin, StreamWrite
+from tests.support.graphs import Document, node
+
+ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
+EVERYTHING = Scope(kept=range(1_000_000), gathers_outputs=True)
+
+
+async def saved(
+    streams: Streams, document: Document, credit: int = 10, context: Context = ADA
+) -> str:
+    """The id of a graph, whose owner gets that much."""
+    if credit:
+        await credit_commands.grant(streams, context, amount=credit, reason="test")
+    done = await graphs.create(
+        streams, context, document=document, source=None, contracts=CONTRACTS
+    )
+    assert done.answer.graph.id is not None
+    return done.answer.graph.id
+
+
+async def start(
+    streams: Streams, graph_id: str, context: Context = ADA, **changes: Any
+) -> Done[runs.RunAccepted]:
+    wanted = {"graph_version": None, "inputs": {}, "contracts": CONTRACTS} | changes
+    return await runs.start(streams, context, Plans(), graph_id=graph_id, **wanted)
+
+
+def agent(name: str, graph_id: str, /, version: int = 1, **given: Any) -> Document:
+    """A node that runs another graph with these inputs. It has the inputs x and z, and a y."""
+    any_values: dict[str, Any] = {"properties": {"x": {}, "z": {}}}
+    return node(
+        name,
+        AgentExecutor,
+        graph_id=graph_id,
+        graph_version=version,
+        inputs=given,
+        input_schema=any_values,
+        output_schema={"properties": {"y": {}}},
+    )
+
+
+class Worker:
+    """Drives one run by hand."""
+
+    def __init__(self, streams: Streams, run: Run) -> None:
+        assert run.created is not None
+        self.streams = streams
+        self.run = run
+        self.run_id = run.run_id
+        self._origin = Origin(run.created.user_id, "worker:test", UUID(run.run_id))
+
+    @classmethod
+    async def of(cls, streams: Streams, run_id: str) -> Worker:
+        return cls(streams, await folded(streams, run_id))
+
+    async def append(self, *events: Event, others: list[StreamWrite] | None = None) -> None:
+        write = StreamWrite.of(stream_of(self.run_id), self.run.version, events)
+        await self.streams.log.append([write, *(others or [])], self._origin)
+        for event in events:
+            evolve(self.run, event)
+
+    async def claims(self) -> None:
+        await self.append(RunClaimed("test"))
+
+    async def rests(self) -> None:
+        await self.append(RunRested(stats=self.run.stats))
+
+    async def ends(self) -> None:
+        await self.append(RunCompleted(stats=self.run.stats))
+
+    def ready(self, block: type[Block]) -> Execution:
+        """The oldest execution of a node of this block that is ready."""
+        return self._first(block, {"QUEUED"})
+
+    def at_hand(self, block: type[Block]) -> Execution:
+        """The oldest one that is ready or at work."""
+        return self._first(block, {"QUEUED", "RUNNING"})
+
+    def _first(self, block: type[Block], statuses: set[str]) -> Execution:
+        return next(
+            execution
+            for execution in self.run.executions.values()
+            if execution.node.node.contract.block_id == block.id and execution.status in statuses
+        )
+
+    async def starts(self, block: type[Block]) -> None:
+        execution = self.at_hand(block)
+        await self.append(NodeStarted(execution.number, execution.node.node.node_id))
+
+    async def completes(self, block: type[Block], *outputs: tuple[str, Any]) -> None:
+        """The block's oldest execution yields these, at its block's price."""
+        execution = self.at_hand(block)
+        node = execution.node.node
+        cost = node.contract.cost
+        done = NodeCompleted(execution.number, node.node_id, list(outputs), elapsed_us=1, cost=cost)
+        await self.append(done)
+
+    async def fails(self, block: type[Block], error: str = "broken") -> None:
+        execution = self.at_hand(block)
+        node_id = execution.node.node.node_id
+        await self.append(NodeFailed(execution.number, node_id, error, elapsed_us=1))
+
+    async def asks(self, block: type[Block], **what: Any) -> int:
+        """The number of the execution that waits for a person now."""
+        execution = self.ready(block)
+        known = {"name": "Letter", "data": {"a": 1}, "reason": ReviewReason.ASKED} | what
+        node_id = execution.node.node.node_id
+        await self.append(ReviewRequested(execution.number, node_id, **known))
+        return execution.number
+
+    async def becomes_a_parent(self) -> Worker:
+        """The oldest execution of an agent becomes a run, which is returned."""
+        execution = self.ready(AgentExecutor)
+        opened = await children.opening(self.streams, Plans(), self.run, execution, CONTRACTS)
+        node_id = execution.node.node.node_id
+        await self.append(
+            ChildStarted(execution.number, node_id, opened.child_id), others=opened.writes
+        )
+        return await Worker.of(self.streams, opened.child_id)
+
+    async def sees_the_end_of(self, child: Worker) -> None:
+        """Take the child's totals into account, as its end would have it."""
+        execution = self.at_hand(AgentExecutor)
+        node_id = execution.node.node.node_id
+        done = NodeCompleted(execution.number, node_id, [], elapsed_us=0, child=child.run.stats)
+        await self.append(done)
+
+
+async def folded(streams: Streams, run_id: str) -> Run:
+    """All of a run, as the log has it."""
+    run = await run_states.load(streams, Plans(), run_id, EVERYTHING)
+    assert run is not None
+    return run
+
+
+async def events_of(streams: Streams, run_id: str) -> list[Event]:
+    return [entry.event for entry in await streams.log.read_stream(stream_of(run_id))]
+
+
+async def created(streams: Streams, run_id: str) -> RunCreated:
+    first = (await events_of(streams, run_id))[0]
+    assert isinstance(first, RunCreated)
+    return first

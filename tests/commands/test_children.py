@@ -1,0 +1,221 @@
+"""Runs that are parts of other runs: what they begin with, and why they may not begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from blocks.agents import AgentExecutor
+from blocks.catalogue import CONTRACTS
+from blocks.io import AgentInput
+from blocks.web import SendWebRequest
+from commands import children, graphs
+from commands import credits as credit_commands
+from commands.children import Opening
+from commands.plans import Plans
+from commands.runs import Budget
+from commands.streams import Streams
+from domain import credits as accounts
+from domain import limits
+from domain.credits import Account
+from domain.errors import GraphInvalid, Invalid, NotFound, PaymentRequired
+from domain.runs import Parent, RunCreated, execution_id
+from runtime import ids
+from tests.commands.driving import ADA, EVE, Worker, agent, created, saved, start
+from tests.support.graphs import Document, agent_input, agent_output, echo, graph, node
+from tests.support.log import append
+
+PAID_ECHO = graph(
+    agent_input("x"),
+    node("web", SendWebRequest, url="http://localhost/"),
+    agent_output("y"),
+    links="""
+        x.result > web.body
+        web.response > y.value
+    """,
+)
+
+
+def around(part: Document) -> Document:
+    """A graph that is not much more than one agent."""
+    return graph(
+        agent_input("in"),
+        part,
+        agent_output("out"),
+        links="in.result > part.x\npart.y > out.value",
+    )
+
+
+async def parent_of(streams: Streams, graph_id: str, value: Any = 1, **start_with: Any) -> Worker:
+    """A run of a graph around this one, with its agent ready."""
+    top = await saved(streams, around(agent("part", graph_id, z=2)))
+    done = await start(streams, top, inputs={"in": value}, **start_with)
+    worker = await Worker.of(streams, done.answer.run_id)
+    await worker.claims()
+    await worker.completes(AgentInput, ("result", value))
+    return worker
+
+
+async def open_child(streams: Streams, parent: Worker) -> Opening:
+    execution = parent.at_hand(AgentExecutor)
+    return await children.opening(streams, Plans(), parent.run, execution, CONTRACTS)
+
+
+async def account(streams: Streams) -> Account:
+    return (await credit_commands.load(streams, "ada")).state
+
+
+async def hold_everything(streams: Streams) -> None:
+    loaded = await credit_commands.load(streams, "ada")
+    held = accounts.hold(loaded.state, hold="all", amount=loaded.state.available)
+    await streams.log.append(loaded.write(held), ADA.origin)
+
+
+async def test_a_child_begins_with_what_its_node_was_given(streams: Streams) -> None:
+    graph_id = await saved(streams, echo())
+    parent = await parent_of(streams, graph_id, {"a": 1})
+    opened = await open_child(streams, parent)
+    execution = parent.at_hand(AgentExecutor)
+    assert opened.child_id == execution_id(parent.run_id, execution.number)
+    assert not opened.exists
+    assert opened.created == RunCreated(
+        user_id="ada",
+        graph_id=graph_id,
+        graph_version=1,
+        inputs={"z": 2, "x": {"a": 1}},
+        steps_max=limits.RUN_STEPS_MAX,
+        parent=Parent(parent.run_id, execution.number, depth=1),
+    )
+    child = await parent.becomes_a_parent()
+    assert [e.data for e in child.run.executions.values()] == [{"name": "x", "value": {"a": 1}}]
+
+
+async def test_a_child_that_exists_is_joined_again(streams: Streams) -> None:
+    parent = await parent_of(streams, await saved(streams, echo()))
+    child = await parent.becomes_a_parent()
+    await child.claims()
+    opened = await open_child(streams, parent)
+    assert opened == Opening(child_id=child.run_id, created=None, writes=[])
+    assert opened.exists
+
+
+async def test_a_child_has_a_hold_of_its_own(streams: Streams) -> None:
+    parent = await parent_of(streams, await saved(streams, PAID_ECHO, credit=0))
+    assert (await account(streams)).held == 0
+    child = await parent.becomes_a_parent()
+    assert dict((await account(streams)).holds) == {child.run_id: 1}
+    assert (await created(streams, child.run_id)).held == 1
+
+
+async def test_who_cannot_pay_for_a_child_is_told(streams: Streams) -> None:
+    parent = await parent_of(streams, await saved(streams, PAID_ECHO, credit=0))
+    await hold_everything(streams)
+    with pytest.raises(PaymentRequired):
+        await open_child(streams, parent)
+
+
+async def test_a_free_child_needs_no_credits_beyond_its_parents(streams: Streams) -> None:
+    parent = await parent_of(streams, await saved(streams, echo()))
+    await hold_everything(streams)
+    assert (await open_child(streams, parent)).writes
+
+
+async def test_a_child_may_cost_what_is_left_of_its_parents_budget(streams: Streams) -> None:
+    graph_id = await saved(streams, PAID_ECHO, credit=0)
+    opened = await open_child(streams, await parent_of(streams, graph_id, budget=Budget(credits=5)))
+    assert opened.created is not None
+    assert (opened.created.credits_max, opened.created.held) == (5, 1)
+    nothing = await open_child(
+        streams, await parent_of(streams, graph_id, budget=Budget(credits=0))
+    )
+    assert nothing.created is not None
+    assert (nothing.created.credits_max, nothing.created.held) == (0, 0)
+
+
+async def test_a_child_asks_as_its_own_graph_says(streams: Streams) -> None:
+    graph_id = await saved(streams, echo())
+    await graphs.change_settings(
+        streams,
+        ADA,
+        graph_id=graph_id,
+        human_in_the_loop_safe_mode=False,
+        sensitive_action_safe_mode=True,
+    )
+    opened = await open_child(streams, await parent_of(streams, graph_id))
+    assert opened.created is not None
+    assert (opened.created.asks, opened.created.asks_sensitive) == (False, True)
+
+
+async def test_large_inputs_of_a_child_are_stored_apart(streams: Streams) -> None:
+    parent = await parent_of(streams, await saved(streams, echo()), "x" * 70_000)
+    child = await parent.becomes_a_parent()
+    first = (await streams.log.read_stream(f"run-{child.run_id}"))[0].event
+    assert isinstance(first, RunCreated)
+    assert (first.inputs, list(first.large)) == ({"z": 2, "x": None}, ["x"])
+    assert child.run.created is not None
+    assert child.run.created.inputs["x"] == "x" * 70_000
+
+
+async def test_children_nest_only_so_deep(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that runs itself as long as it is given something."""
+    monkeypatch.setattr(limits, "CHILD_DEPTH_MAX", 2)
+    graph_id = await saved(streams, echo())
+    itself = graph(
+        agent_input("x"),
+        agent("again", graph_id, version=2),
+        agent_output("y"),
+        links="x.result > again.x\nagain.y > y.value",
+    )
+    await graphs.save_version(streams, ADA, graph_id=graph_id, document=itself, contracts=CONTRACTS)
+    done = await start(streams, graph_id, inputs={"x": 1})
+    worker = await Worker.of(streams, done.answer.run_id)
+    for depth in (1, 2):
+        await worker.completes(AgentInput, ("result", 1))
+        worker = await worker.becomes_a_parent()
+        assert worker.run.created is not None
+        assert worker.run.created.parent is not None
+        assert worker.run.created.parent.depth == depth
+    await worker.completes(AgentInput, ("result", 1))
+    with pytest.raises(Invalid, match="nested more than 2 deep"):
+        await open_child(streams, worker)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "refusal", "message"),
+    [
+        ("no graph", 1, NotFound, "Graph no graph not found"),
+        ("theirs", 1, NotFound, "Graph .* not found"),
+        ("ours", 7, NotFound, "has no version 7"),
+        ("linked", 1, GraphInvalid, "1 issues on 1 nodes"),
+    ],
+    ids=["none", "another's", "another version", "what cannot start"],
+)
+async def test_what_cannot_become_a_run_says_why(
+    streams: Streams, name: str, version: int, refusal: type[Exception], message: str
+) -> None:
+    """The parent is put into the log by hand: a start would have found out."""
+    linked = graph(
+        agent_input("x"),
+        agent_input("other"),
+        agent_output("y"),
+        links="x.result > other.value\nother.result > y.value",
+    )
+    known = {
+        "ours": await saved(streams, echo()),
+        "theirs": await saved(streams, echo(), context=EVE),
+        "linked": await saved(streams, linked),
+    }
+    part = agent("part", known.get(name, name), version=version, z=2)
+    top = await saved(streams, around(part))
+    run_id = str(ids.new_id())
+    first = RunCreated("ada", top, 1, {"in": 1}, steps_max=100)
+    await append(streams.log, f"run-{run_id}", 0, first)
+    parent = await Worker.of(streams, run_id)
+    await parent.completes(AgentInput, ("result", 1))
+    head = await streams.log.read_head()
+    with pytest.raises(refusal, match=message):
+        await open_child(streams, parent)
+    assert await streams.log.read_head() == head

@@ -1,0 +1,329 @@
+"""Stopping, pausing and resuming runs, as they stand: queued, in hand, at rest, ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from blocks.logic import StepThroughItems
+from blocks.reviews import HumanInTheLoop
+from blocks.web import SendWebRequest
+from commands import credits as credit_commands
+from commands import run_control
+from commands.context import Context, Idempotency
+from commands.streams import Streams
+from domain import limits
+from domain.credits import Account, HoldReleased, HoldSettled
+from domain.errors import Conflict, NotFound
+from domain.runs import (
+    NodeStarted,
+    RunClaimed,
+    RunPaused,
+    RunResumed,
+    RunStats,
+    RunStatus,
+    RunStopRequested,
+    RunTerminated,
+)
+from runtime.eventlog.errors import VersionConflict
+from runtime.eventlog.log import opened
+from tests.commands.driving import ADA, EVE, Worker, agent, events_of, saved, start
+from tests.support.graphs import Document, agent_output, echo, graph, items, node
+
+PAID = graph(
+    items("url", "http://localhost/"),
+    node("web", SendWebRequest),
+    agent_output("y"),
+    links="""
+        url.item > web.url
+        web.response > y.value
+    """,
+)
+
+
+def asking(data: object = "text") -> Document:
+    return graph(
+        node("ask", HumanInTheLoop, name="Letter", data=data),
+        agent_output("y"),
+        links="ask.approved_data > y.value",
+    )
+
+
+async def begun(streams: Streams, document: Document) -> Worker:
+    """A run that was just accepted."""
+    done = await start(streams, await saved(streams, document))
+    return await Worker.of(streams, done.answer.run_id)
+
+
+async def account(streams: Streams) -> Account:
+    return (await credit_commands.load(streams, "ada")).state
+
+
+# --- stop ----------------------------------------------------------------------------------------
+async def test_a_queued_run_ends_at_once_and_gives_its_credits_back(streams: Streams) -> None:
+    worker = await begun(streams, PAID)
+    assert (await account(streams)).held == 1
+    done = await run_control.stop(streams, ADA, worker.run_id)
+    assert done.answer.status is RunStatus.TERMINATED
+    assert (await events_of(streams, worker.run_id))[1:] == [RunTerminated(RunStats())]
+    end = (await streams.log.read_stream(f"run-{worker.run_id}"))[-1]
+    settled = (await streams.log.read_stream("credits-ada"))[-1]
+    assert settled.event == HoldReleased(worker.run_id, held=1)
+    assert settled.recorded_at == end.recorded_at
+    assert done.position == settled.position
+    assert (await account(streams)).available == 10
+
+
+async def test_a_resting_run_pays_for_what_was_done(streams: Streams) -> None:
+    worker = await begun(streams, PAID)
+    await worker.claims()
+    await worker.completes(StepThroughItems, ("item", "http://localhost/"))
+    await worker.completes(SendWebRequest, ("response", "ok"))
+    await worker.rests()
+    await run_control.stop(streams, ADA, worker.run_id)
+    last = (await streams.log.read_stream("credits-ada"))[-1].event
+    assert last == HoldSettled(worker.run_id, held=1, spent=1)
+    end = (await events_of(streams, worker.run_id))[-1]
+    assert end == RunTerminated(RunStats(steps=3, cost=1, nodes_us=2))
+
+
+async def test_a_run_that_waits_for_a_person_ends_at_once(streams: Streams) -> None:
+    worker = await begun(streams, asking())
+    await worker.claims()
+    await worker.asks(HumanInTheLoop)
+    await worker.rests()
+    done = await run_control.stop(streams, ADA, worker.run_id)
+    assert done.answer.status is RunStatus.TERMINATED
+
+
+async def test_a_run_in_hand_is_asked_once_and_keeps_its_credits(streams: Streams) -> None:
+    worker = await begun(streams, PAID)
+    await worker.claims()
+    for _ in range(2):
+        done = await run_control.stop(streams, ADA, worker.run_id)
+        assert done.answer == run_control.RunControlled(worker.run_id, RunStatus.RUNNING)
+    assert (await events_of(streams, worker.run_id))[1:] == [
+        RunClaimed("test"),
+        RunStopRequested(),
+    ]
+    assert (await account(streams)).held == 1
+
+
+async def test_a_run_that_has_ended_stays_as_it_is(streams: Streams) -> None:
+    worker = await begun(streams, echo())
+    await worker.claims()
+    await worker.ends()
+    head = await streams.log.read_head()
+    done = await run_control.stop(streams, ADA, worker.run_id)
+    assert (done.answer.status, done.position) == (RunStatus.COMPLETED, None)
+    assert await streams.log.read_head() == head
+
+
+async def test_a_stop_under_a_key_happens_once(streams: Streams) -> None:
+    worker = await begun(streams, echo())
+    keyed = msgspec.structs.replace(ADA, idempotency=Idempotency("key", b"request"))
+    first = await run_control.stop(streams, keyed, worker.run_id)
+    assert await run_control.stop(streams, keyed, worker.run_id) == first
+
+
+async def test_a_stop_gets_through_to_a_run_that_never_rests(
+    streams: Streams, database_url: str
+) -> None:
+    """The worker's process appends as fast as it can, one effect after the other."""
+    worker = await begun(streams, PAID)
+    await worker.claims()
+    node_id = worker.at_hand(StepThroughItems).node.node.node_id
+    attempts = 0
+    is_busy = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal attempts
+        while True:
+            attempts += 1
+            await worker.append(NodeStarted(0, node_id, attempt=attempts))
+            is_busy.set()
+
+    async with opened(database_url, "worker") as log:
+        worker.streams = Streams(log)
+        working = asyncio.create_task(work())
+        await is_busy.wait()
+        done = await run_control.stop(streams, ADA, worker.run_id)
+        with pytest.raises(VersionConflict):
+            await working
+    assert done.answer.status is RunStatus.RUNNING
+    happened = await events_of(streams, worker.run_id)
+    assert happened[-1] == RunStopRequested()
+    assert len(happened) == 2 + attempts
+
+
+async def test_who_never_gets_in_between_is_told(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RUN_COMMAND_SECONDS_MAX", 0)
+    worker = await begun(streams, echo())
+    with pytest.raises(Conflict, match="Too many changes"):
+        await run_control.pause(streams, ADA, worker.run_id)
+
+
+# --- the runs below it ---------------------------------------------------------------------------
+async def family(streams: Streams) -> tuple[Worker, Worker, Worker]:
+    """A run, its child and its grandchild. Each has a request of its own to pay for."""
+    leaf = await saved(streams, PAID)
+    middle = await saved(streams, above(leaf))
+    top = await saved(streams, above(middle))
+    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    await parent.claims()
+    child = await parent.becomes_a_parent()
+    await child.claims()
+    return parent, child, await child.becomes_a_parent()
+
+
+def above(graph_id: str) -> Document:
+    """A graph with a request, and with another graph as its part."""
+    return graph(
+        *PAID["nodes"],
+        agent("part", graph_id),
+        agent_output("z"),
+        links="""
+            url.item > web.url
+            web.response > y.value
+            part.y > z.value
+        """,
+    )
+
+
+async def test_a_stop_reaches_the_runs_below(streams: Streams) -> None:
+    parent, child, grandchild = await family(streams)
+    await parent.rests()
+    done = await run_control.stop(streams, ADA, parent.run_id)
+    assert done.answer.status is RunStatus.TERMINATED
+    assert (await events_of(streams, child.run_id))[-1] == RunStopRequested()
+    end = (await events_of(streams, grandchild.run_id))[-1]
+    assert end == RunTerminated(RunStats(), parent=child.run_id)
+    assert set((await account(streams)).holds) == {child.run_id}
+
+
+async def test_a_stop_again_reaches_what_the_first_one_missed(streams: Streams) -> None:
+    parent, child, _ = await family(streams)
+    await parent.append(RunTerminated(parent.run.stats))
+    done = await run_control.stop(streams, ADA, parent.run_id)
+    assert (done.answer.status, done.position) == (RunStatus.TERMINATED, None)
+    assert (await events_of(streams, child.run_id))[-1] == RunStopRequested()
+
+
+async def test_a_child_that_has_ended_stays_as_it_is(streams: Streams) -> None:
+    parent, child, grandchild = await family(streams)
+    await grandchild.claims()
+    await grandchild.ends()
+    await child.append(RunTerminated(child.run.stats, parent=parent.run_id))
+    before = await events_of(streams, child.run_id), await events_of(streams, grandchild.run_id)
+    await run_control.stop(streams, ADA, parent.run_id)
+    after = await events_of(streams, child.run_id), await events_of(streams, grandchild.run_id)
+    assert after == before
+
+
+async def test_a_parent_does_not_pay_for_its_children(streams: Streams) -> None:
+    """Each has a hold of its own; what the child cost is in the parent's totals all the same."""
+    leaf = await saved(streams, PAID)
+    top = await saved(streams, above(leaf))
+    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    await parent.claims()
+    child = await parent.becomes_a_parent()
+    await child.claims()
+    for worker in (child, parent):
+        await worker.completes(StepThroughItems, ("item", "http://localhost/"))
+        await worker.completes(SendWebRequest, ("response", "ok"))
+    await child.rests()
+    await run_control.stop(streams, ADA, child.run_id)
+    await parent.sees_the_end_of(child)
+    await parent.rests()
+    await run_control.stop(streams, ADA, parent.run_id)
+    end = (await events_of(streams, parent.run_id))[-1]
+    assert isinstance(end, RunTerminated)
+    assert end.stats.cost == 2
+    entries = await streams.log.read_stream("credits-ada")
+    assert [entry.event for entry in entries[-2:]] == [
+        HoldSettled(child.run_id, held=1, spent=1),
+        HoldSettled(parent.run_id, held=1, spent=1),
+    ]
+    assert await account(streams) == Account(granted=20, spent=2)
+
+
+async def test_many_children_are_stopped(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RUNS_STOPPED_AT_ONCE", 4)
+    leaf = await saved(streams, PAID, credit=20)
+    agents = [agent(str(number), leaf) for number in range(10)]
+    outputs = [agent_output(f"y{number}") for number in range(10)]
+    links = "\n".join(f"{number}.y > y{number}.value" for number in range(10))
+    top = await saved(streams, graph(*agents, *outputs, links=links))
+    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    await parent.claims()
+    below = [await parent.becomes_a_parent() for _ in range(10)]
+    await run_control.stop(streams, ADA, parent.run_id)
+    for child in below:
+        assert isinstance((await events_of(streams, child.run_id))[-1], RunTerminated)
+    assert await account(streams) == Account(granted=30)
+
+
+async def test_an_orphan_is_stopped_on_behalf_of_its_user(streams: Streams) -> None:
+    _, child, grandchild = await family(streams)
+    done = await run_control.stop_orphan(streams, grandchild.run_id)
+    assert done.answer.status is RunStatus.TERMINATED
+    async with streams.log.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT owner, actor FROM log.stored_events WHERE notification_id = %s",
+            (await streams.log.read_head(),),
+        )
+        assert await cursor.fetchone() == ("ada", "worker:sweeper")
+    assert (await events_of(streams, child.run_id))[-1] != RunStopRequested()
+    with pytest.raises(NotFound):
+        await run_control.stop_orphan(streams, "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01")
+
+
+# --- pause and resume ----------------------------------------------------------------------------
+async def test_a_run_is_paused_and_resumed(streams: Streams) -> None:
+    worker = await begun(streams, echo())
+    for command in (run_control.pause, run_control.pause, run_control.resume, run_control.resume):
+        done = await command(streams, ADA, worker.run_id)
+        assert done.answer.status is RunStatus.QUEUED
+    assert (await events_of(streams, worker.run_id))[1:] == [RunPaused(), RunResumed()]
+
+
+async def test_what_has_ended_is_not_paused(streams: Streams) -> None:
+    worker = await begun(streams, echo())
+    await run_control.stop(streams, ADA, worker.run_id)
+    for command in (run_control.pause, run_control.resume):
+        with pytest.raises(Conflict, match="the run has ended: it is TERMINATED"):
+            await command(streams, ADA, worker.run_id)
+
+
+# --- whose it is ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("command", [run_control.stop, run_control.pause, run_control.resume])
+async def test_a_run_is_its_owners_and_its_graphs(streams: Streams, command: Any) -> None:
+    worker = await begun(streams, echo())
+    assert worker.run.created is not None
+    head = await streams.log.read_head()
+    unknown = "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01"
+    for context, run_id, graph_id in (
+        (EVE, worker.run_id, None),
+        (ADA, worker.run_id, unknown),
+        (ADA, unknown, None),
+        (ADA, "no id at all\x00", None),
+    ):
+        with pytest.raises(NotFound, match=f"Execution {run_id} not found"):
+            await command(streams, context, run_id, graph_id=graph_id)
+    assert await streams.log.read_head() == head
+    await command(streams, ADA, worker.run_id, graph_id=worker.run.created.graph_id)
+
+
+async def test_everything_is_found_under_the_runs_id(streams: Streams) -> None:
+    worker = await begun(streams, PAID)
+    await run_control.stop(streams, Context("ada", "ada"), worker.run_id)
+    async with streams.log.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM log.stored_events WHERE correlation = %s", (worker.run_id,)
+        )
+        assert await cursor.fetchone() == (4,)
