@@ -5,6 +5,12 @@ from __future__ import annotations
 from projections.credits import CreditsProjection
 from projections.graphs import GraphsProjection
 from projections.projection import Projection
+from projections.reviews import ReviewsProjection
 from projections.runs import RunsProjection
 
-PROJECTIONS: tuple[Projection, ...] = (GraphsProjection(), RunsProjection(), CreditsProjection())
+PROJECTIONS: tuple[Projection, ...] = (
+    GraphsProjection(),
+    RunsProjection(),
+    ReviewsProjection(),
+    CreditsProjection(),
+)

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
-from domain.runs import RunClaimed, RunCompleted, RunCreated, RunFailed, RunStats, RunStatus, run_of
-from projections.projection import Recorded, topics_of
+from domain.runs import Outcome
+from projections import run_changes
+from projections.projection import Recorded
 from runtime import sql
 from runtime.database import Row
 
@@ -18,11 +19,19 @@ INSERT = sql.load(__file__, "insert_runs")
 UPDATE = sql.load(__file__, "update_runs")
 LIST = sql.load(__file__, "list_runs")
 LIST_OF_GRAPH = sql.load(__file__, "list_graph_runs")
+LIST_UNFINISHED = sql.load(__file__, "list_unfinished_runs")
+LOAD_UNFINISHED = sql.load(__file__, "load_unfinished_runs")
 COUNT = sql.load(__file__, "count_runs")
+SELECT_CHECKPOINTS = sql.load(__file__, "select_checkpoints")
+
+_encode = msgspec.json.Encoder().encode
 
 
 class RunRow(msgspec.Struct, frozen=True):
-    """A run as lists show it."""
+    """A run as lists show it. Totals are those of its last rest or of its end.
+
+    `waiting` counts node executions that never got all their inputs.
+    """
 
     run_id: str
     user_id: str
@@ -36,93 +45,49 @@ class RunRow(msgspec.Struct, frozen=True):
     cost: int | None
     nodes_us: int | None
     wall_us: int | None
+    waiting: int | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    parent_id: str | None
+    paused: bool
+    outcome: Outcome | None
 
 
-class Change(msgspec.Struct):
-    """What a batch says about one run; None means unchanged."""
+class UnfinishedRun(msgspec.Struct, frozen=True):
+    """A run as a dispatcher has to know it. `wakes_at` is in seconds since 1970; `seen` and
+    `child_ended` are positions in the log.
+    """
 
     run_id: str
-    position: int
-    status: str | None = None
-    worker: str | None = None
-    error: str | None = None
-    stats: RunStats | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
+    user_id: str
+    graph_id: str
+    parent_id: str | None
+    is_claimed: bool
+    rests: bool
+    wakes_at: float | None
+    seen: int
+    child_ended: int
+    is_paused: bool
 
 
 class RunsProjection:
     """Follows a run's life, not its nodes."""
 
     name = "runs"
-    topics = topics_of(RunCreated, RunClaimed, RunCompleted, RunFailed)
+    topics = run_changes.TOPICS
     tables: tuple[str, ...] = ("read.runs",)
 
     async def apply(self, connection: AsyncConnection[Row], batch: Sequence[Recorded]) -> None:
-        """Insert what is new, then lay the last word of each run over it."""
-        created = [recorded for recorded in batch if isinstance(recorded.event, RunCreated)]
-        if created:
-            await connection.execute(INSERT, _created_columns(created))
-        changes = _changes(batch)
-        if changes:
-            await connection.execute(UPDATE, _change_columns(changes))
+        """Insert what is new, then lay what changed over it.
 
-
-def _created_columns(created: Sequence[Recorded]) -> dict[str, list[Any]]:
-    runs = [(recorded, recorded.event) for recorded in created]
-    rows = [(recorded, event) for recorded, event in runs if isinstance(event, RunCreated)]
-    return {
-        "run_ids": [run_of(recorded.stream) for recorded, _ in rows],
-        "user_ids": [event.user_id for _, event in rows],
-        "graph_ids": [event.graph_id for _, event in rows],
-        "graph_versions": [event.graph_version for _, event in rows],
-        "inputs": [msgspec.json.encode(event.inputs).decode() for _, event in rows],
-        "created_at": [recorded.at for recorded, _ in rows],
-        "positions": [recorded.position for recorded, _ in rows],
-    }
-
-
-def _changes(batch: Sequence[Recorded]) -> list[Change]:
-    changes: dict[str, Change] = {}
-    for recorded in batch:
-        event = recorded.event
-        if isinstance(event, RunCreated):
-            continue
-        run_id = run_of(recorded.stream)
-        change = changes.setdefault(run_id, Change(run_id=run_id, position=0))
-        change.position = recorded.position
-        if isinstance(event, RunClaimed):
-            change.status = RunStatus.RUNNING
-            change.worker = event.worker
-            change.started_at = change.started_at or recorded.at
-        elif isinstance(event, RunCompleted | RunFailed):
-            failed = isinstance(event, RunFailed)
-            change.status = RunStatus.FAILED if failed else RunStatus.COMPLETED
-            change.error = event.error if isinstance(event, RunFailed) else None
-            change.stats = event.stats
-            change.ended_at = recorded.at
-    return list(changes.values())
-
-
-def _change_columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
-    stats = [change.stats for change in changes]
-    return {
-        "run_ids": [change.run_id for change in changes],
-        "positions": [change.position for change in changes],
-        "statuses": [change.status for change in changes],
-        "workers": [change.worker for change in changes],
-        "run_errors": [change.error for change in changes],
-        "steps": [entry.steps if entry else None for entry in stats],
-        "errors": [entry.errors if entry else None for entry in stats],
-        "costs": [entry.cost if entry else None for entry in stats],
-        "nodes_us": [entry.nodes_us if entry else None for entry in stats],
-        "wall_us": [entry.wall_us if entry else None for entry in stats],
-        "started_at": [change.started_at for change in changes],
-        "ended_at": [change.ended_at for change in changes],
-    }
+        Rows go as one JSON text: psycopg needs more time for a list than the server for the rows.
+        """
+        folded = run_changes.fold(batch)
+        if folded.openings:
+            await connection.execute(INSERT, (_encode(folded.openings).decode(),))
+        if folded.changes:
+            await connection.execute(UPDATE, (_encode(list(folded.changes.values())).decode(),))
 
 
 async def list_runs(
@@ -138,7 +103,7 @@ async def list_runs(
         LIST if graph_id is None else LIST_OF_GRAPH,
         {"user_id": user_id, "graph_id": graph_id, "limit": limit, "offset": offset},
     )
-    return [RunRow(*row) for row in await cursor.fetchall()]
+    return [_listed(row) for row in await cursor.fetchall()]
 
 
 async def count_runs(connection: AsyncConnection[Row], *, user_id: str, graph_id: str) -> int:
@@ -147,3 +112,33 @@ async def count_runs(connection: AsyncConnection[Row], *, user_id: str, graph_id
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def list_unfinished(
+    connection: AsyncConnection[Row], *, user_id: str, graph_id: str, after: str = "", limit: int
+) -> list[str]:
+    """Ids of a graph's runs that have not ended, in their own order, from behind one of them."""
+    cursor = await connection.execute(
+        LIST_UNFINISHED,
+        {"user_id": user_id, "graph_id": graph_id, "after": after, "limit": limit},
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def load_unfinished(connection: AsyncConnection[Row]) -> tuple[int, list[UnfinishedRun]]:
+    """All runs that have not ended, the oldest first, and the position that they are true for.
+
+    The connection must be in autocommit mode.
+    """
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor = await connection.execute(SELECT_CHECKPOINTS, ([RunsProjection.name],))
+        checkpoint = await cursor.fetchone()
+        cursor = await connection.execute(LOAD_UNFINISHED, binary=True)
+        runs = [UnfinishedRun(*row) for row in await cursor.fetchall()]
+    return checkpoint[1] if checkpoint else 0, runs
+
+
+def _listed(row: Row) -> RunRow:
+    outcome = None if row[-1] is None else Outcome(row[-1])
+    return RunRow(*(*row[:-1], outcome))

@@ -1,7 +1,7 @@
-INSERT INTO read.runs (run_id, user_id, graph_id, graph_version, status, inputs, created_at, position)
-SELECT n.run_id, n.user_id, n.graph_id, n.graph_version, 'QUEUED', n.inputs::jsonb, n.created_at,
-    n.position
-FROM unnest(%(run_ids)s::text[], %(user_ids)s::text[], %(graph_ids)s::text[],
-    %(graph_versions)s::int[], %(inputs)s::text[], %(created_at)s::timestamptz[],
-    %(positions)s::bigint[])
-    AS n (run_id, user_id, graph_id, graph_version, inputs, created_at, position)
+INSERT INTO read.runs (run_id, user_id, graph_id, graph_version, status, inputs, created_at,
+    position, parent_id, forked_from)
+SELECT run_id, user_id, graph_id, graph_version, 'QUEUED', inputs, created_at,
+    position, parent_id, forked_from
+FROM json_to_recordset(%s::json) AS n (run_id text, user_id text, graph_id text,
+    graph_version int, inputs jsonb, created_at timestamptz, position bigint, parent_id text,
+    forked_from text)

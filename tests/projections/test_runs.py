@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, LiteralString
 
+import pytest
 from psycopg import AsyncConnection
 
 from domain.events import Event
 from domain.runs import (
+    Fork,
     NodeCompleted,
+    Outcome,
+    Parent,
+    ReviewDecided,
+    ReviewReason,
+    ReviewRequested,
     RunClaimed,
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunPaused,
+    RunRested,
+    RunResumed,
     RunStats,
+    RunStopRequested,
+    RunTerminated,
 )
-from projections.runs import RunRow, count_runs, list_runs
+from projections import runs
+from projections.runs import (
+    RunRow,
+    UnfinishedRun,
+    count_runs,
+    list_runs,
+    list_unfinished,
+    load_unfinished,
+)
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
 from tests.projections.support import bring_up_to_date
 from tests.support.log import append
 
 STATS = RunStats(steps=3, errors=1, cost=7, nodes_us=99)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MANY = 3_000
+
+FILL: LiteralString = """
+INSERT INTO read.runs (run_id, user_id, graph_id, graph_version, status, inputs, created_at,
+    ended_at, position)
+SELECT 'r' || n, 'u', 'g' || mod(n, 9), 1, 'COMPLETED', '{}',
+    now() - make_interval(secs => n), now(), n
+FROM generate_series(1, %s) AS n
+"""
 
 
-def created(user_id: str = "u", graph_id: str = "g") -> RunCreated:
-    return RunCreated(user_id, graph_id, 2, {"name": "Ünï"}, steps_max=9)
+def created(
+    user_id: str = "u", graph_id: str = "g", parent: str | None = None, fork: Fork | None = None
+) -> RunCreated:
+    above = None if parent is None else Parent(parent, execution=0, depth=1)
+    return RunCreated(user_id, graph_id, 2, {"name": "Ünï"}, steps_max=9, parent=above, fork=fork)
+
+
+def asked(number: int = 0) -> ReviewRequested:
+    return ReviewRequested(number, "n", "Letter", "a letter", ReviewReason.ASKED)
+
+
+def decided(number: int = 0) -> ReviewDecided:
+    return ReviewDecided(number, "n", approved=True)
+
+
+async def shown(connection: AsyncConnection[Row], run_id: str, *columns: str) -> tuple[Any, ...]:
+    """Some columns of a row that is up to date."""
+    await bring_up_to_date(connection)
+    query: Any = f"SELECT {', '.join(columns)} FROM read.runs WHERE run_id = %s"
+    row = await (await connection.execute(query, (run_id,))).fetchone()
+    assert row is not None
+    return row
 
 
 async def run(log: EventLog, run_id: str, *events: Event) -> None:
@@ -88,3 +139,158 @@ async def test_lists_are_of_one_user_and_newest_first(
     assert [row.run_id for row in page] == ["0"]
     assert await count_runs(connection, user_id="u", graph_id="g-0") == 3
     assert await count_runs(connection, user_id="somebody else", graph_id="g-0") == 0
+
+
+@pytest.mark.parametrize(
+    ("stats", "outcome"),
+    [
+        (RunStats(), Outcome.COMPLETED),
+        (RunStats(errors=1, waiting=1), Outcome.WITH_ERRORS),
+        (RunStats(waiting=2), Outcome.DEAD_ENDED),
+    ],
+)
+async def test_a_completed_run_says_how_it_went(
+    event_log: EventLog, connection: AsyncConnection[Row], stats: RunStats, outcome: Outcome
+) -> None:
+    await run(event_log, "r", created(), RunClaimed("one"), RunCompleted(stats))
+    [row] = await listed(connection)
+    assert (row.outcome, row.waiting) == (outcome, stats.waiting)
+
+
+async def test_a_run_that_failed_or_was_stopped_has_no_outcome(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    await run(event_log, "failed", created(), RunFailed("broken", STATS))
+    await run(event_log, "stopped", created(), RunTerminated(STATS))
+    stopped, failed = await listed(connection)
+    assert (failed.status, failed.outcome) == ("FAILED", None)
+    assert (stopped.status, stopped.outcome, stopped.steps) == ("TERMINATED", None, 3)
+    assert stopped.ended_at is not None
+
+
+async def test_a_run_rests_and_is_claimed_again(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    columns = ("status", "worker", "rests", "wakes_at", "seen", "steps")
+    await run(event_log, "r", created(), RunClaimed("one"))
+    assert await shown(connection, "r", *columns) == ("RUNNING", "one", False, None, 0, None)
+    await append(event_log, "run-r", 2, RunRested(STATS, NOON, seen=7))
+    assert await shown(connection, "r", *columns) == ("RUNNING", None, True, NOON, 7, 3)
+    await append(event_log, "run-r", 3, RunClaimed("two"))
+    assert await shown(connection, "r", *columns) == ("RUNNING", "two", False, None, 7, 3)
+    await append(event_log, "run-r", 4, RunRested(RunStats(steps=4)))
+    assert await shown(connection, "r", *columns) == ("RUNNING", None, True, None, 0, 4)
+    await append(event_log, "run-r", 5, RunTerminated(STATS))
+    assert await shown(connection, "r", *columns) == ("TERMINATED", None, False, None, 0, 3)
+
+
+async def test_a_run_that_rests_with_an_open_review_is_in_review(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    await run(event_log, "r", created(), RunClaimed("one"), asked(1), asked(2))
+    assert await shown(connection, "r", "status", "reviews") == ("RUNNING", 2)
+    await append(event_log, "run-r", 4, RunRested(STATS))
+    assert await shown(connection, "r", "status", "reviews") == ("REVIEW", 2)
+    await append(event_log, "run-r", 5, decided(1))
+    [decided_at] = (await recorded(event_log, "r"))[5:]
+    columns = ("status", "reviews", "wakes_at")
+    assert await shown(connection, "r", *columns) == ("REVIEW", 1, decided_at)
+    await append(event_log, "run-r", 6, RunClaimed("two"))
+    assert await shown(connection, "r", *columns) == ("RUNNING", 1, None)
+    await append(event_log, "run-r", 7, decided(2), RunRested(STATS))
+    assert await shown(connection, "r", *columns) == ("RUNNING", 0, None)
+
+
+async def test_what_comes_from_outside_is_shown_and_wakes(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    columns = ("paused", "stopping", "wakes_at")
+    await run(event_log, "r", created(), RunClaimed("one"), RunRested(STATS, NOON), RunPaused())
+    moments = await recorded(event_log, "r")
+    assert await shown(connection, "r", *columns) == (True, False, moments[3])
+    [row] = await listed(connection)
+    assert row.paused
+    await append(event_log, "run-r", 4, RunResumed(), RunClaimed("two"), RunStopRequested())
+    moments = await recorded(event_log, "r")
+    assert await shown(connection, "r", *columns) == (False, True, moments[6])
+
+
+async def test_a_parent_counts_its_children_and_knows_when_one_ended(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    columns = ("children", "child_ended", "status")
+    await run(event_log, "p", created(), RunClaimed("one"))
+    await run(event_log, "c1", created(parent="p"))
+    await run(event_log, "c2", created(parent="p"))
+    assert await shown(connection, "p", *columns) == (2, 0, "RUNNING")
+    ended = await append(event_log, "run-c1", 1, RunCompleted(STATS, parent="p"))
+    assert await shown(connection, "p", *columns) == (1, ended.last, "RUNNING")
+    await append(event_log, "run-p", 2, RunFailed("broken", STATS))
+    late = await append(event_log, "run-c2", 1, RunTerminated(STATS, parent="p"))
+    assert await shown(connection, "p", *columns) == (0, late.last, "FAILED")
+    child, *_ = await listed(connection)
+    assert (child.run_id, child.parent_id) == ("c2", "p")
+
+
+async def test_a_fork_names_the_run_that_it_comes_from(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    await run(event_log, "f", created(fork=Fork("r", version=4)))
+    assert await shown(connection, "f", "forked_from", "parent_id") == ("r", None)
+
+
+async def test_unfinished_runs_of_a_graph_come_in_pages(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    for number in range(7):
+        await run(event_log, f"{number}", created(graph_id=f"g-{number % 2}"))
+    await append(event_log, "run-2", 1, RunTerminated(STATS))
+    await bring_up_to_date(connection)
+    page = await list_unfinished(connection, user_id="u", graph_id="g-0", limit=2)
+    assert page == ["0", "4"]
+    page = await list_unfinished(connection, user_id="u", graph_id="g-0", after="4", limit=2)
+    assert page == ["6"]
+    assert await list_unfinished(connection, user_id="eve", graph_id="g-0", limit=2) == []
+
+
+async def test_a_dispatcher_finds_everything_unfinished_and_where_the_log_goes_on(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    assert await load_unfinished(connection) == (0, [])
+    await run(event_log, "queued", created())
+    await run(event_log, "resting", created(), RunClaimed("one"), RunRested(STATS, NOON, seen=2))
+    await run(event_log, "claimed", created(parent="resting"), RunClaimed("one"), RunPaused())
+    await run(event_log, "child", created(parent="resting"))
+    ended = await append(event_log, "run-child", 1, RunCompleted(STATS, parent="resting"))
+    await bring_up_to_date(connection)
+    await run(event_log, "unseen", created())
+    position, found = await load_unfinished(connection)
+    assert position == ended.last
+    queued, resting, claimed = found
+    assert queued == UnfinishedRun(*("queued", "u", "g", None, False, False, None, 0, 0, False))
+    assert resting == UnfinishedRun(
+        *("resting", "u", "g", None, False, True, NOON.timestamp(), 2, ended.last, False)
+    )
+    assert (claimed.parent_id, claimed.is_claimed, claimed.is_paused) == ("resting", True, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (runs.LIST, "runs_user"),
+        (runs.LIST_OF_GRAPH, "runs_graph"),
+        (runs.LIST_UNFINISHED, "runs_unfinished"),
+        (runs.LOAD_UNFINISHED, "runs_unfinished"),
+    ],
+)
+async def test_lists_read_what_they_show_and_no_more(
+    connection: AsyncConnection[Row], database_url: str, query: LiteralString, index: str
+) -> None:
+    await connection.execute(FILL, (MANY,))
+    async with await AsyncConnection.connect(database_url) as superuser:
+        await superuser.execute("ANALYZE read.runs")
+    wanted = {"user_id": "u", "graph_id": "g1", "after": "", "limit": 20, "offset": 0}
+    cursor = await connection.execute("EXPLAIN " + query, wanted)
+    plan = "\n".join(row[0] for row in await cursor.fetchall())
+    assert index in plan
+    assert "Seq Scan" not in plan
