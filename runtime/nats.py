@@ -7,8 +7,10 @@ read from the log.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import nats
 import nats.errors
 import structlog
@@ -22,7 +24,9 @@ from domain import limits
 log = structlog.get_logger()
 
 READY_SUBJECT = "evergraph.runs.ready"
-"""A run's id: it should be looked at."""
+"""Bells: a run should be looked at, by one executor."""
+WAKE_SUBJECT = "evergraph.runs.wake"
+"""A run's id: whoever has the run in hand should look what came from outside."""
 LIVE_SUBJECT = "evergraph.live"
 """Batches of committed events, in order."""
 STREAM = "EVERGRAPH_RUNS"
@@ -31,6 +35,25 @@ RECONNECT_SECONDS = 0.2
 
 NatsError = (nats.errors.Error, TimeoutError, OSError)
 """What a call can raise while the server is away."""
+
+
+class Bell(msgspec.Struct, frozen=True, array_like=True):
+    """What an executor is told: look at this run.
+
+    `created` is the encoded RunCreated of a run to which nothing else has happened yet, as far as
+    the ringer knew, and `recorded_us` when that was recorded, in microseconds since 1970. Without
+    it the run's stream has to be read.
+    """
+
+    run_id: str
+    created: bytes | None = None
+    recorded_us: int = 0
+
+
+encode_bell = msgspec.msgpack.Encoder().encode
+"""The message for a Bell."""
+decode_bell = msgspec.msgpack.Decoder(Bell).decode
+"""The Bell in a message. Raises msgspec.MsgspecError for anything else."""
 
 
 async def connect(
@@ -63,21 +86,32 @@ async def connect(
 async def ensure_stream(client: Client) -> None:
     """Create the stream and its consumer when they are missing: a wiped store costs nothing.
 
-    Raises NatsError.
+    Bells are rung again when they are lost, so they are kept in memory and never wait for a disk.
+    A stream that was made with another kind of storage is replaced. Raises NatsError.
     """
     jetstream: JetStreamContext = client.jetstream()
+    with contextlib.suppress(NotFoundError):
+        stream = await jetstream.stream_info(STREAM)
+        if stream.config.storage == StorageType.MEMORY:
+            await _ensure_consumer(jetstream)
+            return
+        await jetstream.delete_stream(STREAM)
+    await jetstream.add_stream(
+        StreamConfig(
+            name=STREAM,
+            subjects=[READY_SUBJECT],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.MEMORY,
+            max_age=limits.BELL_KEEP_SECONDS,
+        )
+    )
+    await _ensure_consumer(jetstream)
+
+
+async def _ensure_consumer(jetstream: JetStreamContext) -> None:
     try:
         await jetstream.consumer_info(STREAM, CONSUMER)
     except NotFoundError:
-        await jetstream.add_stream(
-            StreamConfig(
-                name=STREAM,
-                subjects=[READY_SUBJECT],
-                retention=RetentionPolicy.WORK_QUEUE,
-                storage=StorageType.FILE,
-                max_age=limits.BELL_KEEP_SECONDS,
-            )
-        )
         await jetstream.add_consumer(
             STREAM,
             ConsumerConfig(
@@ -90,6 +124,6 @@ async def ensure_stream(client: Client) -> None:
 
 
 async def waiting_bells(client: Client) -> int:
-    """How many run ids wait for an executor. Raises NatsError."""
+    """How many bells wait for an executor. Raises NatsError."""
     info = await client.jetstream().consumer_info(STREAM, CONSUMER)
     return int(info.num_pending or 0)

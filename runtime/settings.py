@@ -36,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """None: a secret made at the first start and kept in the data folder."""
     jwt_algorithm: str = "HS256"
     signup_credits: int = 1_000
+    runs_per_user: int = limits.RUNS_PER_USER
+    runs_per_graph: int = limits.RUNS_PER_GRAPH
+    """Of one user's runs of one graph."""
     egress_allow: tuple[IpNetwork, ...] = ()
     log_level: str = "info"
     worker_name: str | None = None
@@ -64,6 +67,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         jwt_verify_key=key,
         jwt_algorithm=algorithm,
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
+        runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
+        runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
         worker_name=values.get("EVERGRAPH_WORKER_NAME") or None,
@@ -92,6 +97,8 @@ KNOWN = frozenset(
         "EVERGRAPH_LIFELINE_FD",
         "EVERGRAPH_LOG_LEVEL",
         "EVERGRAPH_PORT",
+        "EVERGRAPH_RUNS_PER_GRAPH",
+        "EVERGRAPH_RUNS_PER_USER",
         "EVERGRAPH_SIGNUP_CREDITS",
         "EVERGRAPH_WORKER_NAME",
     }

@@ -1,8 +1,8 @@
 """The relay: passes the log on to NATS, in order.
 
-Each new run rings the executors' bell, and every event goes out to the processes that hold
-sockets. The checkpoint is saved now and then, so after a crash some of it is said twice;
-whoever listens goes by positions and ids.
+Runs that want a worker are rung for, as the dispatcher shares the workers out, and every event
+goes out to the processes that hold sockets. How far that has come is saved now and then, so after
+a crash some of it is said twice; whoever listens goes by positions and ids.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import structlog
 from nats.aio.client import Client
 from psycopg import AsyncConnection
 
-from domain import events, limits
-from domain.runs import RunCreated, run_of
+from domain import limits
 from runtime import clock, database, faults, nats, sql
 from runtime.database import Row
 from runtime.embedded.nats import nats_url
@@ -26,6 +25,7 @@ from runtime.eventlog.bell import LogBell
 from runtime.eventlog.reader import LogEvent
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
+from workers.dispatcher.ringer import Ringer
 from workers.leader import leading
 
 log = structlog.get_logger()
@@ -36,25 +36,31 @@ SAVE = sql.load(__file__, "save_relay_checkpoint")
 SAVE_SECONDS = 1.0
 FLUSH_SECONDS = 5
 
-_RING = events.topic_of(RunCreated)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Relay:
-    """The place in the log up to which NATS has been told."""
+    """One reader of the log for two who listen: the sockets and the ringer, each from where it
+    stands.
+    """
 
-    def __init__(self, connection: AsyncConnection[Row], client: Client) -> None:
+    def __init__(self, connection: AsyncConnection[Row], client: Client, ringer: Ringer) -> None:
         self._connection = connection
         self._client = client
-        self._position = 0
+        self._ringer = ringer
+        self._told = 0
+        """The position up to which the sockets have been told."""
         self._saved = 0
         self._saved_at = clock.monotonic()
+        self._position = 0
 
     async def open(self) -> None:
-        """Load the checkpoint; a new relay begins at the beginning."""
+        """Load the checkpoint and the ringer's runs; a new relay begins at the beginning."""
         cursor = await self._connection.execute(LOAD, (CHECKPOINT,))
         row = await cursor.fetchone()
-        self._position = self._saved = row[0] if row else 0
+        self._told = self._saved = row[0] if row else 0
+        await self._ringer.open(self._connection)
+        self._position = min(self._told, self._ringer.position)
 
     async def step(self) -> bool:
         """Pass one page on; returns whether the log may go on. Raises NatsError or GapFound.
@@ -65,26 +71,29 @@ class Relay:
             self._connection, self._position, limits.FEED_BATCH_EVENTS_MAX
         )
         faults.reach("relay.read")
-        if page:
-            await self._publish(page)
+        self._ringer.hear(page)
+        has_rung = await self._ringer.ring()
+        has_told = await self._tell(page)
+        if has_rung or has_told:
             await self._client.flush(FLUSH_SECONDS)
+        if page:
             faults.reach("relay.published")
             self._position = page[-1].position
+            self._told = max(self._told, self._position)
         await self._save_sometimes()
         return reader.is_full(page, limits.FEED_BATCH_EVENTS_MAX)
 
-    async def _publish(self, page: Sequence[LogEvent]) -> None:
-        for entry in page:
-            if entry.topic == _RING:
-                await self._client.publish(nats.READY_SUBJECT, run_of(entry.stream).encode())
-        for batch in split(page):
+    async def _tell(self, page: Sequence[LogEvent]) -> bool:
+        news = page[max(0, self._told - self._position) :]
+        for batch in split(news):
             await self._client.publish(nats.LIVE_SUBJECT, _encode(batch))
+        return bool(news)
 
     async def _save_sometimes(self) -> None:
         is_due = clock.monotonic() - self._saved_at > SAVE_SECONDS
-        if is_due and self._saved != self._position:
-            await self._connection.execute(SAVE, (CHECKPOINT, self._position))
-            self._saved = self._position
+        if is_due and self._saved != self._told:
+            await self._connection.execute(SAVE, (CHECKPOINT, self._told))
+            self._saved = self._told
             self._saved_at = clock.monotonic()
 
 
@@ -93,12 +102,12 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 
     An event that is too large for any message goes without its state; who needs it reads the log.
     """
-    batches: list[list[LogEvent]] = [[]]
+    batches: list[list[LogEvent]] = []
     size = 0
     for entry in page:
         if len(entry.state) > limits.FEED_BATCH_BYTES_MAX:
             entry = msgspec.structs.replace(entry, state=b"")  # noqa: PLW2901
-        if size + len(entry.state) > limits.FEED_BATCH_BYTES_MAX and batches[-1]:
+        if not batches or size + len(entry.state) > limits.FEED_BATCH_BYTES_MAX:
             batches.append([])
             size = 0
         batches[-1].append(entry)
@@ -109,13 +118,22 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     url = database_url(settings)
-    client = await nats.connect(nats_url(settings), "relay")
     bell = LogBell(url, "relay")
+    reconnected = asyncio.Event()
+
+    async def note() -> None:
+        reconnected.set()
+        bell.ring()
+
+    client = await nats.connect(nats_url(settings), "relay", reconnected=note)
     bell.open()
     try:
         while True:
             try:
-                await _relay(url, client, bell)
+                async with leading(url, "relay") as connection:
+                    ringer = Ringer(client, settings)
+                    relay = Relay(connection, client, ringer)
+                    await _relay(relay, ringer, client, bell, reconnected)
             except (*database.LOST, *nats.NatsError) as error:
                 log.warning("relay.interrupted", error=repr(error))
             await asyncio.sleep(nats.RECONNECT_SECONDS)
@@ -124,13 +142,17 @@ async def serve(settings: Settings) -> None:
         await bell.close()
 
 
-async def _relay(url: str, client: Client, bell: LogBell) -> None:
-    async with leading(url, "relay") as connection:
-        await nats.ensure_stream(client)
-        relay = Relay(connection, client)
-        await relay.open()
-        while True:
-            is_behind = await relay.step()
-            stop_if_cancelled()
-            if not is_behind:
-                await bell.wait()
+async def _relay(
+    relay: Relay, ringer: Ringer, client: Client, bell: LogBell, reconnected: asyncio.Event
+) -> None:
+    await relay.open()
+    reconnected.set()
+    while True:
+        if reconnected.is_set():
+            reconnected.clear()
+            await nats.ensure_stream(client)
+            ringer.bells_lost()
+        is_behind = await relay.step()
+        stop_if_cancelled()
+        if not is_behind:
+            await bell.wait(ringer.seconds_left)

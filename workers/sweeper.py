@@ -1,93 +1,132 @@
-"""The sweeper: finds runs that should move and do not, and rings for them again.
+"""The sweeper: finds runs that should move and do not, and sees to it that they do.
 
-It is the net under NATS and under every process that can die: a queued run that nobody claimed,
-a run whose worker has lost its lease. It also forgets receipts that nobody may repeat any more.
+It is the net under every process that can die: a run whose worker has lost its lease, a run that
+nobody rang for, a sub-graph whose parent has ended. It also forgets receipts that nobody may
+repeat any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import LiteralString
 
 import structlog
 from nats.aio.client import Client
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
+from commands import run_control
+from commands.streams import Streams
 from domain import limits
+from domain.errors import DomainError
 from runtime import clock, database, nats, sql
+from runtime.database import Row
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
+from runtime.eventlog.log import EventLog
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
 
 log = structlog.get_logger()
 
-FIND_STUCK = sql.load(__file__, "find_stuck_runs")
+FIND_ABANDONED = sql.load(__file__, "find_abandoned_runs")
+FIND_FORGOTTEN = sql.load(__file__, "find_forgotten_runs")
+FIND_ORPHANS = sql.load(__file__, "find_orphans")
 DELETE_RECEIPTS = sql.load(__file__, "delete_old_receipts")
+
+Stop = Callable[[str], Awaitable[object]]
+"""Ends the run of this id. Raises DomainError when it cannot now."""
+
+Pool = AsyncConnectionPool[AsyncConnection[Row]]
 
 
 class Sweeper:
     """Remembers whom it rang for, so that a slow executor is not rung deaf."""
 
-    def __init__(self, database_url: str, client: Client) -> None:
-        self._pool = database.pool(database_url, "sweeper")
+    def __init__(self, pool: Pool, client: Client, stop: Stop) -> None:
+        self._pool = pool
         self._client = client
+        self._stop = stop
         self._rung: dict[str, float] = {}
-
-    async def open(self) -> None:
-        await self._pool.open()
-
-    async def close(self) -> None:
-        await self._pool.close()
+        self._forgotten: set[Row] = set()
+        self._looked_at = -limits.SWEEP_FORGOTTEN_SECONDS
 
     async def sweep(self) -> list[str]:
-        """Ring for every stuck run and return them. Raises NatsError or psycopg errors."""
+        """Ring for every run that should move and return them. Raises NatsError or database.LOST.
+
+        Runs with a dead worker are rung for at once. That somebody has forgotten a run is believed
+        after two looks, and only while no bell waits for an executor.
+        """
         await nats.ensure_stream(self._client)
-        backlog = await nats.waiting_bells(self._client)
-        stuck = await self._find_stuck()
         now = clock.monotonic()
-        self._rung = {
-            run_id: at for run_id, at in self._rung.items() if now - at < limits.SWEEP_AGAIN_SECONDS
-        }
-        due = [
-            run_id
-            for run_id, is_queued in stuck
-            # While bells wait for an executor, a queued run is most likely among them.
-            if run_id not in self._rung and not (is_queued and backlog)
-        ]
-        for run_id in due:
-            await self._client.publish(nats.READY_SUBJECT, run_id.encode())
-            self._rung[run_id] = now
-        if due:
-            await self._client.flush()
-            log.info("sweeper.rang", runs=len(due))
-        return due
+        stuck = [row[0] for row in await self._find(FIND_ABANDONED)]
+        if now - self._looked_at >= limits.SWEEP_FORGOTTEN_SECONDS:
+            self._looked_at = now
+            stuck += await self._find_forgotten()
+        return await self._ring(stuck, now)
+
+    async def stop_orphans(self) -> list[str]:
+        """Stop the unfinished children of runs that have ended, and return them.
+
+        Raises database.LOST.
+        """
+        orphans = [row[0] for row in await self._find(FIND_ORPHANS)]
+        for run_id in orphans:
+            try:
+                await self._stop(run_id)
+            except DomainError as error:
+                log.warning("orphan.not_stopped", run=run_id, error=str(error))
+        return orphans
 
     async def forget_receipts(self) -> None:
         """Delete receipts that are too old to be asked for."""
         async with self._pool.connection() as connection:
             await connection.execute(DELETE_RECEIPTS, (limits.RECEIPT_KEEP_SECONDS,))
 
-    async def _find_stuck(self) -> list[tuple[str, bool]]:
+    async def _find_forgotten(self) -> list[str]:
+        before = self._forgotten
+        has_backlog = await nats.waiting_bells(self._client) > 0
+        self._forgotten = set() if has_backlog else set(await self._find(FIND_FORGOTTEN))
+        return [run_id for run_id, _ in before & self._forgotten]
+
+    async def _ring(self, stuck: list[str], now: float) -> list[str]:
+        self._rung = {
+            run_id: at for run_id, at in self._rung.items() if now - at < limits.SWEEP_AGAIN_SECONDS
+        }
+        due = [run_id for run_id in stuck if run_id not in self._rung]
+        for run_id in due:
+            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(run_id)))
+            self._rung[run_id] = now
+        if due:
+            await self._client.flush()
+            log.info("sweeper.rang", runs=len(due))
+        return due
+
+    async def _find(self, query: LiteralString) -> list[Row]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                FIND_STUCK, (limits.SWEEP_QUEUED_SECONDS, limits.SWEEP_RUNS_MAX)
-            )
-            return [(row[0], row[1]) for row in await cursor.fetchall()]
+            cursor = await connection.execute(query, (limits.SWEEP_RUNS_MAX,))
+            return await cursor.fetchall()
 
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     client = await nats.connect(nats_url(settings), "sweeper")
-    sweeper = Sweeper(database_url(settings), client)
-    await sweeper.open()
+    event_log = EventLog(database_url(settings), "sweeper")
+    await event_log.open()
+    stop = partial(run_control.stop_orphan, Streams(event_log))
+    sweeper = Sweeper(event_log.pool, client, stop)
     try:
         while True:
             try:
                 await sweeper.sweep()
+                await sweeper.stop_orphans()
                 await sweeper.forget_receipts()
             except (*database.LOST, *nats.NatsError) as error:
                 log.warning("sweeper.interrupted", error=repr(error))
             stop_if_cancelled()
             await asyncio.sleep(limits.SWEEP_SECONDS)
     finally:
-        await sweeper.close()
+        await event_log.close()
         await client.close()

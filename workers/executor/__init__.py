@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+
+from domain import limits
 from runtime.settings import Settings
 from workers.executor.process import Executor
 
 
 async def serve(settings: Settings) -> None:
-    """Run until cancelled."""
+    """Run until cancelled, in bounded memory: a block that wants more of it fails its node."""
+    resource.setrlimit(resource.RLIMIT_AS, (limits.EXECUTOR_MEMORY_BYTES_MAX,) * 2)
     await Executor(settings).serve()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -25,10 +26,36 @@ REQUEST_SECONDS = 2
 STATUS, UNUSED = "Status", "Nats-Pending-Messages"
 
 
-class Bells:
-    """The run ids handed to this executor, over a connection of its own."""
+class Rung:
+    """A run that somebody rang for."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: Msg) -> None:
+        bell = nats.decode_bell(message.data)
+        self.run_id = bell.run_id
+        self._created = bell.created
+        self._message: Msg | None = message
+
+    def take_created(self) -> bytes | None:
+        """How the run was created, if that came along and was all there was; only once."""
+        created, self._created = self._created, None
+        return created
+
+    async def answer(self) -> None:
+        """Silence the bell: the run is in hand, or wants nobody."""
+        message, self._message = self._message, None
+        if message is not None:
+            with contextlib.suppress(*nats.NatsError):
+                await message.ack()
+
+
+class Bells:
+    """The run ids handed to this executor, over a connection of its own.
+
+    `wake` is told the runs that something came for from outside, whoever drives them.
+    """
+
+    def __init__(self, wake: Callable[[str], None]) -> None:
+        self._wake = wake
         self._messages: deque[Msg] = deque()
         self._rung = asyncio.Event()
         self._requested = 0
@@ -39,18 +66,19 @@ class Bells:
         self._client = await nats.connect(url, "executor", reconnected=self._forget_requests)
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(self._inbox, cb=self._receive)
+        await self._client.subscribe(nats.WAKE_SUBJECT, cb=self._pass_on)
 
     async def close(self) -> None:
         with contextlib.suppress(*nats.NatsError):
             await self._client.close()
 
-    async def take(self, room: int) -> Msg:
-        """The next message. `room` is how many more this executor could drive, at least 1."""
+    async def take(self, room: int) -> Rung:
+        """The next ring. `room` is how many more this executor could drive, at least 1."""
         while True:
             if self._requested <= room // 2:
                 await self._request(room - self._requested)
             if self._messages:
-                return self._messages.popleft()
+                return Rung(self._messages.popleft())
             self._rung.clear()
             try:
                 async with asyncio.timeout(REQUEST_SECONDS * 2):
@@ -85,6 +113,9 @@ class Bells:
             await self._restore()
             self._requested = 0
         self._rung.set()
+
+    async def _pass_on(self, message: Msg) -> None:
+        self._wake(message.data.decode())
 
     async def _restore(self) -> None:
         with contextlib.suppress(*nats.NatsError):

@@ -1,4 +1,4 @@
-"""Driving one run: take what is ready, run it, record it, until nothing is left to do.
+"""Driving one run: take what is ready, run it, record it, until nothing is left to do here.
 
 Results of pure nodes are folded at once and made durable together with what follows. Before an
 effect starts, its intent and everything that it depends on is durable.
@@ -14,26 +14,16 @@ from functools import partial
 
 import msgspec
 
-from blocks.contract import BlockFailure, Context, Http, TimerBlock
 from domain import credits as accounts
 from domain import limits
-from domain.contracts import Effect
 from domain.engine.execution import Execution
-from domain.errors import PaymentRequired
-from domain.runs import (
-    CreditsExtended,
-    NodeDeferred,
-    NodeStarted,
-    RunClaimed,
-    RunCompleted,
-    RunFailed,
-    RunStats,
-    execution_id,
-)
-from runtime import clock, faults
-from runtime.eventlog.mapper import Encoded
-from workers.executor.ledger import Ledger
-from workers.executor.nodes import Attempt, block_of, inputs_of
+from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
+from runtime import clock
+from workers.executor.children import Children
+from workers.executor.ledger import Ledger, Result
+from workers.executor.nodes import returned
+from workers.executor.starting import Starter
+from workers.executor.tools import Tools
 
 STEPS_WITHOUT_PAUSE = 100
 """Pure nodes that a run may take before other runs of the process have their turn."""
@@ -42,214 +32,247 @@ STEPS_WITHOUT_PAUSE = 100
 class Drive:
     """One run in the hands of this worker."""
 
-    def __init__(self, ledger: Ledger, http: Http, worker: str) -> None:
+    def __init__(self, ledger: Ledger, tools: Tools) -> None:
+        assert ledger.run.created is not None
         self._ledger = ledger
         self._run = ledger.run
-        self._http = http
-        self._worker = worker
-        self._started: list[Execution] = []
-        """Recorded as started, to be launched when that is durable."""
-        self._tasks: set[asyncio.Task[Encoded]] = set()
-        self._results: deque[asyncio.Task[Encoded]] = deque()
-        self._finished = asyncio.Event()
-        self._sleeps_until: datetime | None = None
+        self._created = ledger.run.created
+        self._children = Children(ledger, tools)
+        self._starter = Starter(ledger, tools, self._children, self)
+        self._tasks: set[asyncio.Task[Result]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._results: deque[Result] = deque()
+        self._due: deque[Execution] = deque()
+        self._broken: BaseException | None = None
+        self._stirred = asyncio.Event()
+        self._is_nudged = False
+        self._is_over = False
+        self._leave_by: float | None = None
         self._began_us = clock.monotonic_us()
+        self._deadline = self._latest_end()
+
+    @property
+    def durable(self) -> int:
+        """The version of the run's stream up to which this drive knows it."""
+        return self._ledger.durable
+
+    @property
+    def has_children(self) -> bool:
+        return self._children.are_open
+
+    def nudge(self) -> None:
+        """Say that something has happened outside: to the run, or to a child of it."""
+        self._is_nudged = True
+        self._stirred.set()
+
+    def leave(self) -> None:
+        """Begin nothing more, and let go of the run soon."""
+        self._leave_by = clock.monotonic() + limits.LEAVE_SECONDS
+        self._stirred.set()
+
+    async def to_end(self) -> None:
+        """Drive the run until it has ended, or rests because nothing can be done for it here.
+
+        Raises RunLost when another worker took it, OutcomeUnknown when the database went away.
+        In all cases nothing of this drive goes on.
+        """
+        try:
+            await self._children.collect()
+            await self._starter.resume()
+            while not self._is_over:
+                await self._move()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for timer in self._timers:
+                timer.cancel()
+
+    async def fail(self, error: str) -> None:
+        """End the run. Raises as `to_end` does."""
+        await self._end(RunFailed(error=error, stats=self._stats, parent=self._parent))
+
+    def keep(self, result: Result) -> None:
+        """Take a result, to be recorded in its turn."""
+        self._results.append(result)
+        self._stirred.set()
+
+    def spawn(self, work: Coroutine[None, None, Result]) -> None:
+        """Run what takes time, and keep its result."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def wait(self, execution: Execution) -> None:
+        """Go on with the execution when its moment has come."""
+        assert execution.until is not None
+        seconds = max(0.0, (execution.until - clock.now()).total_seconds())
+        loop = asyncio.get_running_loop()
+        self._timers.add(loop.call_later(seconds, self._fall_due, execution))
+
+    async def _move(self) -> None:
+        run = self._run
+        outside = self._ledger.outside
+        if run.is_stopping:
+            await self._end(RunTerminated(stats=self._stats, parent=self._parent))
+            return
+        error = self._over_budget()
+        if error is not None:
+            await self.fail(error)
+            return
+        if not run.is_paused and self._leave_by is None:
+            await self._take_ready()
+        if self._is_over:
+            return
+        if run.is_drained:
+            await self._complete()
+        elif self._must_leave:
+            await self._rest(clock.now())
+        elif self._is_idle and not await self._children_ended():
+            await self._rest(self._next_moment())
+        else:
+            await self._ledger.flush()
+            self._starter.launch()
+            if self._ledger.outside == outside and run.over_budget is None:
+                await self._collect()
+
+    async def _take_ready(self) -> None:
+        taken = 0
+        while len(self._tasks) + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
+            if self._run.is_stopping or self._run.over_budget is not None:
+                return
+            execution = self._run.take()
+            if execution is None:
+                return
+            await self._starter.begin(execution)
+            if self._is_over:
+                return
+            taken += 1
+            if self._ledger.is_full:
+                await self._ledger.flush()
+                self._starter.launch()
+            elif taken % STEPS_WITHOUT_PAUSE == 0:
+                await asyncio.sleep(0)
+
+    async def _collect(self) -> None:
+        """Wait until something happens, and record all that has happened by then."""
+        try:
+            async with asyncio.timeout(self._seconds_left()):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+        self._stirred.clear()
+        if self._broken is not None:
+            raise self._broken
+        while self._results:
+            result = self._results.popleft()
+            self._ledger.record_result(result)
+            if result.waiting is not None:
+                self.wait(self._run.executions[result.waiting])
+        while self._due:
+            self._starter.go_on(self._due.popleft())
+        if self._is_nudged:
+            self._is_nudged = False
+            await self._ledger.refresh()
+            await self._children.collect()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Nothing is at work here, and nothing will be soon."""
+        if self._tasks or self._results or self._due or self._starter.started:
+            return False
+        if self._run.is_paused:
+            return True
+        soon = clock.now() + timedelta(seconds=limits.RUN_SLEEP_SECONDS_MIN)
+        return self._run.first_ready() is None and all(m > soon for m in self._moments())
+
+    @property
+    def _must_leave(self) -> bool:
+        if self._leave_by is None:
+            return False
+        is_at_work = bool(self._tasks or self._results or self._starter.started)
+        return not is_at_work or clock.monotonic() >= self._leave_by
+
+    def _next_moment(self) -> datetime | None:
+        """When the run wants a worker again, if nothing comes from outside before."""
+        if self._run.is_paused:
+            return None
+        moments = self._moments()
+        if self._deadline is not None:
+            moments.append(self._deadline)
+        return min(moments, default=None)
+
+    def _moments(self) -> list[datetime]:
+        """When the executions that wait for time go on."""
+        return [execution.until for execution in self._run.open.values() if execution.until]
+
+    async def _children_ended(self) -> bool:
+        self._is_nudged = False
+        return await self._children.collect()
+
+    async def _rest(self, until: datetime | None) -> None:
+        rested = RunRested(stats=self._stats, until=until, seen=self._children.seen)
+        self._is_over = await self._ledger.rest(rested)
+
+    async def _complete(self) -> None:
+        completed = RunCompleted(stats=self._stats)
+        if self._parent is not None:
+            outputs, large, values = returned(self._run.returned)
+            self._ledger.keep(values)
+            completed = RunCompleted(
+                stats=self._stats, parent=self._parent, returned=outputs, large=large
+            )
+        await self._end(completed)
+
+    async def _end(self, end: RunEnd) -> None:
+        run = self._run
+        children = self._children.open_ids()
+        if run.held:
+            settle = partial(accounts.settle, hold=run.run_id, spent=run.cost)
+            await self._ledger.flush_with(end, self._ledger.moving(settle))
+        else:
+            self._ledger.record(end)
+            await self._ledger.flush()
+        self._is_over = True
+        await self._children.stop(children)
+
+    def _fall_due(self, execution: Execution) -> None:
+        self._due.append(execution)
+        self._stirred.set()
+
+    def _finished(self, task: asyncio.Task[Result]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        self._broken = task.exception()
+        if self._broken is None:
+            self._results.append(task.result())
+        self._stirred.set()
 
     @property
     def _stats(self) -> RunStats:
         wall_us = clock.monotonic_us() - self._began_us
         return msgspec.structs.replace(self._run.stats, wall_us=wall_us)
 
-    async def to_end(self) -> datetime | None:
-        """Claim the run and drive it until it has ended, or has nothing to do before a moment.
+    @property
+    def _parent(self) -> str | None:
+        parent = self._created.parent
+        return None if parent is None else parent.run_id
 
-        Returns that moment: then this drive is over, and the run wants another one. Raises RunLost
-        when another worker took it, OutcomeUnknown when the database went away. In all cases
-        nothing of this drive goes on.
-        """
-        try:
-            self._ledger.record(RunClaimed(worker=self._worker))
-            for execution in list(self._run.open.values()):
-                self._resume(execution)
-            while not self._run.is_ended:
-                await self._move()
-                if self._sleeps_until is not None:
-                    return self._sleeps_until
+    def _latest_end(self) -> datetime | None:
+        seconds = self._created.seconds_max
+        if seconds is None:
             return None
-        finally:
-            for task in self._tasks:
-                task.cancel()
+        return (self._run.started_at or clock.now()) + timedelta(seconds=seconds)
 
-    async def fail(self, error: str) -> None:
-        """Claim the run only to end it. Raises as `to_end` does."""
-        self._ledger.record(RunClaimed(worker=self._worker))
-        await self._end(RunFailed(error=error, stats=self._stats))
+    def _over_budget(self) -> str | None:
+        if self._deadline is not None and clock.now() >= self._deadline:
+            return f"The run used up its budget of {self._created.seconds_max:g} seconds"
+        return self._run.over_budget
 
-    async def _move(self) -> None:
-        await self._take_ready()
-        if self._run.is_ended:
-            return
-        if self._run.is_drained:
-            await self._end(RunCompleted(stats=self._stats))
-            return
-        if self._ledger.is_dirty:
-            await self._ledger.flush()
-            self._launch()
-        self._sleeps_until = self._long_sleep()
-        if self._sleeps_until is None:
-            await self._collect()
-
-    async def _take_ready(self) -> None:
-        taken = 0
-        while len(self._run.open) < limits.EXECUTOR_NODES_PER_RUN_MAX:
-            if self._run.is_over_budget:
-                await self._fail_over_budget()
-                return
-            execution = self._run.take()
-            if execution is None:
-                return
-            if not await self._begin(execution):
-                return
-            taken += 1
-            if self._ledger.is_full:
-                await self._ledger.flush()
-                self._launch()
-            elif taken % STEPS_WITHOUT_PAUSE == 0:
-                await asyncio.sleep(0)
-
-    async def _begin(self, execution: Execution) -> bool:
-        """Start one execution, or run it to its end. False when the run had to be failed."""
-        node = execution.node.node
-        if node.contract.cost and not await self._afford():
-            return False
-        if node.effect is Effect.EFFECTFUL:
-            self._start(execution)
-        elif node.effect is Effect.TIMER:
-            self._defer(execution)
-        else:
-            self._run_now(execution)
-        return True
-
-    def _start(self, execution: Execution) -> None:
-        started = NodeStarted(
-            execution=execution.number,
-            node=execution.node.node.node_id,
-            attempt=execution.attempt + 1,
-        )
-        self._ledger.record(started)
-        self._started.append(execution)
-
-    def _defer(self, execution: Execution) -> None:
-        """Record until when the node waits, so that a restart does not begin anew."""
-        try:
-            block = block_of(execution)
-            assert isinstance(block, TimerBlock), "a timer's contract belongs to a timer block"
-            seconds = block.delay(inputs_of(block, execution))
-        except (BlockFailure, msgspec.ValidationError) as error:
-            self._ledger.record_encoded(Attempt(execution).failed(error))
-            return
-        until = clock.now() + timedelta(seconds=seconds)
-        self._ledger.record(
-            NodeDeferred(execution=execution.number, node=execution.node.node.node_id, until=until)
-        )
-        self._started.append(execution)
-
-    def _resume(self, execution: Execution) -> None:
-        """Take up what an earlier worker left open: wait for the rest, or repeat the effect."""
-        if execution.until is None:
-            self._start(execution)
-        else:
-            self._started.append(execution)
-
-    def _run_now(self, execution: Execution) -> None:
-        attempt = Attempt(execution)
-        outcome = attempt.run(self._context(execution))
-        if isinstance(outcome, Encoded):
-            self._ledger.record_encoded(outcome)
-        else:
-            self._spawn(attempt.finish(outcome))
-
-    def _launch(self) -> None:
-        started, self._started = self._started, []
-        for execution in started:
-            self._spawn(self._work(execution))
-
-    async def _work(self, execution: Execution) -> Encoded:
-        if execution.until is not None:
-            await asyncio.sleep(max(0.0, (execution.until - clock.now()).total_seconds()))
-        faults.reach("effect.started")
-        attempt = Attempt(execution)
-        outcome = attempt.run(self._context(execution))
-        if not isinstance(outcome, Encoded):
-            outcome = await attempt.finish(outcome)
-        faults.reach("effect.done")
-        return outcome
-
-    def _spawn(self, work: Coroutine[None, None, Encoded]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._keep_result)
-
-    def _keep_result(self, task: asyncio.Task[Encoded]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            self._results.append(task)
-            self._finished.set()
-
-    def _long_sleep(self) -> datetime | None:
-        """When the first timer ends, if nothing else is at work and that is not soon."""
-        ends = [execution.until for execution in self._run.open.values() if execution.until]
-        if len(ends) < len(self._run.open) or self._results:
-            return None
-        first = min(ends)
-        is_soon = first - clock.now() < timedelta(seconds=limits.RUN_SLEEP_SECONDS_MIN)
-        return None if is_soon else first
-
-    async def _collect(self) -> None:
-        """Wait for the first result, and record all that are there by then."""
-        await self._finished.wait()
-        self._finished.clear()
-        while self._results:
-            self._ledger.record_encoded(self._results.popleft().result())
-
-    async def _afford(self) -> bool:
-        """Whether the credits set aside cover what is open; sets more aside if they do not.
-
-        Doubling keeps the number of movements of a long run small.
-        """
-        run = self._run
-        committed = run.cost + sum(e.node.node.contract.cost for e in run.open.values())
-        if committed <= run.held:
-            return True
-        for amount in (max(run.held, committed - run.held), committed - run.held):
-            movement = partial(accounts.hold, hold=run.run_id, amount=amount)
-            try:
-                await self._ledger.flush_with(CreditsExtended(amount=amount), movement)
-            except PaymentRequired:
-                continue
-            self._launch()
-            return True
-        await self._end(RunFailed(error=accounts.NO_BALANCE, stats=self._stats))
-        return False
-
-    async def _fail_over_budget(self) -> None:
-        created = self._run.created
-        assert created is not None
-        error = f"The run used up its budget of {created.steps_max} node executions"
-        await self._end(RunFailed(error=error, stats=self._stats))
-
-    async def _end(self, end: RunCompleted | RunFailed) -> None:
-        run = self._run
-        if run.held:
-            settle = partial(accounts.settle, hold=run.run_id, spent=run.cost)
-            await self._ledger.flush_with(end, settle)
-        else:
-            self._ledger.record(end)
-            await self._ledger.flush()
-
-    def _context(self, execution: Execution) -> Context:
-        return Context(
-            now=clock.now(),
-            idempotency_key=execution_id(self._run.run_id, execution.number),
-            http=self._http,
-        )
+    def _seconds_left(self) -> float | None:
+        left = []
+        if self._deadline is not None:
+            left.append((self._deadline - clock.now()).total_seconds())
+        if self._leave_by is not None:
+            left.append(self._leave_by - clock.monotonic())
+        return max(0.0, min(left)) if left else None

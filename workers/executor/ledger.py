@@ -1,50 +1,81 @@
-"""A run's appends: its own events, and the credit movements that must happen with them."""
+"""A run's appends: its own events, and what must happen in the same moment elsewhere."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from commands import credits as credit_commands
-from commands.streams import Streams
-from commands.turns import Turns
 from domain import events as registry
-from domain import limits, runs
+from domain import large_values, limits, runs
 from domain.credits import Account
-from domain.engine.run import Run, evolve
+from domain.engine import snapshots
+from domain.engine.evolve import evolve
+from domain.engine.run import Run
 from domain.errors import Unavailable
 from domain.events import Event
-from runtime import faults
+from domain.runs import FROM_OUTSIDE, RunClaimed, RunRested
+from runtime import clock, faults
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded, to_encoded
+from workers.executor.tools import Tools
 
 Movement = Callable[[Account], Sequence[Event]]
+Others = Callable[[], Awaitable[list[StreamWrite]]]
+"""Makes the writes to other streams, anew for each try."""
 
 
 class RunLost(Exception):
-    """Another worker has claimed the run; nothing of ours can be appended any more."""
+    """Another worker has claimed the run, or it has ended; nothing of ours can be appended."""
+
+
+class Outpaced(Exception):
+    """Something came from outside first, and has been folded."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How a node went, as the log will hold it, and its large values as JSON by hash."""
+
+    encoded: Encoded
+    large: Mapping[str, bytes] = {}
+    waiting: int | None = None
+    """The number of the execution, when another attempt of it is to be made."""
 
 
 class Ledger:
     """What happened to a run and is not durable yet.
 
     `record` folds an event at once and exactly as it will be read back: the stored bytes are what
-    is folded, so the run in memory never differs from the one that a restart would see.
+    is folded, so the run in memory never differs from the one that a restart would see. What came
+    from outside meanwhile is folded behind it: it routes nothing, so the order does not matter.
     """
 
-    def __init__(self, run: Run, streams: Streams, turns: Turns, worker: str) -> None:
-        self.run = run
-        self._streams = streams
-        self._turns = turns
+    def __init__(self, run: Run, tools: Tools) -> None:
         assert run.created is not None
+        self.run = run
+        self._streams = tools.streams
+        self._turns = tools.turns
+        self._worker = tools.worker
+        self._stream = runs.stream_of(run.run_id)
+        self._owner = run.created.user_id
         self._origin = Origin(
-            owner=run.created.user_id, actor=f"worker:{worker}", correlation=UUID(run.run_id)
+            owner=self._owner, actor=f"worker:{tools.worker}", correlation=UUID(run.run_id)
         )
-        self._durable = run.version
+        self.outside = 0
+        """How many events from outside have been folded."""
+        self._durable = self._snapshot = run.version
         self._pending: list[Encoded] = []
         self._pending_bytes = 0
+        self._large: dict[str, bytes] = {}
+
+    @property
+    def durable(self) -> int:
+        """The version of the stream up to which we know it."""
+        return self._durable
 
     @property
     def is_dirty(self) -> bool:
@@ -57,35 +88,85 @@ class Ledger:
             or self._pending_bytes >= limits.RUN_FLUSH_BYTES
         )
 
-    def record(self, event: Event) -> None:
-        self.record_encoded(to_encoded(event))
+    async def claim(self) -> None:
+        """Take the run, durably: a death from here on counts. Raises RunLost and as `flush`."""
+        claimed = RunClaimed(worker=self._worker)
+        await self._append([to_encoded(claimed)])
+        evolve(self.run, claimed, clock.now())
 
-    def record_encoded(self, encoded: Encoded) -> None:
+    def record(self, event: Event) -> None:
+        self.record_result(Result(to_encoded(event)))
+
+    def record_result(self, result: Result) -> None:
+        encoded = result.encoded
         self._pending.append(encoded)
         self._pending_bytes += len(encoded.state)
-        evolve(self.run, registry.decode(encoded.topic, encoded.state))
+        happened = registry.decode(encoded.topic, encoded.state)
+        if result.large:
+            self.keep(result.large)
+            values: dict[str, Any] = {
+                key: msgspec.json.decode(value) for key, value in result.large.items()
+            }
+            happened = large_values.put_back(happened, values)
+        evolve(self.run, happened)
+
+    def keep(self, large: Mapping[str, bytes]) -> None:
+        """Have large values stored, at the latest before the next event is."""
+        self._large.update(large)
+        self._pending_bytes += sum(map(len, large.values()))
 
     async def flush(self) -> None:
-        """Make everything recorded durable. Raises RunLost or OutcomeUnknown."""
+        """Make everything recorded durable. Raises RunLost, OutcomeUnknown or Unavailable."""
         while self._pending:
             chunk = self._next_chunk()
-            await self._append(chunk, [])
+            await self._append(chunk)
             self._forget(len(chunk))
+        await self._save_snapshot()
 
-    async def flush_with(self, event: Event, movement: Movement) -> None:
-        """Make everything recorded durable, and with the last of it `event` and a credit movement.
+    async def flush_with(self, event: Event, others: Others) -> None:
+        """Make everything recorded durable, and with the last of it `event` and other writes.
 
-        Raises PaymentRequired from the movement (then `event` did not happen), RunLost,
-        OutcomeUnknown or Unavailable.
+        Raises what `others` raises (then `event` did not happen), and as `flush`.
         """
         if self.is_full:
             await self.flush()
-        events = [*self._pending, to_encoded(event)]
-        # Runs of one account take turns; they would only make each other try again.
-        async with self._turns.of(self._origin.owner):
-            await self._append_moving(events, movement)
+        await self._append_with([*self._pending, to_encoded(event)], others)
         self._forget(len(self._pending))
         evolve(self.run, event)
+
+    async def rest(self, rested: RunRested) -> bool:
+        """Make everything recorded durable and `rested` the last of it. Raises as `flush`.
+
+        False when something came from outside first: the run may have something to do again.
+        """
+        if self.is_full:
+            await self.flush()
+        try:
+            await self._append([*self._pending, to_encoded(rested)], strictly=True)
+        except Outpaced:
+            return False
+        self._forget(len(self._pending))
+        evolve(self.run, rested)
+        return True
+
+    async def refresh(self) -> None:
+        """Fold what came from outside. Raises RunLost."""
+        tail = await self._streams.log.read_stream(self._stream, after=self._durable)
+        for entry in tail:
+            if not isinstance(entry.event, FROM_OUTSIDE):
+                raise RunLost(self.run.run_id)
+            evolve(self.run, entry.event, entry.recorded_at)
+            self._durable = entry.version
+            self.outside += 1
+
+    def moving(self, movement: Movement) -> Others:
+        """A movement of the owner's credits, as writes to be made with an event."""
+
+        async def writes() -> list[StreamWrite]:
+            account = await credit_commands.load(self._streams, self._owner)
+            return account.write(movement(account.state))
+
+        return writes
 
     def _next_chunk(self) -> list[Encoded]:
         size = 0
@@ -99,23 +180,48 @@ class Ledger:
         del self._pending[:count]
         self._pending_bytes = sum(len(encoded.state) for encoded in self._pending)
 
-    async def _append_moving(self, events: list[Encoded], movement: Movement) -> None:
-        for _ in range(limits.CONFLICT_RETRIES_MAX):
-            account = await credit_commands.load(self._streams, self._origin.owner)
-            with contextlib.suppress(VersionConflict):
-                await self._append(events, account.write(movement(account.state)))
+    async def _append_with(self, events: list[Encoded], others: Others) -> None:
+        # Runs of one account take turns; they would only make each other try again.
+        async with self._turns.of(self._owner):
+            for _ in range(limits.CONFLICT_RETRIES_MAX):
+                try:
+                    await self._append(events, await others())
+                except VersionConflict:
+                    continue
                 return
         raise Unavailable("the account is too busy")
 
-    async def _append(self, events: list[Encoded], others: list[StreamWrite]) -> None:
+    async def _append(
+        self, events: list[Encoded], others: Sequence[StreamWrite] = (), *, strictly: bool = False
+    ) -> None:
         """Raises RunLost, VersionConflict for one of the other streams, or OutcomeUnknown."""
-        stream = runs.stream_of(self.run.run_id)
-        ours = StreamWrite(stream=stream, expected=self._durable, events=events)
-        try:
-            await self._streams.log.append([ours, *others], self._origin)
-        except VersionConflict as conflict:
-            if conflict.stream == stream:
-                raise RunLost(self.run.run_id) from conflict
-            raise
-        faults.reach("result.appended")
-        self._durable += len(events)
+        if self._large:
+            await self._streams.log.values.put(self._owner, list(self._large.values()))
+            self._large.clear()
+        for _ in range(limits.CONFLICT_RETRIES_MAX):
+            ours = StreamWrite(stream=self._stream, expected=self._durable, events=events)
+            try:
+                await self._streams.log.append([ours, *others], self._origin)
+            except VersionConflict as conflict:
+                if conflict.stream != self._stream:
+                    raise
+                await self.refresh()
+                if strictly:
+                    raise Outpaced from None
+                continue
+            faults.reach("result.appended")
+            self._durable += len(events)
+            return
+        raise Unavailable("the run is too busy")
+
+    async def _save_snapshot(self) -> None:
+        """Keep the state of a long run now and then: who takes it up reads only the rest."""
+        run = self.run
+        if run.version - self._snapshot < limits.SNAPSHOT_EVENTS:
+            return
+        self._snapshot = run.version
+        state = snapshots.freeze(run)
+        if len(state) <= limits.SNAPSHOT_BYTES_MAX:
+            await self._streams.log.snapshots.save(
+                self._stream, run.version, snapshots.FORMAT, state
+            )

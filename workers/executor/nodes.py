@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,14 +12,16 @@ import structlog
 
 from blocks.catalogue import CATALOGUE
 from blocks.contract import Block, BlockFailure, Context
-from domain import limits
-from domain.contracts import ERROR_PIN
+from domain import large_values, limits, policies
+from domain.contracts import ERROR_PIN, Effect
 from domain.engine.execution import Execution
 from domain.errors import DomainError, Invalid
 from domain.json_values import check_json
-from domain.runs import NodeCompleted, NodeFailed, Output
+from domain.policies import FailureKind
+from domain.runs import NodeCompleted, NodeFailed, NodeRetried, Output, RunStats
 from runtime import clock
-from runtime.eventlog.mapper import Encoded, to_encoded
+from runtime.eventlog.mapper import to_encoded
+from workers.executor.ledger import Result
 
 log = structlog.get_logger()
 
@@ -25,15 +29,28 @@ SHALLOW_BYTES = 2 * limits.JSON_DEPTH_MAX
 """A shorter text cannot nest too deep."""
 
 
+class TimedOut(BlockFailure):
+    """The node took longer than its policy allows."""
+
+    kind = FailureKind.TIMEOUT
+
+
 class Attempt:
     """One attempt to run a node; collects what it yields."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
+        self._node = execution.node.node
         self._outputs: list[Output] = []
         self._began_us = clock.monotonic_us()
 
-    def run(self, context: Context) -> Encoded | AsyncIterator[Output]:
+    @property
+    def number(self) -> int:
+        """Which attempt of the execution this is, from 1. That of an effect is recorded before."""
+        recorded = self.execution.attempt
+        return recorded if self._node.effect is Effect.EFFECTFUL else recorded + 1
+
+    def run(self, context: Context) -> Result | AsyncIterator[Output]:
         """Run a cheap block to its end, or hand back the iterator of one that takes time."""
         try:
             block = block_of(self.execution)
@@ -42,17 +59,72 @@ class Attempt:
                 return outputs
             self._collect(outputs)
         except Exception as error:  # noqa: BLE001 - whatever a block raises fails its node
-            return self.failed(error)
-        return self._completed()
+            return self.missed(error, context.idempotency_key)
+        return self.completed(self._outputs)
 
-    async def finish(self, outputs: AsyncIterator[Output]) -> Encoded:
-        """Run a block that takes time to its end."""
+    async def finish(self, outputs: AsyncIterator[Output], context: Context) -> Result:
+        """Run a block that takes time to its end, within the time of its policy."""
+        seconds = self._node.policy.timeout_seconds
         try:
-            async for output in outputs:
-                self._take(output)
+            async with asyncio.timeout(seconds) as deadline:
+                async for output in outputs:
+                    self._take(output)
+        except TimeoutError as error:
+            if not deadline.expired():
+                return self.missed(error, context.idempotency_key)
+            late = TimedOut(f"The node took longer than {seconds:g} seconds")
+            return self.missed(late, context.idempotency_key)
         except Exception as error:  # noqa: BLE001
+            return self.missed(error, context.idempotency_key)
+        return self.completed(self._outputs)
+
+    def completed(self, outputs: list[Output], child: RunStats | None = None) -> Result:
+        """The execution as done, or as failed when its values cannot be kept."""
+        completed = NodeCompleted(
+            execution=self.execution.number,
+            node=self._node.node_id,
+            outputs=outputs,
+            elapsed_us=self._elapsed_us,
+            cost=self._node.contract.cost,
+            child=child,
+        )
+        try:
+            return _checked(completed)
+        except Invalid as error:
+            self._outputs = []
             return self.failed(error)
-        return self._completed()
+
+    def missed(self, error: Exception, key: str) -> Result:
+        """The attempt as a failure: to be repeated if the node's policy says so, or final."""
+        self._complain(error)
+        seconds = policies.retry_at(self._node.policy, self.number, kind_of(error), key)
+        if seconds is None:
+            return self.failed(error)
+        retried = NodeRetried(
+            execution=self.execution.number,
+            node=self._node.node_id,
+            attempt=self.number,
+            error=_message(error),
+            elapsed_us=self._elapsed_us,
+            until=clock.now() + timedelta(seconds=seconds),
+        )
+        return Result(to_encoded(retried), waiting=self.execution.number)
+
+    def failed(self, error: Exception, child: RunStats | None = None) -> Result:
+        """The execution as failed; what was yielded before stays valid (4.8, N3)."""
+        failed = NodeFailed(
+            execution=self.execution.number,
+            node=self._node.node_id,
+            error=_message(error),
+            elapsed_us=self._elapsed_us,
+            outputs=self._outputs,
+            child=child,
+        )
+        try:
+            return _checked(failed)
+        except Invalid:
+            plain = msgspec.structs.replace(failed, outputs=[], error=ascii(failed.error))
+            return Result(to_encoded(plain))
 
     def _collect(self, outputs: Iterator[Output]) -> None:
         for output in outputs:
@@ -64,40 +136,14 @@ class Attempt:
             raise BlockFailure(value if isinstance(value, str) else str(value))
         if len(self._outputs) >= limits.NODE_OUTPUTS_MAX:
             raise BlockFailure(f"a node yields at most {limits.NODE_OUTPUTS_MAX} values")
+        problem = self._node.output_problem(name, value)
+        if problem is not None:
+            raise BlockFailure(f"the output {name!r} {problem}")
         self._outputs.append((name, value))
 
-    def _completed(self) -> Encoded:
-        try:
-            return _checked(
-                NodeCompleted(
-                    execution=self.execution.number,
-                    node=self.execution.node.node.node_id,
-                    outputs=self._outputs,
-                    elapsed_us=self._elapsed_us,
-                    cost=self.execution.node.node.contract.cost,
-                )
-            )
-        except Invalid as error:
-            self._outputs = []
-            return self.failed(error)
-
-    def failed(self, error: Exception) -> Encoded:
-        """The attempt as a failure; what was yielded before it stays valid (4.8, N3)."""
-        message = _message(error)
-        if not isinstance(error, BlockFailure | DomainError | msgspec.ValidationError):
-            name = self.execution.node.node.contract.name
-            log.error("node.raised", block=name, exc_info=error)
-        failed = NodeFailed(
-            execution=self.execution.number,
-            node=self.execution.node.node.node_id,
-            error=message,
-            elapsed_us=self._elapsed_us,
-            outputs=self._outputs,
-        )
-        try:
-            return _checked(failed)
-        except Invalid:
-            return to_encoded(msgspec.structs.replace(failed, outputs=[], error=ascii(message)))
+    def _complain(self, error: Exception) -> None:
+        if kind_of(error) is FailureKind.CRASH:
+            log.error("node.raised", block=self._node.contract.name, exc_info=error)
 
     @property
     def _elapsed_us(self) -> int:
@@ -119,18 +165,38 @@ def inputs_of(block: Block, execution: Execution) -> Any:
     return msgspec.convert(given, block.Input, strict=False)
 
 
-def _checked(event: NodeCompleted | NodeFailed) -> Encoded:
+def kind_of(error: Exception) -> FailureKind:
+    """What a policy may distinguish."""
+    if isinstance(error, BlockFailure):
+        return error.kind
+    expected = isinstance(error, DomainError | msgspec.ValidationError)
+    return FailureKind.FAILURE if expected else FailureKind.CRASH
+
+
+def returned(outputs: Iterable[Output]) -> tuple[list[Output], dict[int, str], dict[str, bytes]]:
+    """What goes back to a parent: small values, hashes by index, and large values by hash."""
+    listed = list(outputs)
+    large, values = large_values.take_out((i, value) for i, (_, value) in enumerate(listed))
+    return large_values.without(listed, large), large, values
+
+
+def _checked(event: NodeCompleted | NodeFailed) -> Result:
     """Encode the event. Raises Invalid when its values are too large, too deep or not JSON."""
     try:
         encoded = to_encoded(event)
     except (TypeError, RecursionError) as error:
         raise Invalid(f"a value is not JSON: {error}") from None
-    if len(encoded.state) > limits.NODE_OUTPUT_BYTES_MAX:
+    size = len(encoded.state)
+    if size > limits.NODE_OUTPUT_BYTES_MAX:
         raise Invalid(f"a node yields at most {limits.NODE_OUTPUT_BYTES_MAX} bytes")
-    if len(encoded.state) > SHALLOW_BYTES:
+    if size > SHALLOW_BYTES:
         for name, value in event.outputs:
             check_json(value, name)
-    return encoded
+    if size <= limits.VALUE_INLINE_BYTES_MAX:
+        return Result(encoded)
+    outputs, large, values = returned(event.outputs)
+    lean = msgspec.structs.replace(event, outputs=outputs, large=large)
+    return Result(to_encoded(lean), values)
 
 
 def _message(error: Exception) -> str:

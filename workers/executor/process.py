@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import datetime
 
 import structlog
-from nats.aio.msg import Msg
 
 from blocks import templates
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
-from domain import limits
+from domain import limits, runs
+from domain.engine.run import Run
 from domain.errors import Conflict, Unavailable
-from projections import run_details
-from runtime import clock, database, faults, nats
+from runtime import database, faults
 from runtime.egress import Egress
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
-from workers.executor.bells import Bells
+from workers.executor.bells import Bells, Rung
 from workers.executor.drive import Drive
 from workers.executor.leases import Lease
 from workers.executor.ledger import Ledger, RunLost
+from workers.executor.shelf import Shelf
+from workers.executor.tools import Tools
 
 log = structlog.get_logger()
+
+INSIDE = "The run failed for a reason inside Evergraph"
+PARKED = f"Parked: the run ended its worker {limits.DELIVERIES_MAX} times"
 
 
 class Executor:
@@ -36,13 +39,21 @@ class Executor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log = EventLog(database_url(settings), "executor")
-        self._streams = Streams(self._log)
-        self._turns = Turns()
-        self._plans = Plans()
         self._lease = Lease(self._log, settings.worker_name)
         self._http = Egress(settings.egress_allow)
+        self._tools = Tools(
+            worker=self._lease.worker,
+            streams=Streams(self._log),
+            plans=Plans(),
+            turns=Turns(),
+            http=self._http,
+        )
+        self._shelf = Shelf(self._tools)
         self._driving: dict[str, asyncio.Task[None]] = {}
+        self._drives: dict[str, Drive] = {}
         self._left = asyncio.Event()
+        self._alone = asyncio.Lock()
+        """Runs that may end this process are driven one at a time."""
 
     async def serve(self) -> None:
         """Run until cancelled; then let go of all runs, so that others may claim them."""
@@ -50,14 +61,16 @@ class Executor:
         await self._lease.renew()
         faults.reach("lease.taken")
         keeping = asyncio.create_task(self._lease.keep(), name="lease")
+        watching = asyncio.create_task(self._watch(), name="watch")
         try:
             await self._listen()
         finally:
             keeping.cancel()
+            watching.cancel()
             await self._let_go()
 
     async def _listen(self) -> None:
-        bells = Bells()
+        bells = Bells(self._wake)
         await bells.open(nats_url(self._settings))
         log.info("executor.ready", worker=self._lease.worker)
         try:
@@ -67,15 +80,33 @@ class Executor:
                     self._left.clear()
                     await self._left.wait()
                     continue
-                message = await bells.take(room)
-                self._take(message.data.decode(), message)
+                await self._take(await bells.take(room))
         finally:
             await bells.close()
 
-    def _take(self, run_id: str, message: Msg | None = None) -> None:
+    async def _watch(self) -> None:
+        """The net under the wake-up calls: see for ourselves what has come from outside."""
+        while True:
+            await asyncio.sleep(limits.POLL_SECONDS)
+            drives = {runs.stream_of(run_id): drive for run_id, drive in self._drives.items()}
+            with contextlib.suppress(*database.LOST):
+                versions = await self._log.versions_of(list(drives))
+                for stream, drive in drives.items():
+                    if drive.has_children or versions.get(stream, 0) > drive.durable:
+                        drive.nudge()
+
+    def _wake(self, run_id: str) -> None:
+        drive = self._drives.get(run_id)
+        if drive is not None:
+            drive.nudge()
+
+    async def _take(self, rung: Rung) -> None:
+        run_id = rung.run_id
         if run_id in self._driving:
+            self._wake(run_id)
+            await rung.answer()
             return
-        task = asyncio.create_task(self._attend(run_id, message), name=f"run {run_id}")
+        task = asyncio.create_task(self._attend(rung), name=f"run {run_id}")
         self._driving[run_id] = task
         task.add_done_callback(lambda _: self._leave(run_id))
 
@@ -83,14 +114,13 @@ class Executor:
         del self._driving[run_id]
         self._left.set()
 
-    async def _attend(self, run_id: str, message: Msg | None) -> None:
-        """Drive the run until it has ended, sleeps or is another's, then silence its bell."""
+    async def _attend(self, rung: Rung) -> None:
+        """Drive the run until it has ended, rests or is another's."""
+        run_id = rung.run_id
         failures = 0
         while True:
             try:
-                sleeps_until = await self._drive(run_id, failures)
-                if sleeps_until is not None:
-                    self._wake_later(run_id, sleeps_until)
+                await self._drive(rung, failures)
             except RunLost:
                 log.info("run.lost", run=run_id)
             except (Unavailable, Conflict, *database.LOST) as error:
@@ -103,36 +133,54 @@ class Executor:
                 log.exception("run.crashed", run=run_id, failures=failures)
                 await asyncio.sleep(limits.POLL_SECONDS)
                 continue
-            if message is not None:
-                with contextlib.suppress(*nats.NatsError):
-                    await message.ack()
+            await rung.answer()
             return
 
-    def _wake_later(self, run_id: str, moment: datetime) -> None:
-        """Take a run that sleeps again when its time has come.
+    async def _drive(self, rung: Rung, failures: int) -> None:
+        run = await self._shelf.get(rung)
+        if run is None or not await self._may_claim(run):
+            return
+        if _deliveries(run, self._lease.worker) < limits.DELIVERIES_MAX - 1:
+            await self._in_hand(run, rung, failures)
+            return
+        async with self._alone:
+            await self._in_hand(run, rung, failures)
 
-        Until then it has no place here but stays ours, so that nobody rings for it; when this
-        process dies, somebody does.
-        """
-        seconds = max(0.0, (moment - clock.now()).total_seconds())
-        asyncio.get_running_loop().call_later(seconds, self._take, run_id)
+    async def _in_hand(self, run: Run, rung: Rung, failures: int) -> None:
+        ledger = Ledger(run, self._tools)
+        await ledger.claim()
+        await rung.answer()
+        drive = Drive(ledger, self._tools)
+        self._drives[run.run_id] = drive
+        try:
+            if failures >= limits.RUN_CRASHES_MAX:
+                await drive.fail(INSIDE)
+            elif run.crashes >= limits.DELIVERIES_MAX:
+                await drive.fail(PARKED)
+            else:
+                await drive.to_end()
+        finally:
+            del self._drives[run.run_id]
+        self._shelf.put(run)
 
-    async def _drive(self, run_id: str, failures: int) -> datetime | None:
-        run = await run_details.fold(self._streams, self._plans, run_id)
-        if run is None or run.is_ended:
-            return None
-        claimed_by_other = run.worker is not None and run.worker != self._lease.worker
-        if claimed_by_other and await self._lease.is_held(str(run.worker)):
-            return None
-        ledger = Ledger(run, self._streams, self._turns, self._lease.worker)
-        drive = Drive(ledger, self._http, self._lease.worker)
-        if failures >= limits.RUN_CRASHES_MAX:
-            await drive.fail("The run failed for a reason inside Evergraph")
-            return None
-        return await drive.to_end()
+    async def _may_claim(self, run: Run) -> bool:
+        """Whether the run wants a worker, and has none that lives."""
+        if run.is_ended or (run.is_paused and not run.is_stopping):
+            return False
+        if run.worker is None or run.worker == self._lease.worker:
+            return True
+        return not await self._lease.is_held(run.worker)
 
     async def _let_go(self) -> None:
+        """Let what is at work end if it is quick, and say of every run that it is free."""
         tasks = list(self._driving.values())
+        for run_id, task in self._driving.items():
+            if run_id in self._drives:
+                self._drives[run_id].leave()
+            else:
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=limits.LEAVE_SECONDS_MAX + limits.LEAVE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,3 +189,9 @@ class Executor:
         await self._log.close()
         await self._http.close()
         await templates.close()
+
+
+def _deliveries(run: Run, worker: str) -> int:
+    """How often the run, or an effect of it, has ended a worker, as far as can be told."""
+    doubts = (execution.doubts for execution in run.open.values() if execution.is_in_doubt)
+    return max(run.crashes, *doubts, 0) + (run.worker not in {None, worker})

@@ -1,0 +1,154 @@
+"""Rings for runs: what the log says goes to the dispatcher, what that decides goes to NATS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from nats.aio.client import Client
+from psycopg import AsyncConnection
+
+from domain import limits
+from domain.events import Event
+from domain.runs import (
+    ReviewDecided,
+    RunClaimed,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunPaused,
+    RunRested,
+    RunResumed,
+    RunStopRequested,
+    RunTerminated,
+    run_of,
+)
+from projections.projection import topics_of
+from projections.runs import load_unfinished
+from runtime import clock, nats
+from runtime.database import Row
+from runtime.eventlog import reader
+from runtime.eventlog.reader import LogEvent
+from runtime.settings import Settings
+from workers.dispatcher.dispatcher import Dispatcher
+
+Hear = Callable[[Dispatcher, LogEvent], None]
+
+
+class Ringer:
+    """One at a time may ring; another one begins where the read model of runs stands."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._dispatcher = Dispatcher(settings.runs_per_user, settings.runs_per_graph)
+        self._created: dict[str, LogEvent] = {}
+        """Runs to which nothing has happened yet, of the page that was heard last."""
+        self._silent_until = 0
+        self.position = 0
+        """Up to where the log has been heard."""
+
+    async def open(self, connection: AsyncConnection[Row]) -> None:
+        """Load what is unfinished. Bells that an earlier ringer rang are rung again.
+
+        The connection must be in autocommit mode.
+        """
+        self._silent_until = await reader.read_head(connection)
+        self.position, unfinished = await load_unfinished(connection)
+        for run in unfinished:
+            self._dispatcher.load(run)
+
+    def hear(self, page: Sequence[LogEvent]) -> None:
+        """Take the next events of the log; those that have been heard say nothing."""
+        self._created.clear()
+        for entry in page:
+            hear = _HEARD.get(entry.topic)
+            if hear is not None and entry.position > self.position:
+                hear(self._dispatcher, entry)
+                if entry.version == 1 and len(entry.state) <= limits.BELL_STATE_BYTES_MAX:
+                    self._created[run_of(entry.stream)] = entry
+        if page:
+            self.position = max(self.position, page[-1].position)
+
+    async def ring(self) -> bool:
+        """Publish what is due, unless the log is still being caught up with.
+
+        Returns whether anything was published. Raises NatsError.
+        """
+        if self.position < self._silent_until:
+            return False
+        now = clock.now().timestamp()
+        await self._look_for_lost_bells(now)
+        rung = self._dispatcher.ring(now)
+        for run_id in rung:
+            await self._client.publish(nats.READY_SUBJECT, self._bell(run_id))
+        wakes = self._dispatcher.take_wakes()
+        for run_id in wakes:
+            await self._client.publish(nats.WAKE_SUBJECT, run_id.encode())
+        return bool(rung or wakes)
+
+    def bells_lost(self) -> None:
+        """NATS may have forgotten what it had."""
+        self._dispatcher.bells_lost(clock.now().timestamp())
+
+    @property
+    def seconds_left(self) -> float:
+        """How long there is nothing to ring for unless something happens."""
+        alarm = self._dispatcher.first_alarm
+        bell = self._dispatcher.first_bell
+        moments = [alarm] if alarm is not None else []
+        if bell is not None:
+            moments.append(bell + limits.DISPATCH_AGAIN_SECONDS)
+        return max(0.0, min(moments) - clock.now().timestamp()) if moments else limits.POLL_SECONDS
+
+    async def _look_for_lost_bells(self, now: float) -> None:
+        first = self._dispatcher.first_bell
+        until = now - limits.DISPATCH_AGAIN_SECONDS
+        if first is None or first > until:
+            return
+        # While bells wait for an executor, those that nobody has claimed are among them.
+        if await nats.waiting_bells(self._client):
+            self._dispatcher.bells_waiting(until, now)
+        else:
+            self._dispatcher.bells_lost(until)
+
+    def _bell(self, run_id: str) -> bytes:
+        entry = self._created.get(run_id)
+        if entry is None:
+            return nats.encode_bell(nats.Bell(run_id))
+        return nats.encode_bell(nats.Bell(run_id, entry.state, entry.recorded_us))
+
+
+def _created(dispatcher: Dispatcher, entry: LogEvent) -> None:
+    created = cast("RunCreated", entry.decode())
+    parent_id = created.parent.run_id if created.parent is not None else None
+    dispatcher.created(run_of(entry.stream), created.user_id, created.graph_id, parent_id)
+
+
+def _rested(dispatcher: Dispatcher, entry: LogEvent) -> None:
+    rested = cast("RunRested", entry.decode())
+    until = rested.until.timestamp() if rested.until is not None else None
+    dispatcher.rested(run_of(entry.stream), until, rested.seen)
+
+
+def _ended(dispatcher: Dispatcher, entry: LogEvent) -> None:
+    dispatcher.ended(run_of(entry.stream), entry.position)
+
+
+def _told(tell: Callable[[Dispatcher, str], None]) -> Hear:
+    return lambda dispatcher, entry: tell(dispatcher, run_of(entry.stream))
+
+
+_HANDLERS: Mapping[type[Event], Hear] = {
+    RunCreated: _created,
+    RunClaimed: _told(Dispatcher.claimed),
+    RunRested: _rested,
+    RunCompleted: _ended,
+    RunFailed: _ended,
+    RunTerminated: _ended,
+    RunStopRequested: _told(Dispatcher.called),
+    ReviewDecided: _told(Dispatcher.called),
+    RunPaused: _told(Dispatcher.paused),
+    RunResumed: _told(Dispatcher.resumed),
+}
+
+_HEARD = {topic: hear for cls, hear in _HANDLERS.items() for topic in topics_of(cls)}

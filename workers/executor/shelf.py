@@ -1,0 +1,77 @@
+"""Where runs come from: from the bell, from memory, from a snapshot, or from their whole stream."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from commands import run_states
+from domain import events, limits, runs
+from domain.engine import snapshots
+from domain.engine.evolve import evolve
+from domain.engine.run import Run
+from domain.runs import RunCreated
+from runtime.cache import BoundedCache
+from workers.executor.bells import Rung
+from workers.executor.tools import Tools
+
+log = structlog.get_logger()
+
+CREATED = events.topic_of(RunCreated)
+
+
+class Shelf:
+    """Runs that this executor has had in hand and that rest, and the way to all others."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._streams = tools.streams
+        self._plans = tools.plans
+        self._resting: BoundedCache[str, Run] = BoundedCache(limits.RUNS_REMEMBERED_MAX)
+
+    def put(self, run: Run) -> None:
+        """Keep a run that was driven, in case it wakes up. Its state must be the durable one."""
+        if run.is_ended:
+            self._resting.drop(run.run_id)
+        else:
+            self._resting.put(run.run_id, run)
+
+    async def get(self, rung: Rung) -> Run | None:
+        """The run as its stream has it; None when there is none. Raises what reading raises."""
+        resting = self._resting.get(rung.run_id)
+        # In the hands of a drive it may change in ways that never become durable.
+        self._resting.drop(rung.run_id)
+        if resting is not None:
+            await run_states.catch_up(self._streams, resting)
+            return resting
+        created = rung.take_created()
+        if created is not None:
+            return await self._fresh(rung.run_id, created)
+        return await self._thawed(rung.run_id) or await run_states.load(
+            self._streams, self._plans, rung.run_id
+        )
+
+    async def _fresh(self, run_id: str, state: bytes) -> Run:
+        """A run of which nothing is known but how it was created."""
+        created = events.decode(CREATED, state)
+        assert isinstance(created, RunCreated)
+        (whole,) = await run_states.restored(self._streams.log, created.user_id, [created])
+        assert isinstance(whole, RunCreated)
+        run = await run_states.begin(self._streams, self._plans, run_id, whole)
+        return evolve(run, whole)
+
+    async def _thawed(self, run_id: str) -> Run | None:
+        stream = runs.stream_of(run_id)
+        found = await self._streams.log.snapshots.load(stream, snapshots.FORMAT)
+        if found is None:
+            return None
+        version, state = found
+        try:
+            created = snapshots.created_of(state)
+            plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+            run = snapshots.thaw(run_id, plan, state)
+        except msgspec.DecodeError:
+            log.warning("snapshot.unreadable", run=run_id)
+            return None
+        assert run.version == version, "a snapshot is of the version that it is stored under"
+        await run_states.catch_up(self._streams, run)
+        return run

@@ -1,0 +1,276 @@
+"""How an execution begins: what is recorded before, and what runs then, by its node's effect."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from blocks.contract import BlockFailure, Context, ReviewBlock, Reviewed, TimerBlock
+from domain import credits as accounts
+from domain import limits
+from domain.contracts import Effect
+from domain.engine.execution import Execution
+from domain.errors import PaymentRequired
+from domain.policies import InDoubt
+from domain.runs import (
+    CreditsExtended,
+    NodeDeferred,
+    NodeStarted,
+    ReviewReason,
+    ReviewRequested,
+    execution_id,
+)
+from runtime import clock, faults
+from workers.executor.children import Children
+from workers.executor.ledger import Ledger, Result
+from workers.executor.nodes import Attempt, block_of, inputs_of
+from workers.executor.tools import Tools
+
+IN_DOUBT = "The effect was cut off; whether it happened is not known"
+REJECTED = "The action was rejected"
+
+
+class Host(Protocol):
+    """Who drives the run, as far as a start concerns it."""
+
+    def keep(self, result: Result) -> None:
+        """Take a result, to be recorded in its turn."""
+
+    def spawn(self, work: Coroutine[None, None, Result]) -> None:
+        """Run what takes time, and keep its result."""
+
+    def wait(self, execution: Execution) -> None:
+        """Go on with the execution when its moment has come."""
+
+    async def fail(self, error: str) -> None:
+        """End the run."""
+
+
+class Starter:
+    """Begins the executions of one run."""
+
+    def __init__(self, ledger: Ledger, tools: Tools, children: Children, host: Host) -> None:
+        assert ledger.run.created is not None
+        self._ledger = ledger
+        self._run = ledger.run
+        self._created = ledger.run.created
+        self._http = tools.http
+        self._children = children
+        self._host = host
+        self._started: list[Execution] = []
+
+    @property
+    def started(self) -> int:
+        """How many effects are recorded as started, to be launched when that is durable."""
+        return len(self._started)
+
+    async def resume(self) -> None:
+        """Take up what an earlier worker, or an earlier claim, left open."""
+        for execution in list(self._run.open.values()):
+            if execution.until is not None:
+                self._host.wait(execution)
+            elif execution.is_in_doubt:
+                await self._resolve(execution)
+            if self._run.is_ended:
+                return
+
+    async def begin(self, execution: Execution) -> None:
+        """Begin an execution that is ready; the run may have ended for want of credits then."""
+        node = execution.node.node
+        if node.node_id in self._created.skipped:
+            self._record(Attempt(execution).completed([]))
+            return
+        if _is_refused(execution):
+            assert execution.decided is not None
+            error = BlockFailure(execution.decided.message or REJECTED)
+            self._record(Attempt(execution).failed(error))
+            return
+        reason = self._reason_to_ask(execution)
+        if reason is not None:
+            self._ask(execution, reason)
+        elif not node.contract.cost or await self._afford():
+            if node.effect is Effect.CHILD:
+                await self._children.start(execution)
+            else:
+                self._begin_here(execution)
+
+    def go_on(self, execution: Execution) -> None:
+        """Begin the next attempt: the moment that the execution waited for has come."""
+        if execution.node.node.effect is Effect.EFFECTFUL:
+            self._start(execution, repeats=False)
+        else:
+            self._run_now(execution)
+
+    def launch(self) -> None:
+        """Run the effects whose intents have become durable."""
+        started, self._started = self._started, []
+        for execution in started:
+            faults.reach("effect.started")
+            attempt = Attempt(execution)
+            context = self._context(execution)
+            outcome = attempt.run(context)
+            if isinstance(outcome, Result):
+                faults.reach("effect.done")
+                self._host.keep(outcome)
+            else:
+                self._host.spawn(_to_the_end(attempt.finish(outcome, context)))
+
+    def _begin_here(self, execution: Execution) -> None:
+        match execution.node.node.effect:
+            case Effect.EFFECTFUL:
+                asked = execution.asked
+                doubted = asked is not None and asked.reason is ReviewReason.IN_DOUBT
+                self._start(execution, repeats=doubted)
+            case Effect.TIMER:
+                self._defer(execution)
+            case _:
+                self._run_now(execution)
+
+    async def _resolve(self, execution: Execution) -> None:
+        """Decide about an effect that may have happened, by the node's policy."""
+        node = execution.node.node
+        if execution.doubts >= limits.DELIVERIES_MAX:
+            await self._host.fail(
+                f"Parked: the node {node.node_id} ({node.contract.name}) ended its worker"
+                f" {limits.DELIVERIES_MAX} times"
+            )
+        elif node.policy.in_doubt is InDoubt.FAIL:
+            self._record(Attempt(execution).failed(BlockFailure(IN_DOUBT)))
+        elif node.policy.in_doubt is InDoubt.ASK:
+            self._ask(execution, ReviewReason.IN_DOUBT)
+        else:
+            self._start(execution, repeats=True)
+
+    def _reason_to_ask(self, execution: Execution) -> ReviewReason | None:
+        node = execution.node.node
+        if execution.decided is not None or node.index in self._run.approved_nodes:
+            return None
+        if node.effect is Effect.REVIEW and self._created.asks:
+            return ReviewReason.ASKED
+        if node.contract.sensitive and self._created.asks_sensitive:
+            return ReviewReason.SENSITIVE
+        return None
+
+    def _ask(self, execution: Execution, reason: ReviewReason) -> None:
+        node = execution.node.node
+        name, data, editable = node.contract.name, execution.data, False
+        if reason is ReviewReason.ASKED:
+            try:
+                block = block_of(execution)
+                assert isinstance(block, ReviewBlock), "who asks is a review block"
+                question = block.question(inputs_of(block, execution))
+            except (BlockFailure, msgspec.ValidationError) as error:
+                self._record(Attempt(execution).failed(error))
+                return
+            name, data, editable = question.name, question.data, question.editable
+        self._ledger.record(
+            ReviewRequested(
+                execution=execution.number,
+                node=node.node_id,
+                name=name,
+                data=data,
+                reason=reason,
+                editable=editable,
+            )
+        )
+
+    def _start(self, execution: Execution, *, repeats: bool) -> None:
+        self._ledger.record(
+            NodeStarted(
+                execution=execution.number,
+                node=execution.node.node.node_id,
+                attempt=execution.attempt + 1,
+                repeats=repeats,
+            )
+        )
+        self._started.append(execution)
+
+    def _defer(self, execution: Execution) -> None:
+        """Record until when the node waits, so that a restart does not begin anew."""
+        try:
+            block = block_of(execution)
+            assert isinstance(block, TimerBlock), "a timer's contract belongs to a timer block"
+            seconds = block.delay(inputs_of(block, execution))
+        except (BlockFailure, msgspec.ValidationError) as error:
+            self._record(Attempt(execution).failed(error))
+            return
+        until = clock.now() + timedelta(seconds=seconds)
+        node_id = execution.node.node.node_id
+        self._ledger.record(NodeDeferred(execution=execution.number, node=node_id, until=until))
+        self._host.wait(execution)
+
+    def _run_now(self, execution: Execution) -> None:
+        attempt = Attempt(execution)
+        context = self._context(execution)
+        outcome = attempt.run(context)
+        if isinstance(outcome, Result):
+            self._record(outcome)
+        else:
+            self._host.spawn(attempt.finish(outcome, context))
+
+    def _record(self, result: Result) -> None:
+        self._ledger.record_result(result)
+        if result.waiting is not None:
+            self._host.wait(self._run.executions[result.waiting])
+
+    async def _afford(self) -> bool:
+        """Whether the credits set aside cover what is open; sets more aside if they do not.
+
+        Doubling keeps the number of movements of a long run small.
+        """
+        run, most = self._run, self._created.credits_max
+        committed = run.cost + sum(e.node.node.contract.cost for e in run.open.values())
+        if most is not None and committed + run.children_cost > most:
+            await self._host.fail(f"The run used up its budget of {most} credits")
+            return False
+        if committed <= run.held:
+            return True
+        for amount in (max(run.held, committed - run.held), committed - run.held):
+            movement = partial(accounts.hold, hold=run.run_id, amount=amount)
+            try:
+                extended = CreditsExtended(amount=amount)
+                await self._ledger.flush_with(extended, self._ledger.moving(movement))
+            except PaymentRequired:
+                continue
+            self.launch()
+            return True
+        await self._host.fail(accounts.NO_BALANCE)
+        return False
+
+    def _context(self, execution: Execution) -> Context:
+        return Context(
+            now=clock.now(),
+            idempotency_key=execution_id(self._run.run_id, execution.number),
+            http=self._http,
+            attempt=max(1, execution.attempt),
+            review=_reviewed(execution),
+        )
+
+
+def _is_refused(execution: Execution) -> bool:
+    """A person has forbidden what the node does; a node that only asks goes on with the answer."""
+    asked, decided = execution.asked, execution.decided
+    if asked is None or decided is None:
+        return False
+    return not decided.approved and asked.reason is not ReviewReason.ASKED
+
+
+def _reviewed(execution: Execution) -> Reviewed | None:
+    """The answer that a review block goes on with; without a question it is a yes."""
+    if execution.node.node.effect is not Effect.REVIEW:
+        return None
+    asked, decided = execution.asked, execution.decided
+    if asked is None or decided is None:
+        return Reviewed(approved=True, data=execution.data.get("data"), message="")
+    data = decided.data if decided.edited else asked.data
+    return Reviewed(approved=decided.approved, data=data, message=decided.message)
+
+
+async def _to_the_end(work: Coroutine[None, None, Result]) -> Result:
+    result = await work
+    faults.reach("effect.done")
+    return result
