@@ -10,14 +10,27 @@ from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.types import Message, Scope
 
-from api import blocks, credits, documents, graphs, health, live, problems, runs, users
+from api import (
+    blocks,
+    credits,
+    documents,
+    forks,
+    graphs,
+    health,
+    live,
+    problems,
+    reviews,
+    run_control,
+    runs,
+    users,
+)
 from api.auth import Authentication
 from api.commands import AnyRequest
 from api.services import Services
 from domain import limits
 from runtime.settings import Settings
 
-NOUNS = (users, credits, blocks, graphs, runs)
+NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews)
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),

@@ -5,6 +5,7 @@ The algorithm and the key come from the settings and never from the token.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from domain import limits
 from domain.errors import Invalid
 from domain.json_values import check_text
+from runtime import clock
+from runtime.cache import BoundedCache
 from runtime.secrets import AUDIENCE, jwt_key
 from runtime.settings import Settings
 
@@ -36,19 +39,40 @@ class Principal(msgspec.Struct, frozen=True):
     is_admin: bool
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """A token that was verified, and the moment from which it counts no more."""
+
+    principal: Principal
+    expires: float
+    """Seconds since 1970, leeway included."""
+
+
 class Refused(Exception):
     """The token does not prove anything; the message says why."""
 
 
 class Verifier:
-    """Checks tokens with the one key of this installation."""
+    """Checks tokens with the one key of this installation.
+
+    A client sends its token with every request, so what was verified is remembered: by the
+    token's hash, because a token itself is a secret.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._key = jwt_key(settings)
         self._algorithm = settings.jwt_algorithm
+        self._proofs: BoundedCache[bytes, Proof] = BoundedCache(limits.TOKENS_REMEMBERED_MAX)
 
     def verify(self, token: str) -> Principal:
         """The token's caller. Raises Refused."""
+        digest = hashlib.sha256(token.encode()).digest()
+        proof = self._proofs.get(digest)
+        if proof is None or proof.expires <= clock.now().timestamp():
+            proof = self._prove(token)
+            self._proofs.put(digest, proof)
+        return proof.principal
+
+    def _prove(self, token: str) -> Proof:
         try:
             claims = jwt.decode(
                 token,
@@ -65,9 +89,10 @@ class Verifier:
         except (jwt.PyJWTError, RecursionError) as error:
             raise Refused(f"Invalid token: {error}") from None
         try:
-            return _principal(claims)
+            principal = _principal(claims)
         except Invalid as error:
             raise Refused(f"Invalid token: {error.message}") from None
+        return Proof(principal, int(claims["exp"]) + limits.TOKEN_LEEWAY_SECONDS)
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises Refused."""

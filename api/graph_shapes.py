@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from domain.contracts import BlockContract
+from domain.contracts import BlockContract, BlockKind
 from domain.engine.pins import base_pin
 from domain.graph_checks import input_schema, output_schema
 from domain.graph_files import GraphDraft, Link, Node
-from domain.graphs import Graph, GraphVersion, VersionSaved
+from domain.graphs import Graph, GraphVersion, Settings, VersionSaved
 from projections.graphs import GraphRow
 
 JsonSchema = dict[str, Any]
+
+TRIGGERS = frozenset({BlockKind.WEBHOOK, BlockKind.WEBHOOK_MANUAL})
 
 
 def no_credentials() -> JsonSchema:
@@ -71,10 +73,21 @@ class GraphModel(GraphMeta, kw_only=True):
     input_schema: JsonSchema
     output_schema: JsonSchema
     credentials_input_schema: JsonSchema = msgspec.field(default_factory=no_credentials)
-    has_external_trigger: bool = False
-    has_human_in_the_loop: bool = False
-    has_sensitive_action: bool = False
+    has_external_trigger: bool
+    has_human_in_the_loop: bool
+    has_sensitive_action: bool
     trigger_setup_info: JsonSchema | None = None
+
+
+class GraphSettings(msgspec.Struct):
+    """How new runs of a graph behave, whatever its version.
+
+    Without `human_in_the_loop_safe_mode`, nodes that ask a person take a yes for granted; with
+    `sensitive_action_safe_mode`, nodes that act with consequences ask first.
+    """
+
+    human_in_the_loop_safe_mode: bool
+    sensitive_action_safe_mode: bool
 
 
 def graph_meta(row: GraphRow) -> GraphMeta:
@@ -103,6 +116,13 @@ def graph_model(graph: Graph, version: GraphVersion, *, for_export: bool = False
     return model
 
 
+def graph_settings(settings: Settings) -> GraphSettings:
+    return GraphSettings(
+        human_in_the_loop_safe_mode=settings.human_in_the_loop_safe_mode,
+        sensitive_action_safe_mode=settings.sensitive_action_safe_mode,
+    )
+
+
 def saved_model(saved: VersionSaved) -> GraphModel:
     """A version that was stored just now."""
     model = _model(
@@ -125,6 +145,8 @@ def _model(
     assert graph.id is not None
     assert graph.version is not None
     links = [_link(link) for link in graph.links]
+    used = [contracts[node.block_id] for node in graph.nodes]
+    kinds = {contract.kind for contract in used}
     into, out_of = defaultdict(list), defaultdict(list)
     for link in links:
         into[link.sink_id].append(link)
@@ -157,6 +179,9 @@ def _model(
         links=links,
         input_schema=input_schema(graph, contracts),
         output_schema=output_schema(graph, contracts),
+        has_external_trigger=not kinds.isdisjoint(TRIGGERS),
+        has_human_in_the_loop=BlockKind.HUMAN_IN_THE_LOOP in kinds,
+        has_sensitive_action=any(contract.sensitive for contract in used),
     )
 
 

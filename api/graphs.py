@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from litestar import Response, get, post, put
+from litestar import Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import AnyRequest, answer, catch_up, context_of
-from api.graph_shapes import GraphMeta, GraphModel, graph_meta, graph_model, saved_model
+from api.graph_shapes import (
+    GraphMeta,
+    GraphModel,
+    GraphSettings,
+    graph_meta,
+    graph_model,
+    graph_settings,
+    saved_model,
+)
 from api.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
@@ -25,6 +33,13 @@ class CreateGraph(msgspec.Struct):
 
     graph: dict[str, Any]
     source: Literal["builder", "upload"] | None = None
+
+
+class GraphSettingsChange(msgspec.Struct):
+    """What is missing or null stays as it is."""
+
+    human_in_the_loop_safe_mode: bool | None = None
+    sensitive_action_safe_mode: bool | None = None
 
 
 @post(
@@ -126,8 +141,40 @@ async def get_version(
     return graph_model(graph, graph.version(version), for_export=for_export)
 
 
+@patch(
+    "/graphs/{graph_id:str}/settings",
+    operation_id="patchV1UpdateGraphSettings",
+    responses=refusals(404, 409, 413, 422),
+    tags=["graphs"],
+)
+async def change_settings(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    data: JSONBody[GraphSettingsChange],
+    services: NamedDependency[Services],
+) -> Response[GraphSettings]:
+    """Change how new runs of a graph behave; answers all of its settings."""
+    context = await context_of(request)
+    done = await graphs.change_settings(
+        services.streams,
+        context,
+        graph_id=graph_id,
+        human_in_the_loop_safe_mode=data.human_in_the_loop_safe_mode,
+        sensitive_action_safe_mode=data.sensitive_action_safe_mode,
+    )
+    return answer(services, context, done, graph_settings(done.answer))
+
+
 async def _load(request: AnyRequest, services: Services, graph_id: str) -> Graph:
     return (await graphs.load(services.streams, graph_id, request.user.user_id)).state
 
 
-handlers = [create_graph, update_graph, list_graphs, get_graph, list_versions, get_version]
+handlers = [
+    create_graph,
+    update_graph,
+    list_graphs,
+    get_graph,
+    list_versions,
+    get_version,
+    change_settings,
+]

@@ -9,17 +9,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from api.node_shapes import NodeExecutionResult, Waiting, node_execution, waiting_in
+from api.paging import Pagination
 from commands.runs import RunAccepted
-from domain.engine.execution import Execution
 from domain.engine.run import Run
-from domain.runs import RunStatus, by_pin, execution_id
+from domain.runs import Fork, Outcome, RunStatus
 from projections.runs import RunRow
 
 MICROSECONDS = 1_000_000
 
 
 class Stats(msgspec.Struct):
-    """Credits, seconds and counts. CPU time is not measured."""
+    """Credits, seconds and counts, those of sub-graphs included. CPU time is not measured."""
 
     cost: int
     duration: float
@@ -34,7 +35,11 @@ class Stats(msgspec.Struct):
 
 
 class GraphExecutionMeta(msgspec.Struct, kw_only=True):
-    """A run as lists show it. A start is answered with its id as `execution_id` too."""
+    """A run as lists show it. A start is answered with its id as `execution_id` too.
+
+    `outcome` says how a COMPLETED run went; `parent_execution_id` is the run that a sub-graph's
+    run belongs to.
+    """
 
     id: str
     execution_id: str | UnsetType = UNSET
@@ -46,6 +51,9 @@ class GraphExecutionMeta(msgspec.Struct, kw_only=True):
     nodes_input_masks: dict[str, Any] | None = None
     preset_id: str | None = None
     status: RunStatus
+    outcome: Outcome | None = None
+    paused: bool = False
+    parent_execution_id: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     is_shared: bool = False
@@ -54,36 +62,43 @@ class GraphExecutionMeta(msgspec.Struct, kw_only=True):
     stats: Stats | None = None
 
 
-class NodeExecutionResult(msgspec.Struct):
-    """`input_data` is the merged input, or what has arrived so far; `attempt` counts effects."""
+class ForkedFrom(msgspec.Struct):
+    """The run whose first `version` events another run began with."""
 
-    user_id: str
-    graph_id: str
-    graph_version: int
-    graph_exec_id: str
-    node_exec_id: str
-    node_id: str
-    block_id: str
-    status: RunStatus
-    input_data: dict[str, Any]
-    output_data: dict[str, list[Any]]
-    attempt: int
-    add_time: datetime | None
-    queue_time: datetime | None
-    start_time: datetime | None
-    end_time: datetime | None
+    execution_id: str
+    version: int
+
+
+class ForkedExecutionMeta(GraphExecutionMeta, kw_only=True):
+    """A run that goes on where another one stood."""
+
+    forked_from: ForkedFrom
+
+
+class BudgetModel(msgspec.Struct):
+    """What a run may use up at the most; null where nothing but the installation's bounds holds."""
+
+    steps: int
+    seconds: float | None
+    credits: int | None
 
 
 class GraphExecutionWithNodes(GraphExecutionMeta, kw_only=True):
+    """A run as it is at one version of its stream.
+
+    Node executions come in pages: `next_after` is where the next one begins, null behind the last.
+    `waiting` explains the first of the executions and nodes that did not get what they need, and
+    `waiting_count` counts all of them.
+    """
+
+    version: int
+    forked_from: ForkedFrom | None
+    budget: BudgetModel
     outputs: dict[str, list[Any]]
     node_executions: list[NodeExecutionResult]
-
-
-class Pagination(msgspec.Struct):
-    total_items: int
-    total_pages: int
-    current_page: int
-    page_size: int
+    next_after: int | None
+    waiting: list[Waiting]
+    waiting_count: int
 
 
 class GraphExecutionsPaginated(msgspec.Struct):
@@ -93,18 +108,17 @@ class GraphExecutionsPaginated(msgspec.Struct):
 
 def accepted_meta(accepted: RunAccepted) -> GraphExecutionMeta:
     """A run that was accepted just now."""
-    return GraphExecutionMeta(
-        id=accepted.run_id,
-        execution_id=accepted.run_id,
-        user_id=accepted.user_id,
-        graph_id=accepted.graph_id,
-        graph_version=accepted.graph_version,
-        inputs=accepted.inputs,
-        status=RunStatus.QUEUED,
-    )
+    return GraphExecutionMeta(**_accepted(accepted))
 
 
-def execution_meta(row: RunRow) -> GraphExecutionMeta:
+def forked_meta(accepted: RunAccepted) -> ForkedExecutionMeta:
+    """A fork that was accepted just now."""
+    assert accepted.fork is not None, "a fork says what it takes over"
+    return ForkedExecutionMeta(**_accepted(accepted), forked_from=_forked_from(accepted.fork))
+
+
+def listed_meta(row: RunRow) -> GraphExecutionMeta:
+    """A run as its read model has it; its totals are known when it has ended."""
     stats = None
     if row.ended_at is not None:
         stats = Stats(
@@ -122,65 +136,80 @@ def execution_meta(row: RunRow) -> GraphExecutionMeta:
         graph_version=row.graph_version,
         inputs=row.inputs,
         status=RunStatus(row.status),
+        outcome=row.outcome,
+        paused=row.paused,
+        parent_execution_id=row.parent_id,
         started_at=row.started_at,
         ended_at=row.ended_at,
         stats=stats,
     )
 
 
-def run_in_full(run: Run) -> GraphExecutionWithNodes:
-    assert run.created is not None
+def current_meta(run: Run) -> GraphExecutionMeta:
+    """A run as its stream has it."""
+    return GraphExecutionMeta(**_meta(run))
+
+
+def run_in_full(run: Run, numbers: range) -> GraphExecutionWithNodes:
+    """A run with those of its node executions that have these numbers, all kept in the fold."""
+    created = run.created
+    assert created is not None
+    shown = range(numbers.start, min(numbers.stop, run.count))
+    waiting, waiting_count = waiting_in(run)
     return GraphExecutionWithNodes(
-        id=run.run_id,
-        user_id=run.created.user_id,
-        graph_id=run.created.graph_id,
-        graph_version=run.created.graph_version,
-        inputs=run.created.inputs,
-        status=run.status,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        stats=Stats(
-            cost=run.cost,
-            duration=_seconds(run.started_at, run.ended_at, run.wall_us),
-            node_exec_time=run.nodes_us / MICROSECONDS,
-            node_exec_count=run.steps,
-            node_error_count=run.errors,
+        **_meta(run),
+        version=run.version,
+        forked_from=None if created.fork is None else _forked_from(created.fork),
+        budget=BudgetModel(created.steps_max, created.seconds_max, created.credits_max),
+        outputs=run.outputs_by_name(),
+        node_executions=[node_execution(run, run.executions[number]) for number in shown],
+        next_after=numbers.stop if numbers.stop < run.count else None,
+        waiting=waiting,
+        waiting_count=waiting_count,
+    )
+
+
+def _accepted(accepted: RunAccepted) -> dict[str, Any]:
+    return {
+        "id": accepted.run_id,
+        "execution_id": accepted.run_id,
+        "user_id": accepted.user_id,
+        "graph_id": accepted.graph_id,
+        "graph_version": accepted.graph_version,
+        "inputs": accepted.inputs,
+        "status": RunStatus.QUEUED,
+    }
+
+
+def _meta(run: Run) -> dict[str, Any]:
+    created = run.created
+    assert created is not None
+    stats = run.stats
+    return {
+        "id": run.run_id,
+        "user_id": created.user_id,
+        "graph_id": created.graph_id,
+        "graph_version": created.graph_version,
+        "inputs": created.inputs,
+        "status": run.status,
+        "outcome": run.outcome,
+        "paused": run.is_paused,
+        "parent_execution_id": None if created.parent is None else created.parent.run_id,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "stats": Stats(
+            cost=stats.cost,
+            duration=_seconds(run.started_at, run.ended_at, stats.wall_us),
+            node_exec_time=stats.nodes_us / MICROSECONDS,
+            node_exec_count=stats.steps,
+            node_error_count=stats.errors,
             error=run.error,
         ),
-        outputs=run.outputs(),
-        node_executions=[_node_execution(run, execution) for execution in run.executions],
-    )
+    }
 
 
-def pagination(total: int, page: int, page_size: int) -> Pagination:
-    return Pagination(
-        total_items=total,
-        total_pages=-(-total // page_size),
-        current_page=page,
-        page_size=page_size,
-    )
-
-
-def _node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
-    assert run.created is not None
-    node = execution.node.node
-    return NodeExecutionResult(
-        user_id=run.created.user_id,
-        graph_id=run.created.graph_id,
-        graph_version=run.created.graph_version,
-        graph_exec_id=run.run_id,
-        node_exec_id=execution_id(run.run_id, execution.number),
-        node_id=node.node_id,
-        block_id=node.contract.block_id,
-        status=execution.status,
-        input_data=execution.data or execution.given,
-        output_data=by_pin(execution.outputs),
-        attempt=execution.attempt,
-        add_time=execution.added_at,
-        queue_time=execution.queued_at,
-        start_time=execution.started_at,
-        end_time=execution.ended_at,
-    )
+def _forked_from(fork: Fork) -> ForkedFrom:
+    return ForkedFrom(execution_id=fork.run_id, version=fork.version)
 
 
 def _seconds(started_at: datetime | None, ended_at: datetime | None, wall_us: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -9,23 +10,25 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from api.commands import AnyRequest, answer, catch_up, context_of
+from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
 from api.documents import OptionalBody
+from api.paging import offset_of, pagination
 from api.problems import refusals
 from api.run_shapes import (
     GraphExecutionMeta,
     GraphExecutionsPaginated,
     GraphExecutionWithNodes,
     accepted_meta,
-    execution_meta,
-    pagination,
+    listed_meta,
     run_in_full,
 )
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs, runs
+from commands.run_states import Scope
+from commands.runs import Budget
 from domain import limits
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid
 from domain.json_values import check_json
 from projections import run_details
 from projections import runs as run_lists
@@ -38,6 +41,7 @@ class ExecuteGraph(msgspec.Struct):
     credentials_inputs: dict[str, Any] = {}
     source: Literal["builder", "library", "onboarding"] | None = None
     dry_run: bool = False
+    budget: Budget = Budget()
 
 
 async def _execute(
@@ -62,6 +66,7 @@ async def _execute(
         graph_version=graph_version,
         inputs=data.inputs,
         contracts=CONTRACTS,
+        budget=data.budget,
     )
     return answer(services, context, done, accepted_meta(done.answer))
 
@@ -116,7 +121,7 @@ async def list_all(
             graph_id=None,
             limit=limits.EXECUTIONS_LISTED_MAX,
         )
-    return [execution_meta(row) for row in rows]
+    return [listed_meta(row) for row in rows]
 
 
 @get(
@@ -133,11 +138,7 @@ async def list_of_graph(
     page_size: FromQuery[int] = 25,
 ) -> GraphExecutionsPaginated:
     """The runs of one graph, newest first, in pages."""
-    if not (1 <= page <= limits.PAGE_MAX and 1 <= page_size <= limits.PAGE_SIZE_MAX):
-        raise Invalid(
-            f"page must be from 1 to {limits.PAGE_MAX} and page_size from 1 to"
-            f" {limits.PAGE_SIZE_MAX}"
-        )
+    offset = offset_of(page, page_size)
     user_id = request.user.user_id
     await graphs.load(services.streams, graph_id, user_id)
     await catch_up(services, request)
@@ -148,10 +149,10 @@ async def list_of_graph(
             user_id=user_id,
             graph_id=graph_id,
             limit=page_size,
-            offset=(page - 1) * page_size,
+            offset=offset,
         )
     return GraphExecutionsPaginated(
-        executions=[execution_meta(row) for row in rows],
+        executions=[listed_meta(row) for row in rows],
         pagination=pagination(total, page, page_size),
     )
 
@@ -167,12 +168,51 @@ async def get_run(
     graph_id: FromPath[str],
     run_id: FromPath[str],
     services: NamedDependency[Services],
+    *,
+    as_of: FromQuery[str | None] = None,
+    after: FromQuery[int] = 0,
+    limit: FromQuery[int] = limits.EXECUTIONS_PAGE,
 ) -> GraphExecutionWithNodes:
-    """A run with its outputs and node executions, as current as the log."""
-    run = await run_details.load(services.streams, services.plans, run_id, request.user.user_id)
-    if run.created is None or run.created.graph_id != graph_id:
-        raise NotFound(f"Execution {run_id} not found")
-    return run_in_full(run)
+    """A run with its outputs and node executions, as current as the log.
+
+    `as_of` shows it as it was: at a version of its stream, or at a time such as
+    `2026-01-31T12:00:00Z`. Of its node executions, `limit` are shown behind the first `after`.
+    """
+    numbers = _numbers(after, limit)
+    run = await run_details.load(
+        services.streams,
+        services.plans,
+        run_id,
+        request.user.user_id,
+        graph_id=graph_id,
+        scope=_scope(as_of, numbers),
+    )
+    return run_in_full(run, numbers)
+
+
+def _numbers(after: int, limit: int) -> range:
+    if not (0 <= after <= limits.JSON_INTEGER_MAX and 1 <= limit <= limits.EXECUTIONS_PAGE):
+        raise Invalid(
+            f"after must be a whole number from 0 and limit from 1 to {limits.EXECUTIONS_PAGE}"
+        )
+    return range(after, after + limit)
+
+
+def _scope(as_of: str | None, numbers: range) -> Scope:
+    """The run up to a version or a time, by default all of it. Raises Invalid."""
+    if as_of is None:
+        return Scope(kept=numbers, gathers_outputs=True)
+    if POSITION_TEXT.fullmatch(as_of):
+        return Scope(version=int(as_of), kept=numbers, gathers_outputs=True)
+    try:
+        moment = datetime.fromisoformat(as_of)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Invalid(
+            "as_of must be a version, or a time with its offset such as 2026-01-31T12:00:00Z"
+        )
+    return Scope(moment=moment, kept=numbers, gathers_outputs=True)
 
 
 handlers = [execute_version, execute_active, list_all, list_of_graph, get_run]

@@ -7,25 +7,15 @@ has something to say.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from domain.contracts import ERROR_PIN
+from api.live.progress import NodeEvent, NodeProgress, progress_of
 from domain.engine.run import Run
-from domain.runs import (
-    NodeCompleted,
-    NodeDeferred,
-    NodeFailed,
-    NodeStarted,
-    RunFailed,
-    RunStatus,
-    by_pin,
-    execution_id,
-    run_of,
-)
+from domain.runs import RunFailed, RunPaused, RunResumed, RunStatus, RunTerminated, run_of
 from projections.projection import Recorded
 from runtime import clock
 
@@ -61,11 +51,16 @@ class GraphUpdateResponse(Message, frozen=True, tag="graph_update_response"):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Node executions of a run by what has become of them; `waiting` ones lack inputs."""
+    """Node executions of a run by what has become of them.
+
+    Those in `review` wait for a person, `waiting` ones lack inputs.
+    """
 
     completed: int
     failed: int
+    terminated: int
     running: int
+    review: int
     queued: int
     waiting: int
     total: int
@@ -74,6 +69,7 @@ class Counts(msgspec.Struct, frozen=True):
 class ExecutionStatusResponse(Message, frozen=True, tag="execution_status_response"):
     execution_id: str
     status: RunStatus
+    paused: bool
     progress: Counts
     current_node: str | None
     output: dict[str, list[Any]]
@@ -92,16 +88,24 @@ class ExecutionStarted(RunMessage, frozen=True, tag="execution_started"):
     status: RunStatus = RunStatus.RUNNING
 
 
-class NodeProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one node execution. `until` is when a node that waits goes on."""
+class ExecutionContinued(RunMessage, frozen=True, tag="execution_continued"):
+    """A worker has taken the run up again."""
 
-    node_id: str
-    node_exec_id: str
-    status: RunStatus
-    output_data: dict[str, list[Any]] = {}
-    error: str | None = None
-    attempt: int | None = None
-    until: datetime | None = None
+    status: RunStatus = RunStatus.RUNNING
+
+
+class ExecutionReview(RunMessage, frozen=True, tag="execution_review"):
+    """Nothing of the run moves until a person has answered."""
+
+    status: RunStatus = RunStatus.REVIEW
+
+
+class ExecutionPaused(RunMessage, frozen=True, tag="execution_paused"):
+    pass
+
+
+class ExecutionResumed(RunMessage, frozen=True, tag="execution_resumed"):
+    pass
 
 
 class ExecutionProgress(RunMessage, frozen=True, tag="execution_progress"):
@@ -118,6 +122,10 @@ class ExecutionFailed(RunMessage, frozen=True, tag="execution_failed"):
     status: RunStatus = RunStatus.FAILED
 
 
+class ExecutionTerminated(RunMessage, frozen=True, tag="execution_terminated"):
+    status: RunStatus = RunStatus.TERMINATED
+
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -125,8 +133,17 @@ def started(claim: Recorded, graph_id: str) -> ExecutionStarted:
     return ExecutionStarted(graph_id=graph_id, **_place(claim))
 
 
+def continued(claim: Recorded) -> ExecutionContinued:
+    return ExecutionContinued(**_place(claim))
+
+
+def in_review(rest: Recorded) -> ExecutionReview:
+    return ExecutionReview(**_place(rest))
+
+
 def completed(end: Recorded, run: Run) -> ExecutionCompleted:
-    return ExecutionCompleted(result=run.outputs(), **_place(end))
+    """`run` has gathered its outputs."""
+    return ExecutionCompleted(result=run.outputs_by_name(), **_place(end))
 
 
 def of_event(recorded: Recorded) -> RunMessage | None:
@@ -135,30 +152,48 @@ def of_event(recorded: Recorded) -> RunMessage | None:
     match recorded.event:
         case RunFailed(error=error):
             return ExecutionFailed(error=error, **place)
-        case NodeStarted() | NodeDeferred() | NodeCompleted() | NodeFailed() as event:
-            return ExecutionProgress(progress=_progress(place["execution_id"], event), **place)
+        case RunTerminated():
+            return ExecutionTerminated(**place)
+        case RunPaused():
+            return ExecutionPaused(**place)
+        case RunResumed():
+            return ExecutionResumed(**place)
+    if isinstance(recorded.event, NodeEvent):
+        return ExecutionProgress(
+            progress=progress_of(place["execution_id"], recorded.event), **place
+        )
     return None
 
 
 def status_of(run: Run) -> ExecutionStatusResponse:
-    """Where a run stands."""
-    statuses = [execution.status for execution in run.executions]
-    working = (e.node.node.node_id for e in run.executions if e.status is RunStatus.RUNNING)
+    """Where a run stands that has gathered its outputs and keeps no finished execution."""
+    executions = run.executions.values()
+    working = (e.node.node.node_id for e in executions if e.status is RunStatus.RUNNING)
     return ExecutionStatusResponse(
         execution_id=run.run_id,
         status=run.status,
-        progress=Counts(
-            completed=statuses.count(RunStatus.COMPLETED),
-            failed=statuses.count(RunStatus.FAILED),
-            running=statuses.count(RunStatus.RUNNING),
-            queued=statuses.count(RunStatus.QUEUED),
-            waiting=statuses.count(RunStatus.INCOMPLETE),
-            total=len(statuses),
-        ),
+        paused=run.is_paused,
+        progress=_counts(run),
         current_node=next(working, None),
-        output=run.outputs(),
+        output=run.outputs_by_name(),
         error=run.error,
         version=run.version,
+    )
+
+
+def _counts(run: Run) -> Counts:
+    """The end of a run gives its status to what it cuts off; that is not dropped from the fold."""
+    left = Counter(execution.status for execution in run.executions.values())
+    failed = len(run.failed)
+    return Counts(
+        completed=run.count - left.total() - failed,
+        failed=failed + left[RunStatus.FAILED],
+        terminated=left[RunStatus.TERMINATED],
+        running=left[RunStatus.RUNNING],
+        review=left[RunStatus.REVIEW],
+        queued=left[RunStatus.QUEUED],
+        waiting=left[RunStatus.INCOMPLETE],
+        total=run.count,
     )
 
 
@@ -169,21 +204,3 @@ def _place(recorded: Recorded) -> dict[str, Any]:
         "position": recorded.position,
         "timestamp": recorded.at,
     }
-
-
-def _progress(
-    run_id: str, event: NodeStarted | NodeDeferred | NodeCompleted | NodeFailed
-) -> NodeProgress:
-    of_node = partial(
-        NodeProgress, node_id=event.node, node_exec_id=execution_id(run_id, event.execution)
-    )
-    match event:
-        case NodeStarted(attempt=attempt):
-            return of_node(status=RunStatus.RUNNING, attempt=attempt)
-        case NodeDeferred(until=until):
-            return of_node(status=RunStatus.RUNNING, until=until)
-        case NodeCompleted(outputs=outputs):
-            return of_node(status=RunStatus.COMPLETED, output_data=by_pin(outputs))
-        case NodeFailed(outputs=outputs, error=error):
-            pins = by_pin([*outputs, (ERROR_PIN, error)])
-            return of_node(status=RunStatus.FAILED, output_data=pins, error=error)

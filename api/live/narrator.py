@@ -1,29 +1,61 @@
 """From a run's events to the messages that clients see, encoded.
 
-Most events are complete in themselves. Two are not: a claim does not say which graph it runs, and
-the end does not say what came out; for these the run's stream is read. A run that is claimed
-again after a crash is not a second start: the nodes that are repeated show it by their attempt.
+Most events are complete in themselves. Three are not: a claim does not say which graph it runs, a
+rest whether a person is asked, and the end what came out; for these the run's stream is read. A
+run that is claimed again, after a rest or a crash, is not a second start: it continues. An event
+that means nothing to clients says nothing.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from api.feed import decoded
 from api.live import messages
-from api.live.history import read_page
 from commands.plans import Plans
+from commands.run_states import Scope
 from commands.streams import Streams
-from domain import limits
-from domain.runs import RunClaimed, RunCompleted, RunCreated, run_of
+from domain import limits, runs
+from domain.events import Event
+from domain.runs import (
+    ReviewDecided,
+    ReviewRequested,
+    RunClaimed,
+    RunCompleted,
+    RunCreated,
+    RunRested,
+    run_of,
+)
 from projections import run_details
-from projections.projection import Recorded
+from projections.projection import Recorded, topics_of
 from runtime.cache import BoundedCache
 from runtime.eventlog.reader import LogEvent
 
 Messages = tuple[bytes, ...]
 """What one event says, already JSON: nothing or one message."""
 
-FIRST_CLAIM = 2
-"""The version of a run's first claim: what was created can only be claimed."""
+EARLIEST_CLAIM = 2
+"""A claim with this version is a run's first: only its creation comes before."""
+
+PAST_TOPICS = topics_of(RunClaimed, ReviewRequested, ReviewDecided)
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A run up to a version: whether a worker has had it, and which executions ask a person."""
+
+    version: int = 0
+    is_claimed: bool = False
+    asking: frozenset[int] = frozenset()
+
+    def with_event(self, event: Event) -> Past:
+        match event:
+            case RunClaimed():
+                return msgspec.structs.replace(self, is_claimed=True)
+            case ReviewRequested(execution=number):
+                return msgspec.structs.replace(self, asking=self.asking | {number})
+            case ReviewDecided(execution=number):
+                return msgspec.structs.replace(self, asking=self.asking - {number})
+        return self
 
 
 class Narrator:
@@ -34,6 +66,8 @@ class Narrator:
         self._plans = plans
         self._graphs: BoundedCache[str, str] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """Graph ids by run id, so that a start is usually told without reading."""
+        self._pasts: BoundedCache[str, Past] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        """By run id, so that of a run that rests often only what is new is read."""
 
     def tell(self, recorded: Recorded) -> Messages | None:
         """What the event says; None when that must be looked up first."""
@@ -41,12 +75,10 @@ class Narrator:
         run_id = run_of(recorded.stream)
         if isinstance(event, RunCreated):
             self._graphs.put(run_id, event.graph_id)
-        if isinstance(event, RunClaimed):
-            if recorded.version != FIRST_CLAIM:
-                return ()
+        if isinstance(event, RunClaimed) and recorded.version == EARLIEST_CLAIM:
             graph_id = self._graphs.get(run_id)
             return None if graph_id is None else _encoded(messages.started(recorded, graph_id))
-        if isinstance(event, RunCompleted):
+        if isinstance(event, RunClaimed | RunRested | RunCompleted):
             return None
         return _encoded(messages.of_event(recorded))
 
@@ -59,20 +91,41 @@ class Narrator:
         if recorded is None:
             return ()
         told = self.tell(recorded)
-        if told is not None:
-            return told
-        run_id = run_of(entry.stream)
-        if isinstance(recorded.event, RunCompleted):
-            run = await run_details.load(self._streams, self._plans, run_id, entry.owner)
-            return _encoded(messages.completed(recorded, run))
-        graph_id = await self._graph_of(run_id)
-        return _encoded(messages.started(recorded, graph_id))
+        return _encoded(await self._look_up(recorded)) if told is None else told
 
-    async def _graph_of(self, run_id: str) -> str:
-        first, *_ = await read_page(self._streams.log, run_id, after=0, limit=1)
-        created = first.decode()
-        assert isinstance(created, RunCreated)
-        return created.graph_id
+    async def _look_up(self, recorded: Recorded) -> messages.Message | None:
+        run_id = run_of(recorded.stream)
+        if isinstance(recorded.event, RunClaimed):
+            before = await self._past(run_id, recorded.version - 1)
+            if before.is_claimed:
+                return messages.continued(recorded)
+            created = await run_details.creation(self._streams, run_id, recorded.owner)
+            return messages.started(recorded, created.graph_id)
+        if isinstance(recorded.event, RunRested):
+            past = await self._past(run_id, recorded.version)
+            return messages.in_review(recorded) if past.asking else None
+        run = await run_details.load(
+            self._streams,
+            self._plans,
+            run_id,
+            recorded.owner,
+            scope=Scope(gathers_outputs=True),
+        )
+        return messages.completed(recorded, run)
+
+    async def _past(self, run_id: str, version: int) -> Past:
+        """The run up to this version, which it has got to."""
+        past = self._pasts.get(run_id) or Past()
+        if past.version > version:
+            past = Past()
+        stream = runs.stream_of(run_id)
+        entries, _ = await self._streams.log.read_topics(stream, PAST_TOPICS, past.version)
+        for entry in entries:
+            if entry.version <= version:
+                past = past.with_event(entry.event)
+        past = msgspec.structs.replace(past, version=version)
+        self._pasts.put(run_id, past)
+        return past
 
 
 def _encoded(message: messages.Message | None) -> Messages:

@@ -17,6 +17,7 @@ from api.live.messages import Message
 from api.live.outbox import Outbox
 from api.services import Services
 from commands import graphs
+from commands.run_states import Scope
 from domain import limits
 from domain.errors import NotFound
 from projections import run_details
@@ -106,7 +107,13 @@ class Requests:
         run_id = _id(request, "execution_id", NO_RUN)
         streams, plans = self._services.streams, self._services.plans
         with _refusing("Failed to get execution status", NO_RUN):
-            run = await run_details.load(streams, plans, run_id, self._audience.user_id)
+            run = await run_details.load(
+                streams,
+                plans,
+                run_id,
+                self._audience.user_id,
+                scope=Scope(gathers_outputs=True),
+            )
         self._send(messages.status_of(run))
 
     async def _graph(self, request: Request) -> None:

@@ -97,6 +97,8 @@ async def test_what_is_answered_is_what_the_document_says(
     graph = await user.save(echo())
     run = (await user.ended(graph, await user.start(graph, {"x": 1}))).run
     refused = answered(await user.get("/api/v1/graphs/unknown"), 404)
+    settings = answered(await user.request("PATCH", f"{graph.path}/settings", {}))
+    paused = answered(await user.post(f"{graph.path}/executions/pause"))
     answers = {
         "UserModel": answered(await user.post("/api/v1/auth/user")),
         "GraphModel": graph.model,
@@ -105,12 +107,18 @@ async def test_what_is_answered_is_what_the_document_says(
         "GraphMeta": (await user.read("/api/v1/graphs"))[0],
         "Stats": run["stats"],
         "NodeExecutionResult": run["node_executions"][0],
+        "BudgetModel": run["budget"],
+        "GraphSettings": settings,
+        "RunsControlled": paused,
         "Problem": refused,
     }
     for name, shown in answers.items():
         assert shown.keys() == schemas[name]["properties"].keys(), name
     full = schemas["GraphExecutionWithNodes"]["properties"].keys()
     assert run.keys() == full - {"execution_id"}
+    fork = answered(await user.post(f"{graph.run_path(run['id'])}/fork", {"version": 1}))
+    assert fork.keys() == schemas["ForkedExecutionMeta"]["properties"].keys()
+    await user.ended(graph, fork["id"])
 
 
 async def test_a_start_can_be_sent_without_a_body(document: dict[str, Any]) -> None:

@@ -9,9 +9,13 @@ from uuid import UUID
 import pytest
 
 from blocks.data import AddToList
+from blocks.reviews import HumanInTheLoop
+from blocks.triggers import GenericWebhookTrigger
+from domain.runs import RunCreated
 from runtime import ids
 from tests.support.api import Caller, Platform, answered, saved
 from tests.support.graphs import Document, agent_input, agent_output, echo, graph, items, node
+from tests.support.written import begun
 
 META = {
     *("id", "version", "is_active", "name", "description", "instructions"),
@@ -210,3 +214,70 @@ async def test_a_version_that_does_not_exist_is_not_found(user: Caller, path: st
     graph = await user.save(echo())
     refused = await user.get(f"/api/v1/graphs/{graph.graph_id}{path}")
     assert "has no version" in answered(refused, 404)["message"]
+
+
+# --- what a graph is and how it behaves --------------------------------------------------------
+async def test_a_graph_says_what_its_blocks_ask_for(user: Caller) -> None:
+    asks = graph(
+        items("a", 1), node("ask", HumanInTheLoop, name="Letter"), links="a.item > ask.data"
+    )
+    waits = graph(node("hook", GenericWebhookTrigger))
+    flags = ("has_human_in_the_loop", "has_external_trigger", "has_sensitive_action")
+    for document, expected in (
+        (echo(), (False, False, False)),
+        (asks, (True, False, False)),
+        (waits, (False, True, False)),
+    ):
+        saved = await user.save(document)
+        read = await user.read(saved.path)
+        for model in (saved.model, read):
+            assert tuple(model[flag] for flag in flags) == expected
+
+
+ASKS, ASKS_SENSITIVE = "human_in_the_loop_safe_mode", "sensitive_action_safe_mode"
+
+
+async def test_settings_change_one_by_one(user: Caller) -> None:
+    saved = await user.save(echo())
+    path = f"{saved.path}/settings"
+    for change, asks, asks_sensitive in (
+        ({}, True, False),
+        ({ASKS_SENSITIVE: True}, True, True),
+        ({ASKS: False}, False, True),
+        ({ASKS: None, "unknown": 1}, False, True),
+        ({ASKS: True, ASKS_SENSITIVE: False}, True, False),
+    ):
+        settings = answered(await user.request("PATCH", path, change))
+        assert settings == {ASKS: asks, ASKS_SENSITIVE: asks_sensitive}
+
+
+async def test_settings_hold_for_every_version_and_for_later_runs(
+    still: Platform, author: Caller
+) -> None:
+    saved = await author.save(echo())
+    first = await begun(still.log, author, saved)
+    change = {ASKS: False, ASKS_SENSITIVE: True}
+    answered(await author.request("PATCH", f"{saved.path}/settings", change))
+    answered(await author.put(saved.path, echo()))
+    later = [await begun(still.log, author, saved), await begun(still.log, author, saved)]
+    asked = []
+    for run in (first, *later):
+        [created] = await still.log.read_stream(run.stream)
+        assert isinstance(created.event, RunCreated)
+        asked.append((created.event.asks, created.event.asks_sensitive))
+    assert asked == [(True, False), (False, True), (False, True)]
+    assert answered(await author.request("PATCH", f"{saved.path}/settings", {})) == change
+
+
+async def test_settings_that_change_nothing_write_nothing(still: Platform, author: Caller) -> None:
+    saved = await author.save(echo())
+    head = await still.head()
+    response = await author.request("PATCH", f"{saved.path}/settings", {ASKS: True})
+    assert answered(response)[ASKS] is True
+    assert await still.head() == head
+
+
+@pytest.mark.parametrize("change", [{ASKS: "maybe"}, {ASKS: 2}, [], None, b""])
+async def test_settings_are_yes_or_no(user: Caller, change: object) -> None:
+    saved = await user.save(echo())
+    answered(await user.request("PATCH", f"{saved.path}/settings", change), 400)

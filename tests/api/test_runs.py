@@ -10,6 +10,7 @@ import pytest
 
 from blocks.data import AddToList
 from blocks.web import SendWebRequest
+from domain import limits
 from domain.runs import execution_id
 from runtime import ids
 from tests.support.api import Caller, Platform, answered, api, eventually
@@ -19,7 +20,11 @@ from tests.support.graphs import Document, agent_output, echo, graph, items, nod
 META = {
     *("id", "user_id", "graph_id", "graph_version", "inputs", "credential_inputs"),
     *("nodes_input_masks", "preset_id", "status", "started_at", "ended_at", "is_shared"),
-    *("share_token", "is_dry_run", "stats"),
+    *("share_token", "is_dry_run", "stats", "outcome", "paused", "parent_execution_id"),
+}
+PAGE = META | {
+    *("version", "forked_from", "budget", "outputs", "node_executions", "next_after"),
+    *("waiting", "waiting_count"),
 }
 STATS = {
     *("cost", "duration", "duration_cpu_only", "node_exec_time", "node_exec_time_cpu_only"),
@@ -27,7 +32,8 @@ STATS = {
 }
 NODE_EXECUTION = {
     *("user_id", "graph_id", "graph_version", "graph_exec_id", "node_exec_id", "node_id"),
-    *("block_id", "status", "input_data", "output_data", "attempt"),
+    *("block_id", "status", "input_data", "output_data", "attempt", "repeated", "error"),
+    *("waits_until", "child_execution_id", "review"),
     *("add_time", "queue_time", "start_time", "end_time"),
 }
 
@@ -119,11 +125,48 @@ async def test_a_graph_that_cannot_begin_is_refused(user: Caller, document: Docu
     assert answered(refused, 400)["detail"]["message"] == message
 
 
+# --- budgets -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("version", ["", "/1"])
+async def test_a_run_has_the_budget_of_its_start(
+    still: Platform, author: Caller, version: str
+) -> None:
+    saved = await author.save(echo())
+    path = saved.path
+    whole: Document = {"steps": limits.RUN_STEPS_MAX, "seconds": None, "credits": None}
+    for given in ({}, {"steps": 7}, {"seconds": 1.5}, {"credits": 0}, {"steps": None}):
+        started = answered(await author.post(f"{path}/execute{version}", {"budget": given}))
+        page = await author.read(f"{path}/executions/{started['id']}")
+        assert page["budget"] == whole | {k: v for k, v in given.items() if v is not None}
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"steps": 0},
+        {"steps": limits.RUN_STEPS_MAX + 1},
+        {"steps": 1.5},
+        {"seconds": 0},
+        {"seconds": -1},
+        {"seconds": "soon"},
+        {"credits": -1},
+        [],
+        None,
+    ],
+)
+async def test_a_budget_has_bounds(still: Platform, author: Caller, budget: Any) -> None:
+    saved = await author.save(echo())
+    head = await still.head()
+    refused = await author.post(f"{saved.path}/execute", {"budget": budget})
+    assert "budget" in answered(refused, 400)["message"]
+    assert await still.head() == head
+
+
 # --- a run in full -----------------------------------------------------------------------------
 async def test_a_run_shows_all_of_itself(user: Caller) -> None:
     outcome = await user.run(echo(), {"x": 5})
     run = outcome.run
-    assert run.keys() == META | {"outputs", "node_executions"}
+    assert run.keys() == PAGE
+    assert (run["outcome"], run["waiting"], run["next_after"]) == ("completed", [], None)
     assert run["stats"].keys() == STATS
     assert (run["stats"]["node_exec_count"], run["stats"]["node_error_count"]) == (2, 0)
     assert (run["stats"]["cost"], run["stats"]["error"]) == (0, None)

@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from api.app import create_app
 from blocks.logic import CountItems
 from domain import limits
+from domain.runs import ReviewReason, ReviewRequested
 from runtime.embedded.postgres import PostgresServer
 from tests.domain.values import json_values
-from tests.support.api import Caller, Platform, answered, platform
+from tests.support.api import Caller, Platform, Saved, answered, platform
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
+from tests.support.live import running
 from tests.support.routes import Endpoint, endpoints
+from tests.support.written import CLAIM, WrittenRun, begun
+from workers import projector
 
 Place = tuple[str | int, ...]
 
@@ -44,23 +48,47 @@ BODIES: dict[str, Document] = {
         "credentials_inputs": {},
         "source": "builder",
         "dry_run": False,
+        "budget": {"steps": 9, "seconds": 1.5, "credits": 3},
     },
+    "PATCH /api/graphs/{graph_id}/settings": {
+        "human_in_the_loop_safe_mode": False,
+        "sensitive_action_safe_mode": True,
+    },
+    "POST /api/graphs/{graph_id}/executions/{run_id}/fork": {"version": 1, "inputs": {"x": [1]}},
 }
-"""What each route that takes a body accepts."""
+"""What each route that takes a body accepts; the one that answers questions is not here."""
+ACTION = "POST /api/review/action"
+LARGE_BODIES = {
+    "POST /api/graphs": limits.GRAPH_BYTES_MAX,
+    "PUT /api/graphs/{graph_id}": limits.GRAPH_BYTES_MAX,
+    ACTION: limits.REVIEW_REQUEST_BYTES_MAX,
+}
+"""Routes with a bound of their own, in bytes."""
 
 
 class Quiet:
-    """An installation without workers, where nothing is written that nobody asked for."""
+    """An installation without executors, where nothing is written that nobody asked for."""
 
-    def __init__(self, served: Platform, user: Caller, graph_id: str) -> None:
+    def __init__(self, served: Platform, user: Caller, graph: Saved, asking: WrittenRun) -> None:
         self.user = user
         self._served = served
-        self._values = {"graph_id": graph_id, "graph_version": 1}
+        self._asking = asking
+        self._values = {"graph_id": graph.graph_id, "graph_version": 1, "run_id": asking.run_id}
+        answer = {
+            "node_exec_id": asking.execution_id(0),
+            "approved": True,
+            "message": "so",
+            "reviewed_data": {"a": [1]},
+            "auto_approve_future": False,
+        }
+        self.bodies = BODIES | {ACTION: {"reviews": [answer]}}
         found = endpoints(create_app(served.settings))
         self.endpoints = [e for e in found if e.takes_a_body and e.path.startswith("/api/v1/")]
 
     async def send(self, endpoint: Endpoint, body: Any, **headers: str) -> int:
         """The status of an honest answer; one that refuses has left the log as it was."""
+        if endpoint.operation == ACTION:
+            await self._ask_again()
         head = await self._served.head()
         url = endpoint.url(self._values)
         response = await self.user.request(endpoint.method, url, body, **headers)
@@ -74,21 +102,36 @@ class Quiet:
     async def refuses(self, endpoint: Endpoint, body: Any, status: int = 400) -> None:
         assert await self.send(endpoint, body) == status, (endpoint.operation, body)
 
+    async def _ask_again(self) -> None:
+        """Unless the last question has still no answer."""
+        stream = self._asking.stream
+        last, _ = await self._served.log.read_last([stream])
+        if not isinstance(last[stream].event, ReviewRequested):
+            node = self._asking.node("x")
+            question = ReviewRequested(0, node, "Letter", 1, ReviewReason.ASKED, editable=True)
+            await self._asking.append(question)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def quiet(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Quiet]:
     folder = tmp_path_factory.mktemp("quiet")
-    async with platform(postgres, folder, workers=False, signup_credits=10**9) as served:
+    async with (
+        platform(postgres, folder, workers=False, signup_credits=10**9) as served,
+        running(projector.serve(served.settings)),
+    ):
         user = await served.user()
-        yield Quiet(served, user, (await user.save(GRAPH)).graph_id)
+        graph = await user.save(GRAPH)
+        asking = await begun(served.log, user, graph)
+        await asking.append(CLAIM)
+        yield Quiet(served, user, graph, asking)
 
 
 async def test_what_is_accepted_is_accepted(quiet: Quiet) -> None:
     """Otherwise the refusals below would say nothing."""
     for endpoint in quiet.endpoints:
-        assert await quiet.send(endpoint, BODIES[endpoint.operation]) == 200
+        assert await quiet.send(endpoint, quiet.bodies[endpoint.operation]) == 200
 
 
 MALFORMED = {
@@ -145,7 +188,7 @@ def changed(document: Document, place: Place, value: Any) -> Document:
 async def test_anything_anywhere_is_no_server_error(quiet: Quiet) -> None:
     refused = 0
     for endpoint in quiet.endpoints:
-        body = BODIES[endpoint.operation]
+        body = quiet.bodies[endpoint.operation]
         for place in places(body):
             for value in WRONG:
                 refused += await quiet.send(endpoint, changed(body, place, value)) == 400
@@ -156,7 +199,7 @@ async def test_anything_anywhere_is_no_server_error(quiet: Quiet) -> None:
 @settings(max_examples=60)
 async def test_random_values_are_no_server_error(quiet: Quiet, data: st.DataObject) -> None:
     endpoint = data.draw(st.sampled_from(quiet.endpoints))
-    body = BODIES[endpoint.operation]
+    body = quiet.bodies[endpoint.operation]
     place = data.draw(st.sampled_from([(), *places(body)]))
     value = data.draw(json_values)
     await quiet.send(endpoint, changed(body, place, value) if place else value)
@@ -182,22 +225,18 @@ def nested(levels: int) -> Any:
 async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: int) -> None:
     """The object that holds the values counts as their first level."""
     expected = 200 if levels == limits.JSON_DEPTH_MAX else 400
-    execute = "POST /api/graphs/{graph_id}/execute"
     for endpoint in quiet.endpoints:
-        body = BODIES[endpoint.operation]
-        within: list[Place] = [p for p in places(body) if p[-1:] == ("input_default",)]
-        if endpoint.operation.startswith(execute):
-            within = [("inputs",)]
-        for place in within:
-            deep = changed(body, (*place, "deep"), nested(levels - 1))
+        body = quiet.bodies[endpoint.operation]
+        holders = [place for place in places(body) if place[-1] in {"input_default", "inputs"}]
+        for place in holders:
+            deep = changed(body, (*place, "x"), nested(levels - 1))
             assert await quiet.send(endpoint, deep) == expected, endpoint.operation
 
 
 async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> None:
     for endpoint in quiet.endpoints:
-        is_graph = endpoint.operation.split("/", 2)[2] in {"graphs", "graphs/{graph_id}"}
-        most = limits.GRAPH_BYTES_MAX if is_graph else limits.REQUEST_BYTES_MAX
-        body = msgspec.json.encode(BODIES[endpoint.operation])
+        most = LARGE_BODIES.get(endpoint.operation, limits.REQUEST_BYTES_MAX)
+        body = msgspec.json.encode(quiet.bodies[endpoint.operation])
         assert await quiet.send(endpoint, body.ljust(most)) == 200
         assert await quiet.send(endpoint, body.ljust(most + 1)) == 413
 

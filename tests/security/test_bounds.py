@@ -22,18 +22,21 @@ DIGITS = "9" * 5_000
 
 
 class Owned(NamedTuple):
-    """A user with a graph, and the path of that."""
+    """A user with a graph that has run, and the paths of both."""
 
     user: Caller
     graph: Saved
     path: str
+    run_path: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def owned(installation: Platform) -> Owned:
     user = await installation.user()
     saved = await user.save(echo())
-    return Owned(user, saved, f"/api/v1/graphs/{saved.graph_id}")
+    run_id = await user.start(saved)
+    await user.ended(saved, run_id)
+    return Owned(user, saved, saved.path, saved.run_path(run_id))
 
 
 @pytest.mark.parametrize("page", ["0", "-1", str(limits.PAGE_MAX + 1), "9" * 30, DIGITS, "x", ""])
@@ -44,6 +47,18 @@ async def test_pages_have_bounds(owned: Owned, page: str) -> None:
 @pytest.mark.parametrize("size", ["0", "-1", str(limits.PAGE_SIZE_MAX + 1), "9" * 30, "1.5"])
 async def test_page_sizes_have_bounds(owned: Owned, size: str) -> None:
     answered(await owned.user.get(f"{owned.path}/executions?page_size={size}"), 400)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("after=-1", f"after={2**63}", "after=x", "after=", f"after={DIGITS}"),
+        *("limit=0", "limit=-1", f"limit={limits.EXECUTIONS_PAGE + 1}", "limit=x", "limit=1.5"),
+        *("as_of=x", "as_of=-1", "as_of=", f"as_of={DIGITS}", "as_of=%00", "as_of=2026-01-31"),
+    ],
+)
+async def test_what_is_shown_of_a_run_has_bounds(owned: Owned, query: str) -> None:
+    answered(await owned.user.get(f"{owned.run_path}?{query}"), 400)
 
 
 async def test_the_last_page_is_within_the_bounds(owned: Owned) -> None:
@@ -81,12 +96,13 @@ async def test_odd_names_in_paths_are_not_found(installation: Platform, name: st
     """Every route with an id, whatever stands in its place."""
     user = await installation.user()
     values = {"graph_id": name, "run_id": name, "version": 1, "graph_version": 1}
+    body = {**echo(), "version": 1}
     for endpoint in endpoints(create_app(installation.settings)):
         if endpoint.method == "OPTIONS" or not endpoint.path.startswith("/api/"):
             continue
         if any(parameter.endswith("_id") for parameter in endpoint.parameters):
-            body = echo() if endpoint.takes_a_body else None
-            response = await user.request(endpoint.method, endpoint.url(values), body)
+            sent = body if endpoint.takes_a_body else None
+            response = await user.request(endpoint.method, endpoint.url(values), sent)
             answered(response, 404)
 
 
@@ -138,7 +154,12 @@ async def test_a_graph_has_as_many_nodes_and_links_as_its_bounds(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["page", "page_size", "version", "for_export", "at_least", "x"]),
+        st.sampled_from(
+            [
+                *("page", "page_size", "version", "for_export", "at_least", "x"),
+                *("as_of", "after", "limit"),
+            ]
+        ),
         st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
         | st.integers().map(str)
         | st.floats().map(str),
@@ -147,6 +168,7 @@ async def test_a_graph_has_as_many_nodes_and_links_as_its_bounds(
 @settings(max_examples=50)
 async def test_random_queries_are_no_server_error(owned: Owned, query: dict[str, str]) -> None:
     text = "&".join(f"{quote(name)}={quote(value)}" for name, value in query.items())
-    for path in (owned.path, f"{owned.path}/executions", f"{owned.path}/versions"):
+    paths = (owned.path, f"{owned.path}/executions", f"{owned.path}/versions", owned.run_path)
+    for path in (*paths, "/api/v1/review/pending"):
         response = await owned.user.get(f"{path}?{text}")
         assert response.status_code in {200, 400, 404}, response.text

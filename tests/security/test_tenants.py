@@ -7,17 +7,23 @@ from typing import Any
 import pytest
 
 from api.app import create_app
+from domain.runs import execution_id
 from runtime import ids
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import echo
 from tests.support.routes import Endpoint, endpoints
 
+RUN = "/api/graphs/{graph_id}/executions/{run_id}"
 BODIES: dict[str, Any] = {
     "PUT /api/graphs/{graph_id}": echo(),
+    "PATCH /api/graphs/{graph_id}/settings": {},
     "POST /api/graphs/{graph_id}/execute": {},
     "POST /api/graphs/{graph_id}/execute/{graph_version}": {},
+    f"POST {RUN}/fork": {"version": 1},
 }
 """What each route that takes a body and an id would accept from the owner."""
+TOO_LATE = {f"POST {RUN}/pause", f"POST {RUN}/resume", f"POST {RUN}/retry"}
+"""What the owner of a run that has completed is told to be impossible."""
 
 
 def with_ids(app_of: Platform) -> list[Endpoint]:
@@ -57,7 +63,7 @@ async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: 
     unknown = foreign | {"graph_id": str(ids.new_id()), "run_id": str(ids.new_id())}
     head = await installation.at_rest()
     found = with_ids(installation)
-    assert len(found) >= 14
+    assert len(found) >= 34
     for endpoint in found:
         to_foreign = await answer_to(stranger, endpoint, foreign)
         assert to_foreign[0] == 404, endpoint
@@ -65,18 +71,35 @@ async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: 
     assert await installation.at_rest() == head
     for endpoint in found:
         own, _ = await answer_to(owner, endpoint, foreign)
-        assert own == 200, endpoint
+        assert own == (409 if endpoint.operation in TOO_LATE else 200), endpoint
 
 
 async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
     foreign, own = await things(owner), await things(stranger)
-    for graph_id, run_id in (
-        (own["graph_id"], foreign["run_id"]),
-        (foreign["graph_id"], own["run_id"]),
-    ):
-        response = await stranger.get(f"/api/v1/graphs/{graph_id}/executions/{run_id}")
-        assert answered(response, 404)["message"] == f"Execution {run_id} not found"
+    endpoints_of_runs = [
+        e for e in with_ids(installation) if {"graph_id", "run_id"} <= {*e.parameters}
+    ]
+    assert len(endpoints_of_runs) >= 12
+    for endpoint in endpoints_of_runs:
+        for graph_id, run_id in (
+            (own["graph_id"], foreign["run_id"]),
+            (foreign["graph_id"], own["run_id"]),
+        ):
+            status, body = await answer_to(
+                stranger, endpoint, {"graph_id": graph_id, "run_id": run_id}
+            )
+            assert (status, "Execution run_id not found" in body) == (404, True), endpoint
+
+
+async def test_a_foreign_node_execution_is_not_a_place_to_fork(installation: Platform) -> None:
+    owner, stranger = await installation.user(), await installation.user()
+    foreign, own = await things(owner), await things(stranger)
+    path = f"/api/v1/graphs/{own['graph_id']}/executions/{own['run_id']}/fork"
+    for run_id in (foreign["run_id"], str(ids.new_id())):
+        node = execution_id(run_id, 0)
+        refused = answered(await stranger.post(path, {"node_exec_id": node}), 404)
+        assert refused["message"] == f"Node execution {node} not found"
 
 
 async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> None:
@@ -88,7 +111,7 @@ async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> Non
 
 
 async def test_nobody_chooses_what_the_platform_decides(installation: Platform) -> None:
-    """S14: an owner, an id, a version, a budget in a body change nothing."""
+    """S14: an owner, an id, a version, credits to hold in a body change nothing."""
     owner, stranger = await installation.user(), await installation.user()
     foreign = await things(owner)
     claimed = {"user_id": str(owner.user_id), "id": foreign["graph_id"], "version": 7}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import httpx2
 import jwt
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from domain import limits
 from runtime import clock, ids
 from runtime.secrets import jwt_key
 from runtime.settings import Settings
-from tests.support.api import Platform, answered
+from tests.support.api import Platform, answered, eventually
 from tests.support.routes import endpoints
 
 KEY = "k" * limits.JWT_SECRET_BYTES_MIN
@@ -66,6 +67,11 @@ def signed(key: str = "", algorithm: str = "HS256", **changes: Any) -> Callable[
     return lambda own_key: (
         "Bearer " + jwt.encode(claims(**changes), key or own_key, algorithm=algorithm)
     )
+
+
+def good_token() -> str:
+    """A token of somebody new, signed with KEY."""
+    return jwt.encode(claims(), KEY, algorithm="HS256")
 
 
 def unsigned(**header: Any) -> Callable[[str], str]:
@@ -153,6 +159,50 @@ async def test_a_clock_that_is_a_little_behind_is_forgiven(installation: Platfor
     header = almost(jwt_key(installation.settings))
     path = "/api/v1/credits"
     answered(await installation.http.get(path, headers={"Authorization": header}))
+
+
+async def test_a_token_that_was_accepted_ends_with_its_time(installation: Platform) -> None:
+    ends_soon = signed(exp=2 - limits.TOKEN_LEEWAY_SECONDS)
+    sent = {"Authorization": ends_soon(jwt_key(installation.settings))}
+
+    async def refused() -> httpx2.Response | None:
+        response = await installation.http.get("/api/v1/credits", headers=sent)
+        return response if response.status_code != 200 else None
+
+    assert await refused() is None
+    assert answered(await eventually(refused), 401)["message"] == "Token has expired"
+
+
+def test_a_token_is_verified_once() -> None:
+    verifier, token = Verifier(Settings(jwt_verify_key=KEY)), good_token()
+    assert verifier.verify(token) is verifier.verify(token)
+    assert verifier.verify(good_token()) != verifier.verify(token)
+
+
+def test_only_so_many_tokens_are_remembered() -> None:
+    verifier, first = Verifier(Settings(jwt_verify_key=KEY)), good_token()
+    principal = verifier.verify(first)
+    for _ in range(limits.TOKENS_REMEMBERED_MAX):
+        verifier.verify(good_token())
+    again = verifier.verify(first)
+    assert again == principal
+    assert again is not principal
+
+
+def test_what_resembles_a_remembered_token_proves_nothing() -> None:
+    verifier, token, other = Verifier(Settings(jwt_verify_key=KEY)), good_token(), good_token()
+    verifier.verify(token)
+    verifier.verify(other)
+    header, body, signature = token.split(".")
+    for forged in (
+        f"{header}.{body}.{other.rpartition('.')[2]}",
+        f"{header}.{other.split('.')[1]}.{signature}",
+        f"{header}.{body}.{_part(bytes(32))}",
+        f"{header}.{body}.",
+    ):
+        for _ in range(2):
+            with pytest.raises(Refused, match="Invalid token signature"):
+                verifier.verify(forged)
 
 
 def test_a_public_key_is_no_secret() -> None:

@@ -9,7 +9,6 @@ import signal
 import sys
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,15 +23,7 @@ from commands.plans import Plans
 from commands.streams import Streams
 from domain import limits
 from domain.graphs import VersionSaved
-from domain.runs import (
-    NodeDeferred,
-    NodeFailed,
-    NodeStarted,
-    RunClaimed,
-    RunFailed,
-    RunStats,
-    execution_id,
-)
+from domain.runs import execution_id
 from runtime import clock, ids, nats
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog import reader
@@ -46,32 +37,13 @@ from tests.support.live import (
     Script,
     live_api,
     relaying,
+    run_to_end,
     running,
+    subscribe,
     transcript,
 )
 from tests.support.processes import until
 from workers import executor
-
-LAST = {"execution_completed", "execution_failed"}
-
-
-async def run_to_end(peer: Peer, *scripts: Script) -> list[dict[str, Any]]:
-    """Everything up to where all of these runs have ended."""
-    running_still = {script.run_id for script in scripts}
-    messages = []
-    while running_still:
-        messages.append(await peer.next())
-        if messages[-1]["type"] in LAST:
-            running_still.discard(messages[-1]["execution_id"])
-    return messages
-
-
-async def subscribe(peer: Peer, run_id: str, **fields: Any) -> None:
-    """Ask, and read up to the confirmation."""
-    await peer.say("subscribe_execution", execution_id=run_id, **fields)
-    confirmed = (await peer.until("subscription_confirmed"))[-1]
-    assert confirmed["execution_id"] == run_id
-    assert set(confirmed) == {"type", "execution_id", "timestamp"}
 
 
 async def hears_nothing(peer: Peer, api: LiveApi) -> None:
@@ -119,51 +91,6 @@ async def test_a_run_of_a_real_executor_is_told_from_start_to_end(
 
 
 OUTPUT = {"output": ["Lyon"], "name": ["answer"]}
-
-
-async def test_every_kind_of_progress_is_told(api: LiveApi, user_id: UUID, script: Script) -> None:
-    until_when = clock.now()
-    node = script.first
-    await script.go_on(2)
-    await script.append(
-        NodeStarted(execution=0, node=node),
-        RunClaimed(worker="test/2"),
-        NodeStarted(execution=0, node=node, attempt=2),
-        NodeDeferred(execution=0, node=node, until=until_when),
-        NodeFailed(
-            execution=0,
-            node=node,
-            error="no",
-            elapsed_us=1,
-            outputs=[("result", 1), ("result", None), ("result", 2)],
-        ),
-        RunFailed(error="the run failed", stats=RunStats()),
-    )
-    async with api.peer(user_id) as peer:
-        await subscribe(peer, script.run_id)
-        told = await run_to_end(peer, script)
-    assert [message["version"] for message in told] == [2, 3, 5, 6, 7, 8]
-    about = {"node_id": node, "node_exec_id": execution_id(script.run_id, 0)}
-    plain: dict[str, Any] = {
-        **about,
-        "output_data": {},
-        "error": None,
-        "attempt": None,
-        "until": None,
-    }
-    stamp = until_when.isoformat().replace("+00:00", "Z")
-    assert [message["progress"] for message in told[1:-1]] == [
-        {**plain, "status": "RUNNING", "attempt": 1},
-        {**plain, "status": "RUNNING", "attempt": 2},
-        {**plain, "status": "RUNNING", "until": stamp},
-        {
-            **plain,
-            "status": "FAILED",
-            "error": "no",
-            "output_data": {"result": [1, 2], "error": ["no"]},
-        },
-    ]
-    assert (told[-1]["status"], told[-1]["error"]) == ("FAILED", "the run failed")
 
 
 async def test_subscribers_alone_are_told_and_without_any_all_of_the_owner(

@@ -8,7 +8,16 @@ import pytest
 
 from domain import limits
 from domain.graphs import VersionSaved
-from domain.runs import NodeStarted
+from domain.runs import (
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    ReviewReason,
+    ReviewRequested,
+    RunPaused,
+    RunStats,
+    RunTerminated,
+)
 from runtime import ids
 from runtime.eventlog.log import EventLog
 from tests.support.live import LiveApi, Script
@@ -88,17 +97,41 @@ async def test_a_status_says_where_the_run_stands(
     async with api.peer(user_id) as peer:
         answer = await peer.ask("execution_status", execution_id=script.run_id)
     del answer["timestamp"]
-    counts = dict.fromkeys(("completed", "failed", "queued", "waiting"), 0)
+    others = ("completed", "failed", "terminated", "review", "queued", "waiting")
+    counts = dict.fromkeys(others, 0)
     assert answer == {
         "type": "execution_status_response",
         "execution_id": script.run_id,
         "status": "RUNNING",
+        "paused": False,
         "progress": {**counts, "running": 1, "total": 1},
         "current_node": script.first,
         "output": {},
         "error": None,
         "version": 3,
     }
+
+
+async def test_a_status_counts_what_has_become_of_each_execution(
+    api: LiveApi, user_id: UUID, script: Script
+) -> None:
+    spread = NodeCompleted(0, script.first, [("result", 1)] * 6, elapsed_us=5)
+    done = NodeCompleted(1, script.second, [], elapsed_us=5)
+    failed = NodeFailed(2, script.second, "no", elapsed_us=5)
+    asked = ReviewRequested(3, script.second, "Letter", 1, ReviewReason.ASKED)
+    await script.go_on(2)
+    await script.append(spread, done, failed, asked, NodeStarted(4, script.second), RunPaused())
+    counts = {"completed": 2, "failed": 1, "review": 1, "running": 1, "queued": 2, "waiting": 0}
+    async with api.peer(user_id) as peer:
+        answer = await peer.ask("execution_status", execution_id=script.run_id)
+        assert answer["progress"] == counts | {"terminated": 0, "total": 7}
+        assert (answer["paused"], answer["current_node"]) == (True, script.second)
+        await script.append(RunTerminated(RunStats()))
+        await peer.say("execution_status", execution_id=script.run_id)
+        answer = (await peer.until("execution_status_response"))[-1]
+        cut_off = {"review": 0, "running": 0, "queued": 0, "terminated": 4}
+        assert answer["progress"] == counts | cut_off | {"total": 7}
+        assert answer["status"] == "TERMINATED"
 
 
 async def test_the_status_of_a_finished_run_has_its_output(

@@ -1,0 +1,113 @@
+"""Runs that go on where others stood: forked at a point, or retried from what failed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from api.commands import AnyRequest, answer, context_of
+from api.problems import refusals
+from api.run_shapes import ForkedExecutionMeta, forked_meta
+from api.services import Services
+from blocks.catalogue import CONTRACTS
+from commands import forks
+from domain.engine.run import Run
+from domain.errors import NotFound
+from domain.json_values import check_json
+from domain.runs import execution_id
+from projections import run_details
+
+IDS_AT_ONCE = 1_000
+"""Ids of node executions that are made before others get their turn."""
+
+
+class ForkRun(msgspec.Struct):
+    """Where to fork: either before a node execution, or behind a version of the run's stream.
+
+    `inputs` are laid over those of the node execution, or else over the run's own.
+    """
+
+    node_exec_id: str | None = None
+    version: int | None = None
+    inputs: dict[str, Any] = {}
+
+
+@post(
+    "/graphs/{graph_id:str}/executions/{run_id:str}/fork",
+    operation_id="postV1ForkGraphExecution",
+    responses=refusals(402, 404, 409, 413, 422),
+    status_code=200,
+    tags=["graphs"],
+)
+async def fork_run(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    run_id: FromPath[str],
+    services: NamedDependency[Services],
+    data: JSONBody[ForkRun],
+) -> Response[ForkedExecutionMeta]:
+    """Start a run that takes over what another one had done up to a point."""
+    check_json(data.inputs, "inputs")
+    context = await context_of(request)
+    number = None
+    if data.node_exec_id is not None:
+        source = await run_details.load(
+            services.streams, services.plans, run_id, context.owner, graph_id=graph_id
+        )
+        number = await _number_of(source, data.node_exec_id)
+    done = await forks.fork(
+        services.streams,
+        context,
+        services.plans,
+        run_id=run_id,
+        graph_id=graph_id,
+        execution=number,
+        version=data.version,
+        inputs=data.inputs,
+        contracts=CONTRACTS,
+    )
+    return answer(services, context, done, forked_meta(done.answer))
+
+
+@post(
+    "/graphs/{graph_id:str}/executions/{run_id:str}/retry",
+    operation_id="postV1RetryGraphExecution",
+    responses=refusals(402, 404, 409, 413, 422),
+    status_code=200,
+    tags=["graphs"],
+)
+async def retry_run(
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    run_id: FromPath[str],
+    services: NamedDependency[Services],
+) -> Response[ForkedExecutionMeta]:
+    """Start a run that takes over another one, and runs the nodes again that failed there."""
+    context = await context_of(request)
+    done = await forks.retry(
+        services.streams,
+        context,
+        services.plans,
+        run_id=run_id,
+        graph_id=graph_id,
+        contracts=CONTRACTS,
+    )
+    return answer(services, context, done, forked_meta(done.answer))
+
+
+async def _number_of(run: Run, node_exec_id: str) -> int:
+    """The number of a node execution in its run. Raises NotFound."""
+    for number in range(run.count):
+        if execution_id(run.run_id, number) == node_exec_id:
+            return number
+        if number % IDS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    raise NotFound(f"Node execution {node_exec_id} not found")
+
+
+handlers = [fork_run, retry_run]

@@ -1,0 +1,158 @@
+"""What a run's nodes did, and what those that did nothing wait for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from domain import limits
+from domain.contracts import BlockKind
+from domain.engine.execution import Execution, NodeQueue
+from domain.engine.run import Run
+from domain.runs import ReviewReason, RunStatus, by_pin, execution_id
+from projections.reviews import ReviewStatus
+
+
+class NodeReview(msgspec.Struct):
+    """What a person was asked about a node execution, and what the answer was."""
+
+    name: str
+    reason: ReviewReason
+    editable: bool
+    status: ReviewStatus
+    message: str | None = None
+    was_edited: bool | None = None
+
+
+class NodeExecutionResult(msgspec.Struct):
+    """`input_data` is the merged input, or what has arrived so far.
+
+    `attempt` counts effects; `repeated` says that one of them may have happened twice. `error` is
+    why it failed, or why its last attempt did. Until `waits_until` it sleeps, for its own time or
+    for the next attempt. `child_execution_id` is the run that a sub-graph became.
+    """
+
+    user_id: str
+    graph_id: str
+    graph_version: int
+    graph_exec_id: str
+    node_exec_id: str
+    node_id: str
+    block_id: str
+    status: RunStatus
+    input_data: dict[str, Any]
+    output_data: dict[str, list[Any]]
+    attempt: int
+    repeated: bool
+    error: str | None
+    waits_until: datetime | None
+    child_execution_id: str | None
+    review: NodeReview | None
+    add_time: datetime | None
+    queue_time: datetime | None
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+class Waiting(msgspec.Struct):
+    """Why a node did not run: linked pins without a value, or values that do not do.
+
+    Without `node_exec_id` nothing at all has reached the node.
+    """
+
+    node_exec_id: str | None
+    node_id: str
+    block_id: str
+    lacks: list[str]
+    has: list[str]
+    problems: dict[str, str]
+
+
+def node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
+    """One execution of a node of the run."""
+    assert run.created is not None
+    node = execution.node.node
+    return NodeExecutionResult(
+        user_id=run.created.user_id,
+        graph_id=run.created.graph_id,
+        graph_version=run.created.graph_version,
+        graph_exec_id=run.run_id,
+        node_exec_id=execution_id(run.run_id, execution.number),
+        node_id=node.node_id,
+        block_id=node.contract.block_id,
+        status=execution.status,
+        input_data=execution.data or execution.given,
+        output_data=by_pin(execution.outputs),
+        attempt=execution.attempt,
+        repeated=execution.doubts > 0,
+        error=execution.error,
+        waits_until=execution.until,
+        child_execution_id=execution.child,
+        review=_review(execution),
+        add_time=execution.added_at,
+        queue_time=execution.queued_at,
+        start_time=execution.started_at,
+        end_time=execution.ended_at,
+    )
+
+
+def waiting_in(run: Run) -> tuple[list[Waiting], int]:
+    """The first of all that waits, executions before unreached nodes, and how many there are."""
+    executions = [e for e in run.executions.values() if e.status is RunStatus.INCOMPLETE]
+    unreached = [queue for queue in run.nodes if _is_unreached(queue)]
+    listed = [_waiting(run, execution) for execution in executions[: limits.WAITING_LISTED_MAX]]
+    listed += map(_unreached, unreached[: limits.WAITING_LISTED_MAX - len(listed)])
+    return listed, len(executions) + len(unreached)
+
+
+def _review(execution: Execution) -> NodeReview | None:
+    asked, decided = execution.asked, execution.decided
+    if asked is None:
+        return None
+    review = NodeReview(
+        name=asked.name,
+        reason=asked.reason,
+        editable=asked.editable,
+        status=ReviewStatus.WAITING,
+    )
+    if decided is not None:
+        review.status = ReviewStatus.APPROVED if decided.approved else ReviewStatus.REJECTED
+        review.message = decided.message
+        review.was_edited = decided.edited
+    elif execution.status is not RunStatus.REVIEW:
+        # The run ended before anybody answered.
+        review.status = ReviewStatus.REJECTED
+    return review
+
+
+def _is_unreached(queue: NodeQueue) -> bool:
+    return (
+        not queue.arrivals
+        and queue.last_given is None
+        and queue.node.contract.kind is not BlockKind.NOTE
+    )
+
+
+def _waiting(run: Run, execution: Execution) -> Waiting:
+    node = execution.node.node
+    return Waiting(
+        node_exec_id=execution_id(run.run_id, execution.number),
+        node_id=node.node_id,
+        block_id=node.contract.block_id,
+        lacks=execution.lacks(),
+        has=list(execution.given),
+        problems=execution.problems(),
+    )
+
+
+def _unreached(queue: NodeQueue) -> Waiting:
+    return Waiting(
+        node_exec_id=None,
+        node_id=queue.node.node_id,
+        block_id=queue.node.contract.block_id,
+        lacks=list(queue.node.linked_pins),
+        has=[],
+        problems={},
+    )

@@ -1,0 +1,34 @@
+"""Lists in numbered pages, as the contract has them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from domain import limits
+from domain.errors import Invalid
+
+
+class Pagination(msgspec.Struct):
+    total_items: int
+    total_pages: int
+    current_page: int
+    page_size: int
+
+
+def offset_of(page: int, page_size: int) -> int:
+    """How many items come before a page. Raises Invalid for a page out of bounds."""
+    if not (1 <= page <= limits.PAGE_MAX and 1 <= page_size <= limits.PAGE_SIZE_MAX):
+        raise Invalid(
+            f"page must be from 1 to {limits.PAGE_MAX} and page_size from 1 to"
+            f" {limits.PAGE_SIZE_MAX}"
+        )
+    return (page - 1) * page_size
+
+
+def pagination(total: int, page: int, page_size: int) -> Pagination:
+    return Pagination(
+        total_items=total,
+        total_pages=-(-total // page_size),
+        current_page=page,
+        page_size=page_size,
+    )
