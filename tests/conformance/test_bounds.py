@@ -1,38 +1,25 @@
-"""Long runs, endless ones and dear ones: the cases C16, C27 and C33 of the engine's rules."""
+"""Runs that would be too long, too dear or too large end with the reason, and cost no more."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from blocks.data import AddToList, StoreValue
-from blocks.logic import CountItems, StepThroughItems
-from blocks.web import SendWebRequest
-from commands.context import Context
-from commands.credits import grant
-from commands.streams import Streams
+import pytest
+
+from blocks.data import AddToList
 from domain import limits
 from domain.credits import NO_BALANCE
-from tests.support.api import Caller, Platform
-from tests.support.graphs import agent_input, agent_output, graph, items, node
-from tests.support.http_server import Received, answer, http_server, stalled
+from domain.runs import RunRested
+from tests.conformance import shapes
+from tests.conformance.people import credits_of, poor
+from tests.support.api import Caller, Platform, answered
+from tests.support.effects import Effects
+from tests.support.graphs import echo, graph, items, node
+from tests.support.http_server import http_server, stalled
+from tests.support.installation import Installation
 
 
-async def test_c16_a_loop_without_end_runs_into_its_budget(user: Caller) -> None:
-    links = """
-        start.output > add.list
-        add.updated_list > add.list
-    """
-    nodes = (node("start", StoreValue, input=["same"]), node("add", AddToList))
-    outcome = await user.run(graph(*nodes, links=links))
-    budget = limits.CYCLIC_RUN_STEPS_MAX
-    assert outcome.status == "FAILED"
-    assert outcome.run["stats"]["error"] == (
-        f"The run used up its budget of {budget} node executions"
-    )
-    assert len(outcome.inputs("add")) == budget
-
-
-async def test_c16_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Caller) -> None:
+async def test_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Caller) -> None:
     links = """
         start.item > add.list
         start.item > add.entries
@@ -47,58 +34,75 @@ async def test_c16_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Cal
     assert outcome.executions["add"][-1]["output_data"] == {"error": [bound]}
 
 
-async def poor(installation: Platform, amount: int) -> Caller:
-    """Somebody with this much, and no more."""
-    caller = installation.caller()
-    context = Context(owner=str(caller.user_id), actor="test")
-    await grant(Streams(installation.log), context, amount=amount, reason="test")
-    return caller
-
-
-async def test_c27_a_run_ends_when_the_credits_do(installation: Platform) -> None:
-    """Each answer names the next request; three can be paid for."""
-    user = await poor(installation, 3)
-    links = """
-        first.item > web.url
-        web.response_#_next > web.url
-    """
-
-    def name_the_next(_: Received) -> bytes:
-        body = msgspec.json.encode({"next": server.url("/next")})
-        return answer(200, body, Content_Type="application/json")
-
-    async with http_server({"/next": name_the_next}) as server:
-        first = items("first", server.url("/next"))
-        outcome = await user.run(graph(first, node("web", SendWebRequest), links=links))
-    assert outcome.status == "FAILED"
-    assert outcome.run["stats"]["error"] == NO_BALANCE
-    assert outcome.run["stats"]["cost"] == len(server.received) == 3
-    assert outcome.statuses("web") == ["COMPLETED"] * 3 + ["FAILED"]
-    assert await user.read("/api/v1/credits") == {"credits": 0}
-
-
-async def test_c27_what_was_at_work_is_cancelled_and_costs_nothing(installation: Platform) -> None:
+async def test_what_was_at_work_when_the_credits_ended_costs_nothing(
+    installation: Platform,
+) -> None:
     """Nobody answers the first two requests while the third cannot be paid for."""
     user = await poor(installation, 2)
     async with http_server({"/silent": lambda _: stalled()}) as server:
-        urls = items("urls", *[server.url("/silent")] * 3)
-        web = node("web", SendWebRequest)
-        outcome = await user.run(graph(urls, web, links="urls.item > web.url"))
+        outcome = await user.run(shapes.requests_at_once(server.url("/silent"), times=3))
     assert (outcome.status, outcome.run["stats"]["cost"]) == ("FAILED", 0)
+    assert outcome.run["stats"]["error"] == NO_BALANCE
     assert outcome.statuses("web") == ["FAILED"] * 3
-    assert await user.read("/api/v1/credits") == {"credits": 2}
+    assert await credits_of(user) == 2
 
 
-async def test_c33_a_long_run_keeps_the_outputs_of_its_start(user: Caller) -> None:
-    links = """
-        x.result > y.value
-        x.result > each.items
-        each.item > count.collection
-    """
-    given = [["entry"]] * 1_497
-    nodes = (agent_input("x"), agent_output("y"), node("each", StepThroughItems))
-    outcome = await user.run(graph(*nodes, node("count", CountItems), links=links), {"x": given})
-    assert outcome.outputs == {"y": [given]}
-    assert outcome.run["stats"]["node_exec_count"] == 1_500
-    assert sum(map(len, outcome.executions.values())) == 1_500
-    assert set(outcome.statuses("count")) == {"COMPLETED"}
+async def test_a_run_ends_behind_its_steps(user: Caller) -> None:
+    outcome = await user.run(shapes.endless(), budget={"steps": 5})
+    assert outcome.status == "FAILED"
+    assert outcome.run["stats"]["error"] == "The run used up its budget of 5 node executions"
+    assert outcome.run["budget"] == {"steps": 5, "seconds": None, "credits": None}
+    assert len(outcome.inputs("add")) == 5
+
+
+async def test_a_run_of_just_so_many_steps_completes(user: Caller) -> None:
+    outcome = await user.run(echo(), {"x": 1}, budget={"steps": 2})
+    assert (outcome.status, outcome.outputs) == ("COMPLETED", {"y": [1]})
+
+
+@pytest.mark.parametrize("waits", [shapes.slow, shapes.waiting])
+async def test_a_run_ends_with_its_seconds(user: Caller, waits: Any) -> None:
+    """Whether it is at work or rests."""
+    outcome = await user.run(graph(waits("n")), budget={"seconds": 0.5})
+    assert outcome.status == "FAILED"
+    assert outcome.run["stats"]["error"] == "The run used up its budget of 0.5 seconds"
+    assert outcome.statuses("n") == ["FAILED"]
+
+
+async def test_seconds_go_on_while_nobody_has_the_run(
+    user: Caller, installation: Installation
+) -> None:
+    saved = await user.save(graph(shapes.waiting("n")))
+    run_id = await user.start(saved, budget={"seconds": 1.5})
+    await installation.recorded(run_id, RunRested)
+    await installation.kill_executor()
+    outcome = await user.ended(saved, run_id)
+    assert outcome.run["stats"]["error"] == "The run used up its budget of 1.5 seconds"
+
+
+async def test_a_run_ends_before_it_costs_more_than_its_credits(
+    user: Caller, service: Effects
+) -> None:
+    before = await credits_of(user)
+    outcome = await user.run(shapes.effects_in_a_row(service.url), budget={"credits": 1})
+    assert outcome.status == "FAILED"
+    assert outcome.run["stats"]["error"] == "The run used up its budget of 1 credits"
+    assert outcome.run["stats"]["cost"] == sum(service.seen.values()) == 1
+    assert await credits_of(user) == before - 1
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"steps": 0},
+        {"steps": limits.RUN_STEPS_MAX + 1},
+        {"seconds": 0},
+        {"seconds": limits.RUN_SECONDS_MAX + 1},
+        {"credits": -1},
+        {"credits": limits.RUN_CREDITS_MAX + 1},
+    ],
+)
+async def test_a_budget_out_of_bounds_is_refused(user: Caller, budget: dict[str, Any]) -> None:
+    saved = await user.save(echo())
+    refused = await user.post(saved.execute_path, {"budget": budget})
+    assert answered(refused, 400)["message"].startswith("the budget of ")

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx2
@@ -46,6 +47,17 @@ class Saved(NamedTuple):
     ids: Mapping[str, str]
     model: Document
 
+    @property
+    def path(self) -> str:
+        return f"/api/v1/graphs/{self.graph_id}"
+
+    @property
+    def execute_path(self) -> str:
+        return f"{self.path}/execute/{self.version}"
+
+    def run_path(self, run_id: str) -> str:
+        return f"{self.path}/executions/{run_id}"
+
 
 class Outcome(NamedTuple):
     """A run that has ended, with its node executions by the node's old id."""
@@ -67,7 +79,17 @@ class Outcome(NamedTuple):
         return [execution["input_data"] for execution in queued]
 
     def statuses(self, name: str) -> list[str]:
-        return [execution["status"] for execution in self.executions[name]]
+        return [execution["status"] for execution in self.executions.get(name, ())]
+
+    def children(self, name: str) -> list[str]:
+        """The runs that the executions of a node have become so far."""
+        ids = [execution["child_execution_id"] for execution in self.executions.get(name, ())]
+        return [run_id for run_id in ids if run_id]
+
+    def only(self, name: str) -> Document:
+        """The one execution of a node."""
+        (execution,) = self.executions[name]
+        return execution
 
 
 class Caller:
@@ -109,25 +131,55 @@ class Caller:
         body = {"graph": document, **members}
         return saved(answered(await self.post("/api/v1/graphs", body)), document)
 
-    async def start(self, graph: Saved, inputs: Document | None = None) -> str:
+    async def start(self, graph: Saved, inputs: Document | None = None, **members: Any) -> str:
         """Start a run, which has to succeed. Returns its id."""
-        path = f"/api/v1/graphs/{graph.graph_id}/execute/{graph.version}"
-        return str(answered(await self.post(path, {"inputs": inputs or {}}))["id"])
+        body = {"inputs": inputs or {}, **members}
+        return str(answered(await self.post(graph.execute_path, body))["id"])
+
+    async def command(self, graph: Saved, run_id: str, name: str, body: Any = None) -> Document:
+        """Say something to a run, such as `stop`, which has to succeed."""
+        path = f"{graph.run_path(run_id)}/{name}"
+        answer: Document = answered(await self.post(path, body))
+        return answer
+
+    async def see(self, graph: Saved, run_id: str, **query: Any) -> Outcome:
+        """A run as it is, or as the query wants it, with all its node executions."""
+        path = f"{graph.run_path(run_id)}?{urlencode(query)}"
+        run = await self.read(path)
+        executions = run["node_executions"]
+        while (after := run["next_after"]) is not None:
+            run = await self.read(f"{path}&after={after}")
+            executions += run["node_executions"]
+        return outcome({**run, "node_executions": executions}, graph)
+
+    async def until(
+        self, graph: Saved, run_id: str, condition: Callable[[Outcome], object]
+    ) -> Outcome:
+        """Wait until `condition` holds of the run, and return it as it was then."""
+
+        async def seen() -> Outcome | None:
+            found = await self.see(graph, run_id)
+            return found if condition(found) else None
+
+        reached: Outcome = await eventually(seen)
+        return reached
 
     async def ended(self, graph: Saved, run_id: str) -> Outcome:
         """Wait until the run has ended."""
-        path = f"/api/v1/graphs/{graph.graph_id}/executions/{run_id}"
 
-        async def has_ended() -> Document | None:
-            run: Document = await self.read(path)
-            return run if run["status"] in TERMINAL else None
+        async def has_ended() -> bool:
+            run = await self.read(f"{graph.run_path(run_id)}?limit=1")
+            return run["status"] in TERMINAL
 
-        return outcome(await eventually(has_ended), graph)
+        await eventually(has_ended)
+        return await self.see(graph, run_id)
 
-    async def run(self, document: Document, inputs: Document | None = None) -> Outcome:
+    async def run(
+        self, document: Document, inputs: Document | None = None, **members: Any
+    ) -> Outcome:
         """Upload a graph, which so may have cycles, and run it to its end."""
         graph = await self.save(document, source="upload")
-        return await self.ended(graph, await self.start(graph, inputs))
+        return await self.ended(graph, await self.start(graph, inputs, **members))
 
 
 class Platform:

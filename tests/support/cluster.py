@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from runtime import settings
 from runtime.database import Row
 from runtime.embedded.postgres import database_url
 from runtime.settings import Settings
+from tests.support.plugin import ROOT
 from tests.support.processes import is_alive, until
 
 EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
+DISORDER = (sys.executable, "-m", "tests.support.disorder")
 HOST = "127.0.0.1"
 LOOPBACK = "127.0.0.0/8"
 SINGLE = {"up", "postgres", "nats", "api", "projector", "relay", "sweeper"}
@@ -80,7 +82,8 @@ class Cluster:
         )
         self.url = f"http://{HOST}:{self.settings.port}"
         executors = int(environ.get("EVERGRAPH_EXECUTORS", "1"))
-        self._names = SINGLE | {f"executor-{number + 1}" for number in range(executors)}
+        self.names = SINGLE | {f"executor-{number + 1}" for number in range(executors)}
+        self._supervisor: Process | None = None
 
     def pids(self) -> dict[str, int]:
         """Who runs at this moment, by name; the supervisor is called `up`."""
@@ -114,9 +117,31 @@ class Cluster:
             os.kill(supervisor, signal.SIGCONT)
         await self.replaced(name, dead)
 
+    async def kill_everything(self) -> None:
+        """`kill -9` of all at once, the supervisor included; nobody is left when this returns."""
+        assert self._supervisor is not None
+        self._supervisor.send(signal.SIGSTOP)
+        pids = self.pids()
+        # Their supervisor is the last: at its death they would be told to end in order.
+        supervisor = pids.pop("up")
+        for pid in (*pids.values(), supervisor):
+            os.kill(pid, signal.SIGKILL)
+        await self._supervisor.ended()
+        await until(lambda: not any(map(is_alive, pids.values())), seconds=SECONDS_MAX)
+        (self.settings.data_dir / REGISTER).unlink()
+
+    async def start_again(self, order: Sequence[str]) -> None:
+        """Start everything that was killed, in this order; returns when the API is healthy."""
+        path = os.pathsep.join(filter(None, (self.environ.get("PYTHONPATH"), str(ROOT))))
+        command = (*DISORDER, *order)
+        self._supervisor = await self._spawn(command, "up", PYTHONPATH=path)
+        register = self.settings.data_dir / REGISTER
+        await until(register.exists, seconds=SECONDS_MAX)
+        await self.recovered()
+
     async def recovered(self) -> None:
         """Wait until all processes run and the API says that all parts answer."""
-        await until(lambda: self.pids().keys() == self._names, seconds=SECONDS_MAX)
+        await until(lambda: self.pids().keys() == self.names, seconds=SECONDS_MAX)
         await self._healthy()
 
     def deaths(self, name: str) -> int:
@@ -124,13 +149,18 @@ class Cluster:
         ends = (entry for entry in self._logged() if entry["event"] == "child.ended")
         return sum(entry["child"] == name for entry in ends)
 
-    def complaints(self) -> list[Entry]:
-        """I11: errors in the logs, other than that a server was away when a process started."""
+    def complaints(self, but: Container[str] = ()) -> list[Entry]:
+        """I11: errors in the logs, other than that a server was away when a process started.
+
+        `but` are events of which a test is the cause.
+        """
         errors = (entry for entry in self._logged() if entry["level"] == "error")
         return [
             entry
             for entry in errors
-            if entry["event"] != "process.failed" and entry.get("logger") != "uvicorn.error"
+            if entry["event"] not in but
+            and entry["event"] != "process.failed"
+            and entry.get("logger") != "uvicorn.error"
         ]
 
     def _logged(self) -> Iterator[Entry]:
@@ -156,7 +186,7 @@ class Cluster:
         `environ` is for this process alone; a fault point that the others have is not its own.
         """
         alone = {"EVERGRAPH_FAULT_POINT": "", "EVERGRAPH_WORKER_NAME": name}
-        process = await self._spawn(role, name, **(alone | environ))
+        process = await self._spawn((*EVERGRAPH, role), name, **(alone | environ))
         try:
             yield process
         finally:
@@ -166,7 +196,8 @@ class Cluster:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Everything runs and answers in this block, and nothing any more behind it."""
-        up = await self._spawn("up", "up", "--no-demo")
+        up = await self._spawn((*EVERGRAPH, "up", "--no-demo"), "up")
+        self._supervisor = up
         healthy = asyncio.create_task(self._healthy())
         try:
             await until(lambda: healthy.done() or up.has_ended, seconds=SECONDS_MAX)
@@ -175,13 +206,13 @@ class Cluster:
             yield
         finally:
             healthy.cancel()
-            await up.stop()
+            await self._supervisor.stop()
 
-    async def _spawn(self, role: str, name: str, *flags: str, **environ: str) -> Process:
+    async def _spawn(self, command: Sequence[str], name: str, **environ: str) -> Process:
         log = self.settings.data_dir / f"{name}.log"
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *(*EVERGRAPH, role, *flags),
+                *command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blocks.agents import AgentExecutor
 from blocks.contract import Block
 from blocks.io import AgentInput, AgentOutput
 from blocks.logic import StepThroughItems
@@ -41,6 +42,29 @@ def agent_output(name: str, /, **given: Any) -> Document:
 def items(name: str, /, *values: Any) -> Document:
     """A node that yields these values on `item`, one after the other."""
     return node(name, StepThroughItems, items=list(values))
+
+
+def agent(name: str, model: Document, /, **inputs: Any) -> Document:
+    """A node that is a run of the graph that the API answered as `model`."""
+    return node(
+        name,
+        AgentExecutor,
+        graph_id=model["id"],
+        graph_version=model["version"],
+        input_schema=model["input_schema"],
+        output_schema=model["output_schema"],
+        inputs=inputs,
+    )
+
+
+def with_metadata(document: Document, **metadata: Any) -> Document:
+    """The node, with this beside what its metadata says."""
+    return {**document, "metadata": {**document.get("metadata", {}), **metadata}}
+
+
+def with_policy(document: Document, **policy: Any) -> Document:
+    """The node, with what its policy says beside its block's."""
+    return with_metadata(document, policy=policy)
 
 
 def echo() -> Document:

@@ -18,6 +18,9 @@ from domain.runs import (
     NodeDeferred,
     NodeFailed,
     NodeStarted,
+    ReviewDecided,
+    ReviewReason,
+    ReviewRequested,
     RunClaimed,
     RunCompleted,
     RunCreated,
@@ -101,6 +104,7 @@ class History:
             stats = RunStats(stats.steps + 1, stats.errors, stats.cost, stats.nodes_us + 7)
         closing: Event
         if self.random.random() < 0.2:
+            yield [(owner, stream, self._question(execution)) for execution in range(2)]
             ending: Event = RunFailed("it would not end", stats)
             closing = HoldReleased(run_id, held)
         else:
@@ -114,5 +118,16 @@ class History:
             [NodeStarted(execution, "n"), NodeFailed(execution, "n", "no", 7)],
             [NodeDeferred(execution, "n", AT), NodeCompleted(execution, "n", [], 7)],
             [CreditsExtended(1), NodeCompleted(execution, "n", [], 7, cost=1)],
+            [*self._asked(execution), NodeCompleted(execution, "n", [], 7)],
+            [*self._asked(execution), *self._asked(execution)],
         )
         return self.random.choice(ways)
+
+    def _asked(self, execution: int) -> list[Event]:
+        """A person is asked, and answers."""
+        approved = self.random.random() < 0.5
+        return [self._question(execution), ReviewDecided(execution, "n", approved, message="so")]
+
+    def _question(self, execution: int) -> ReviewRequested:
+        data = {"attempt": self.random.randrange(9)}
+        return ReviewRequested(execution, "n", "Letter", data, ReviewReason.ASKED, editable=True)

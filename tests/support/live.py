@@ -268,7 +268,9 @@ class Script:
         calls = []
         for entry in await self._log.read_stream(runs.stream_of(self.run_id), after):
             kind = KINDS.get(type(entry.event))
-            if kind is not None and (entry.version == FIRST_CLAIM or kind != "execution_started"):
+            if kind == "execution_started" and entry.version != FIRST_CLAIM:
+                kind = "execution_continued"
+            if kind is not None:
                 calls.append((kind, entry.version, entry.position))
         return calls
 
@@ -290,3 +292,25 @@ def transcript(messages: Sequence[dict[str, Any]], run_id: str) -> list[tuple[st
         for message in messages
         if message.get("execution_id") == run_id and "position" in message
     ]
+
+
+LAST = {"execution_completed", "execution_failed", "execution_terminated"}
+
+
+async def run_to_end(peer: Peer, *scripts: Script) -> list[dict[str, Any]]:
+    """Everything up to where all of these runs have ended."""
+    running_still = {script.run_id for script in scripts}
+    messages = []
+    while running_still:
+        messages.append(await peer.next())
+        if messages[-1]["type"] in LAST:
+            running_still.discard(messages[-1]["execution_id"])
+    return messages
+
+
+async def subscribe(peer: Peer, run_id: str, **fields: Any) -> None:
+    """Ask, and read up to the confirmation."""
+    await peer.say("subscribe_execution", execution_id=run_id, **fields)
+    confirmed = (await peer.until("subscription_confirmed"))[-1]
+    assert confirmed["execution_id"] == run_id
+    assert set(confirmed) == {"type", "execution_id", "timestamp"}
