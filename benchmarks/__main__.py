@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "log": "benchmarks.log",
+    "peers": "benchmarks.peers.main",
     "runs": "benchmarks.runs",
 }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -17,12 +16,11 @@ from pathlib import Path
 
 import uvloop
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg import AsyncConnection
 
-from benchmarks import appends, pgbench, reads
-from benchmarks.measure import RUNS, Figure, median, print_aims, print_table
+from benchmarks import appends, pgbench, reads, server
+from benchmarks.measure import RUNS, Aim, Figure, median, print_aims, print_table
 from migrations.runner import migrate
-from runtime.embedded.postgres import DATABASE, PostgresServer
+from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.log import EventLog, opened
 from runtime.eventlog.recorder import GroupCommitRecorder
 
@@ -47,20 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _measure(folder: Path) -> None:
-    async with PostgresServer(folder) as server:
-        print(await _circumstances(server.url))
-        await migrate(server.url)
-        written = await _measure_writing(server.url)
+    async with PostgresServer(folder) as postgres:
+        url = postgres.url
+        print(await server.circumstances(url))
+        await migrate(url)
+        written = await _measure_writing(url)
         print_table("One event an append", written)
-        read = await _measure_reading(await _another_database(server.url))
+        read = await _measure_reading(await server.create_database(url, "reading"))
         print_table("The log from its beginning", read)
     print_aims(
         {
-            f"{OURS} : {LIBRARY}": (written[OURS].rate / written[LIBRARY].rate, 35),
-            f"{OURS} : {SINGLE_ROWS}": (written[OURS].rate / written[SINGLE_ROWS].rate, 2),
-            f"{OURS_CROWDED}, events/s": (written[OURS_CROWDED].rate, 90_000),
-            f"{DECODED}, events/s": (read[DECODED].rate, 400_000),
-            f"{REBUILT}, events/s": (read[REBUILT].rate, 100_000),
+            f"{OURS} : {LIBRARY}": Aim(written[OURS].rate / written[LIBRARY].rate, 35),
+            f"{OURS} : {SINGLE_ROWS}": Aim(written[OURS].rate / written[SINGLE_ROWS].rate, 2),
+            f"{OURS_CROWDED}, events/s": Aim(written[OURS_CROWDED].rate, 90_000),
+            f"{DECODED}, events/s": Aim(read[DECODED].rate, 400_000),
+            f"{REBUILT}, events/s": Aim(read[REBUILT].rate, 100_000),
         }
     )
 
@@ -114,21 +113,9 @@ async def _alternate(url: str, contenders: Contenders) -> Figures:
     rounds: dict[str, list[Figure]] = {name: [] for name in contenders}
     for _ in range(RUNS):
         for name, contender in contenders.items():
-            await _checkpoint(url)
+            await server.checkpoint(url)
             rounds[name].append(await contender())
     return {name: median(figures) for name, figures in rounds.items()}
-
-
-async def _checkpoint(url: str) -> None:
-    """Nobody shall pay for what somebody else has written."""
-    async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        await connection.execute("CHECKPOINT")
-
-
-async def _another_database(url: str) -> str:
-    async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        await connection.execute("CREATE DATABASE reading")
-    return url.replace(f"/{DATABASE}?", "/reading?")
 
 
 def _stock_recorder(store: PostgresDatastore) -> PostgresApplicationRecorder:
@@ -136,17 +123,3 @@ def _stock_recorder(store: PostgresDatastore) -> PostgresApplicationRecorder:
     recorder = PostgresApplicationRecorder(store)
     recorder.create_table()
     return recorder
-
-
-async def _circumstances(url: str) -> str:
-    async with await AsyncConnection.connect(url) as connection:
-        cursor = await connection.execute(
-            "SELECT current_setting('server_version'), current_setting('fsync'),"
-            " current_setting('synchronous_commit')"
-        )
-        row = await cursor.fetchone()
-        assert row is not None
-    return (
-        f"PostgreSQL {row[0]}, fsync {row[1]}, synchronous_commit {row[2]};"
-        f" {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
-    )

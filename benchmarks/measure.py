@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,14 +48,33 @@ def print_table(title: str, figures: dict[str, Figure]) -> None:
         print(f"{name:<{width}}  {figure.rate:>12,.0f}{times}".rstrip())
 
 
-def print_aims(aims: dict[str, tuple[float, float]]) -> None:
-    """One line for each (measured, aimed at)."""
+class Aim(NamedTuple):
+    """What was measured, and the bound that it shall reach, or stay under if `at_most`."""
+
+    measured: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def is_reached(self) -> bool:
+        return self.measured <= self.bound if self.at_most else self.measured >= self.bound
+
+
+def print_aims(aims: Mapping[str, Aim]) -> None:
+    """One line an aim, and whether it was reached."""
     width = max(len(name) for name in aims)
-    print(f"\n{'':<{width}}  {'measured':>12}  {'aim':>8}")
-    print("-" * (width + 24))
-    for name, (measured, aim) in aims.items():
-        digits = 1 if aim < 1_000 else 0
-        print(f"{name:<{width}}  {measured:>12,.{digits}f}  {aim:>8,.0f}")
+    print(f"\n{'':<{width}}  {'measured':>10}  {'aim':>16}")
+    print("-" * (width + 38))
+    for name, aim in aims.items():
+        measured = f"{aim.measured:,.{_digits(aim.bound)}f}"
+        bound = f"{'at most' if aim.at_most else 'at least'} {aim.bound:,g}"
+        verdict = "reached" if aim.is_reached else "missed"
+        print(f"{name:<{width}}  {measured:>10}  {bound:>16}  {verdict}")
+
+
+def _digits(bound: float) -> int:
+    """So many decimals that a miss by a hair shows."""
+    return 2 if bound < 10 else 1 if bound < 1_000 else 0
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.load.noop import NoOperation
 from blocks.contract import Block
-from blocks.io import AgentOutput
-from blocks.logic import Calculator, StepThroughItems
-from blocks.web import SendWebRequest
+from blocks.logic import Calculator
 
 Graph = dict[str, Any]
 
@@ -18,23 +17,22 @@ def pure_chain(length: int) -> Graph:
     return _graph(nodes, [_link(place, "result", place + 1, "a") for place in range(length - 1)])
 
 
-def effect_chain(length: int, url: str) -> Graph:
-    """Requests to a service outside, each with the answer of the one before."""
-    nodes = [_node(place, SendWebRequest, url=url, body={"number": 0}) for place in range(length)]
-    links = [
-        _link(place, "response_#_number", place + 1, "body_#_number") for place in range(length - 1)
-    ]
-    return _graph(nodes, links)
+def effect_chain(length: int) -> Graph:
+    """Nodes that each hand on, as an effect, what the one before made."""
+    nodes = [_node(place, NoOperation, value=0) for place in range(length)]
+    return _graph(nodes, [_link(place, "value", place + 1, "value") for place in range(length - 1)])
 
 
-def fan_out(width: int) -> Graph:
-    """One node that yields `width` values, one that takes each, one that collects each result."""
-    nodes = [
-        _node(0, StepThroughItems, items=list(range(width))),
-        _node(1, Calculator, operation="Add", b=1),
-        _node(2, AgentOutput, name="collected"),
-    ]
-    return _graph(nodes, [_link(0, "item", 1, "a"), _link(1, "result", 2, "value")])
+def effect_fan(width: int) -> Graph:
+    """One node, `width` nodes that each take its value, and one that takes what all of them made.
+
+    The last one runs once: each link ends in an element of its list.
+    """
+    sink = width + 1
+    nodes = [_node(place, NoOperation, value=0) for place in range(sink + 1)]
+    out = [_link(0, "value", place, "value") for place in range(1, sink)]
+    back = [_link(place, "value", sink, f"value_$_{place - 1}") for place in range(1, sink)]
+    return _graph(nodes, [*out, *back])
 
 
 def _graph(nodes: list[Graph], links: list[Graph]) -> Graph:

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
+from psycopg import AsyncConnection
 
+from benchmarks import server
+from benchmarks.load import plugin, processes
+from benchmarks.load.processes import Usage
 from evergraph import health, tokens
 from evergraph.up import REGISTER
+from projections.catalogue import PROJECTIONS
 from runtime import settings
 from runtime.embedded.postgres import database_url
 from runtime.settings import Settings
 
 HOST = "127.0.0.1"
-START_SECONDS_MAX = 60
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+START_SECONDS_MAX = 120
+SETTLE_SECONDS_MAX = 60
+SERVERS = ("postgres", "nats")
+LOAD = "this load"
 
-
-class Usage(NamedTuple):
-    """Of one process with its children: seconds of CPU so far, and bytes of memory.
-
-    Memory is the proportional set size: what processes share is divided among them.
-    """
-
-    cpu_seconds: float
-    memory_bytes: int
+BEHIND = """
+SELECT count(*) FROM log.notification_tracking
+WHERE application_name = ANY(%s)
+    AND notification_id < (SELECT coalesce(max(notification_id), 0) FROM log.stored_events)
+"""
 
 
 class Installation:
@@ -44,19 +46,49 @@ class Installation:
         self.token = tokens.token_for(self.settings, "benchmark@example.com")
         self.database_url = database_url(self.settings)
 
-    def usage(self) -> dict[str, Usage]:
-        """What each process used until now, by its name in the register."""
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of each process, by its name in the register."""
         register = (self.settings.data_dir / REGISTER).read_bytes()
-        pids = msgspec.json.decode(register, type=dict[str, int])
+        return msgspec.json.decode(register, type=dict[str, int])
+
+    def usage(self) -> dict[str, Usage]:
+        """What each process used until now, and this one, which makes the load."""
+        pids = self.pids
         supervisor = pids.pop("up")
-        children = _children()
-        used = {name: _sum(_family(pid, children)) for name, pid in pids.items()}
-        return {**used, "supervisor": _sum([supervisor])}
+        return {
+            **processes.families(pids),
+            "supervisor": processes.alone(supervisor),
+            LOAD: processes.alone(os.getpid()),
+        }
+
+    async def settle(self) -> None:
+        """Wait until the read models show all of the log, and put what was written on disk.
+
+        Nobody shall pay for what was done before.
+        """
+        names = [projection.name for projection in PROJECTIONS]
+        async with (
+            asyncio.timeout(SETTLE_SECONDS_MAX),
+            await AsyncConnection.connect(self.database_url, autocommit=True) as connection,
+        ):
+            while True:
+                cursor = await connection.execute(BEHIND, (names,))
+                if await cursor.fetchone() == (0,):
+                    break
+                await asyncio.sleep(0.05)
+        await server.checkpoint(self.database_url)
+
+
+def of_ours(figures: Mapping[str, float]) -> float:
+    """The sum over Evergraph's own processes: without the servers and without the load."""
+    return sum(figure for name, figure in figures.items() if name not in {*SERVERS, LOAD})
 
 
 @asynccontextmanager
-async def installation(data_dir: Path, port: int) -> AsyncIterator[Installation]:
+async def installation(data_dir: Path) -> AsyncIterator[Installation]:
     """Everything runs inside the block. Raises RuntimeError when it does not start."""
+    port = _free_port()
     log = data_dir / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -65,11 +97,11 @@ async def installation(data_dir: Path, port: int) -> AsyncIterator[Installation]
             stdout=output,
             stderr=output,
             env=settings.environment(
+                PYTHONPATH=plugin.install(data_dir / "plugins"),
                 DATABASE_URL="",
                 NATS_URL="",
                 EVERGRAPH_DATA_DIR=str(data_dir),
                 EVERGRAPH_PORT=str(port),
-                EVERGRAPH_EGRESS_ALLOW="127.0.0.0/8",
                 EVERGRAPH_SIGNUP_CREDITS="1000000000",
             ),
         )
@@ -86,45 +118,7 @@ async def installation(data_dir: Path, port: int) -> AsyncIterator[Installation]
         await process.wait()
 
 
-def own_cpu_seconds() -> float:
-    """Of this process, which makes the load."""
-    return sum(os.times()[:2])
-
-
-def _children() -> dict[int, list[int]]:
-    found: defaultdict[int, list[int]] = defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(_fields(stat)[1])
-        except OSError:
-            continue
-        found[parent].append(int(stat.parent.name))
-    return found
-
-
-def _family(pid: int, children: dict[int, list[int]]) -> list[int]:
-    return [pid, *(one for child in children.get(pid, ()) for one in _family(child, children))]
-
-
-def _sum(pids: Iterable[int]) -> Usage:
-    cpu_seconds, memory_bytes = 0.0, 0
-    for pid in pids:
-        try:
-            fields = _fields(Path(f"/proc/{pid}/stat"))
-            memory_bytes += _proportional_bytes(pid)
-        except OSError:
-            continue
-        cpu_seconds += (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
-    return Usage(cpu_seconds, memory_bytes)
-
-
-def _fields(stat: Path) -> list[str]:
-    """The fields of /proc/<pid>/stat from the third on, behind the name in parentheses."""
-    return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-
-
-def _proportional_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
