@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from domain import catalogue, limits
 from domain.events import UnknownEventType
@@ -30,6 +31,9 @@ log = structlog.get_logger()
 Listener = Callable[[Recorded], None]
 
 RUN_TOPICS = frozenset(topic for topic in catalogue.TOPICS if topic.startswith("runs."))
+
+FLUSH_SECONDS = 1
+"""How long NATS may take to say that it sends."""
 
 _decode_batch = msgspec.msgpack.Decoder(list[LogEvent]).decode
 
@@ -48,6 +52,9 @@ class Feed:
         self._poll_at = 0.0
         """When the log itself is looked at, if nothing new has come by then."""
         self._following: asyncio.Task[None] | None = None
+        self._client: Client | None = None
+        self._subscription: Subscription | None = None
+        """What NATS sends us; None while nobody listens, since all of it costs something."""
 
     @property
     def position(self) -> int | None:
@@ -64,8 +71,11 @@ class Feed:
                 await self._following
 
     async def attach(self, client: Client) -> None:
-        """Hear from NATS at once what the log would tell within a second. Raises NatsError."""
-        await client.subscribe(nats.LIVE_SUBJECT, cb=self._receive)
+        """Hear from NATS at once what the log would tell within a second."""
+        async with self._joining:
+            self._client = client
+            if self._listeners:
+                await self._hear()
 
     async def subscribe(self, user_id: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event of this user's runs that is appended from now on.
@@ -74,6 +84,7 @@ class Feed:
         `database.LOST` names.
         """
         async with self._joining:
+            await self._hear()
             if self._cursor is None:
                 self._cursor = await self._log.read_head()
             self._listeners.setdefault(user_id, []).append(listener)
@@ -89,8 +100,24 @@ class Feed:
             self._cursor = None
             self._inbox.clear()
 
+    async def _hear(self) -> None:
+        """Have NATS send us what happens from now on; without it the log is looked at."""
+        if self._subscription is not None or self._client is None:
+            return
+        with contextlib.suppress(*nats.NatsError):
+            self._subscription = await self._client.subscribe(nats.LIVE_SUBJECT, cb=self._receive)
+            await self._client.flush(FLUSH_SECONDS)
+
+    async def _fall_silent(self) -> None:
+        async with self._joining:
+            if self._subscription is not None and not self._listeners:
+                subscription, self._subscription = self._subscription, None
+                with contextlib.suppress(*nats.NatsError):
+                    await subscription.unsubscribe()
+
     async def _receive(self, message: Msg) -> None:
         if not self._listeners:
+            await self._fall_silent()
             return
         try:
             batch = _decode_batch(message.data)
