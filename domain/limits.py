@@ -137,13 +137,14 @@ RUNS_PER_GRAPH = 64
 """The same, of one user's runs of one graph."""
 DISPATCH_WINDOW = 256
 """Runs that are rung for and not yet claimed. The rest waits where it is shared out fairly."""
-DISPATCH_AGAIN_SECONDS = 5.0
+DISPATCH_AGAIN_SECONDS = 2.0
 """After this long a bell that is neither claimed nor waiting with the broker is lost."""
 SWEEP_SECONDS = 1.0
 SWEEP_RUNS_MAX = 1_000
 SWEEP_FORGOTTEN_SECONDS = 5.0
 """How often the sweeper looks for runs that nobody rang for; two looks in a row decide."""
-SWEEP_AGAIN_SECONDS = 5.0
+SWEEP_AGAIN_SECONDS = 2.0
+"""After this long a bell of the sweeper's that did not help and does not wait is lost."""
 BELL_STATE_BYTES_MAX = 16 * 1024
 """A bell for a new run brings its creation along if that is no larger."""
 BELL_ACK_SECONDS = 60
@@ -151,6 +152,10 @@ BELL_KEEP_SECONDS = 24 * 3600
 NATS_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 POLL_SECONDS = 1.0
 """The net under every notification."""
+RELAY_REST_SECONDS_MAX = 0.005
+"""The relay rests behind a page for twice as long as that took, and no longer than this."""
+PROJECT_REST_SECONDS = 0.01
+"""The projector rests behind a page that has not filled up."""
 FEED_BATCH_EVENTS_MAX = 500
 FEED_BATCH_BYTES_MAX = 512 * 1024
 FEED_INBOX_BATCHES_MAX = 64

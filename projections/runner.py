@@ -20,7 +20,7 @@ log = structlog.get_logger()
 PREFER_INDEXES = sql.load(__file__, "prefer_indexes")
 ENSURE = sql.load(__file__, "ensure_checkpoint")
 SELECT = sql.load(__file__, "select_checkpoints")
-ADVANCE = sql.load(__file__, "advance_checkpoint")
+ADVANCE = sql.load(__file__, "advance_checkpoints")
 
 
 class CheckpointMoved(Exception):
@@ -34,6 +34,8 @@ class Runner:
         self._connection = connection
         self._projections = projections
         self._checkpoints: dict[str, int] = {}
+        # A type that nobody knows is read, since a read model might have had to follow it.
+        self._unwanted = catalogue.TOPICS.difference(*(one.topics for one in projections))
         self.is_behind = True
         """Whether the log may go on behind the last page."""
 
@@ -54,36 +56,41 @@ class Runner:
         """Apply one page; returns how many events it had. Raises CheckpointMoved, GapFound,
         UnknownEventType: none of them may be passed over.
         """
-        page = await reader.read_page(self._connection, self.position)
-        self.is_behind = reader.is_full(page)
-        if not page:
+        before = self.position
+        page = await reader.read_excerpt(self._connection, before, self._unwanted)
+        self.is_behind = page.is_full
+        if page.last == before:
             return 0
-        _require_known(page)
+        happened = [(entry.topic, _decoded(entry)) for entry in page.events]
         async with self._connection.transaction():
+            await self._advance(page.last)
             for projection in self._projections:
-                await self._apply(projection, page)
+                await self._apply(projection, happened)
             faults.reach("project.applied")
         faults.reach("project.committed")
-        for projection in self._projections:
-            self._checkpoints[projection.name] = max(
-                self._checkpoints[projection.name], page[-1].position
-            )
-        return len(page)
+        self._checkpoints = {name: max(seen, page.last) for name, seen in self._checkpoints.items()}
+        return page.last - before
 
-    async def _apply(self, projection: Projection, page: Sequence[LogEvent]) -> None:
-        seen = self._checkpoints[projection.name]
-        if page[-1].position <= seen:
-            return
-        # First of all, so that a second runner waits here instead of failing anywhere.
+    async def _advance(self, position: int) -> None:
+        """Move the checkpoints. First of all, so that a second runner waits here instead of failing
+        anywhere.
+        """
+        behind = {name: seen for name, seen in self._checkpoints.items() if seen < position}
         cursor = await self._connection.execute(
-            ADVANCE, {"name": projection.name, "seen": seen, "position": page[-1].position}
+            ADVANCE,
+            {"names": list(behind), "seen": list(behind.values()), "position": position},
         )
-        if cursor.rowcount != 1:
-            raise CheckpointMoved(f"the checkpoint of {projection.name} is not at {seen} any more")
+        if cursor.rowcount != len(behind):
+            raise CheckpointMoved(f"the checkpoints are not at {behind} any more")
+
+    async def _apply(
+        self, projection: Projection, happened: Sequence[tuple[str, Recorded]]
+    ) -> None:
+        seen = self._checkpoints[projection.name]
         batch = [
-            _decoded(entry)
-            for entry in page
-            if entry.topic in projection.topics and entry.position > seen
+            recorded
+            for topic, recorded in happened
+            if topic in projection.topics and recorded.position > seen
         ]
         if batch:
             await projection.apply(self._connection, batch)
@@ -101,20 +108,17 @@ async def reset(connection: AsyncConnection[Row], projection: Projection) -> Non
             await connection.execute(f"TRUNCATE {table}")
 
 
-def _require_known(page: Sequence[LogEvent]) -> None:
-    """Raise UnknownEventType for a type that a read model might have had to follow."""
-    unknown = {entry.topic for entry in page} - catalogue.TOPICS
-    for entry in page:
-        if entry.topic in unknown:
-            raise UnknownEventType(f"position {entry.position} holds the unknown {entry.topic!r}")
-
-
 def _decoded(entry: LogEvent) -> Recorded:
+    """Raises UnknownEventType for a type that a read model might have had to follow."""
+    try:
+        event = entry.decode()
+    except UnknownEventType as error:
+        raise UnknownEventType(f"position {entry.position} holds an {error}") from None
     return Recorded(
         position=entry.position,
         stream=entry.stream,
         version=entry.version,
         owner=entry.owner,
         recorded_us=entry.recorded_us,
-        event=entry.decode(),
+        event=event,
     )

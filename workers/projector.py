@@ -43,4 +43,6 @@ async def _project(url: str, bell: LogBell) -> None:
         while True:
             await runner.step()
             if not runner.is_behind:
-                await bell.wait()
+                # Under load pages grow by it; what comes after a quiet time is applied at once.
+                await asyncio.sleep(limits.PROJECT_REST_SECONDS)
+                await bell.wait(runner.position)

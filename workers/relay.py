@@ -52,7 +52,8 @@ class Relay:
         """The position up to which the sockets have been told."""
         self._saved = 0
         self._saved_at = clock.monotonic()
-        self._position = 0
+        self.position = 0
+        """How far the log has been read."""
 
     async def open(self) -> None:
         """Load the checkpoint and the ringer's runs; a new relay begins at the beginning."""
@@ -60,38 +61,31 @@ class Relay:
         row = await cursor.fetchone()
         self._told = self._saved = row[0] if row else 0
         await self._ringer.open(self._connection)
-        self._position = min(self._told, self._ringer.position)
+        self.position = min(self._told, self._ringer.position)
 
     async def step(self) -> bool:
-        """Pass one page on; returns whether the log may go on. Raises NatsError or GapFound.
-
-        The page counts as passed on when NATS has answered a flush behind it.
-        """
-        page = await reader.read_page(
-            self._connection, self._position, limits.FEED_BATCH_EVENTS_MAX
-        )
+        """Pass one page on; returns whether the log may go on. Raises NatsError or GapFound."""
+        page = await reader.read_page(self._connection, self.position, limits.FEED_BATCH_EVENTS_MAX)
         faults.reach("relay.read")
         self._ringer.hear(page)
-        has_rung = await self._ringer.ring()
-        has_told = await self._tell(page)
-        if has_rung or has_told:
-            await self._client.flush(FLUSH_SECONDS)
+        await self._ringer.ring()
+        await self._tell(page)
         if page:
             faults.reach("relay.published")
-            self._position = page[-1].position
-            self._told = max(self._told, self._position)
+            self.position = page[-1].position
+            self._told = max(self._told, self.position)
         await self._save_sometimes()
         return reader.is_full(page, limits.FEED_BATCH_EVENTS_MAX)
 
-    async def _tell(self, page: Sequence[LogEvent]) -> bool:
-        news = page[max(0, self._told - self._position) :]
-        for batch in split(news):
+    async def _tell(self, page: Sequence[LogEvent]) -> None:
+        for batch in split(page[max(0, self._told - self.position) :]):
             await self._client.publish(nats.LIVE_SUBJECT, _encode(batch))
-        return bool(news)
 
     async def _save_sometimes(self) -> None:
+        """What is saved has reached NATS: it has answered a flush behind it."""
         is_due = clock.monotonic() - self._saved_at > SAVE_SECONDS
         if is_due and self._saved != self._told:
+            await self._client.flush(FLUSH_SECONDS)
             await self._connection.execute(SAVE, (CHECKPOINT, self._told))
             self._saved = self._told
             self._saved_at = clock.monotonic()
@@ -152,7 +146,11 @@ async def _relay(
             reconnected.clear()
             await nats.ensure_stream(client)
             ringer.bells_lost()
+        began = clock.monotonic()
         is_behind = await relay.step()
         stop_if_cancelled()
         if not is_behind:
-            await bell.wait(ringer.seconds_left)
+            # Under load pages grow by it, and this process takes a third of a core at the most.
+            rest = 2 * (clock.monotonic() - began)
+            await asyncio.sleep(min(rest, limits.RELAY_REST_SECONDS_MAX))
+            await bell.wait(relay.position, ringer.seconds_left)

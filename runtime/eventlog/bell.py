@@ -7,9 +7,11 @@ import contextlib
 
 import psycopg
 import structlog
+from psycopg import AsyncConnection
 
 from domain import limits
 from runtime import database
+from runtime.database import Row
 
 log = structlog.get_logger()
 
@@ -17,12 +19,23 @@ CHANNEL = "stored_events"
 
 
 class LogBell:
-    """Rings after each committed batch. A missed ring costs at most POLL_SECONDS."""
+    """Rings after each committed batch. A missed ring costs at most POLL_SECONDS.
+
+    Notifications are read only while somebody waits: what comes meanwhile is read at once then,
+    which costs less than to read one by one what nobody listens to.
+    """
 
     def __init__(self, database_url: str, application: str) -> None:
         self._database_url = database_url
         self._application = f"{application} bell"
         self._rung = asyncio.Event()
+        self._awaited = asyncio.Event()
+        self._told = 0
+        """The last position of the log that was notified,"""
+        self._heard = 0
+        """that when somebody waited last,"""
+        self._after = 0
+        """and that which is no news to whoever waits."""
         self._listener: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -34,16 +47,19 @@ class LogBell:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
 
-    async def wait(self, seconds: float | None = None) -> None:
-        """Return when the log may have grown since the last call, at the latest after a while.
-
-        `seconds` may make that while shorter, and `ring` ends it.
+    async def wait(self, after: int | None = None, seconds: float | None = None) -> None:
+        """Return when the log may have grown beyond position `after`, by default since the last
+        call, and at the latest after a while. `seconds` may make that while shorter.
         """
-        most = limits.POLL_SECONDS if seconds is None else min(seconds, limits.POLL_SECONDS)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(most):
-                await self._rung.wait()
+        self._after = self._heard if after is None else after
+        if self._told <= self._after:
+            self._awaited.set()
+            most = limits.POLL_SECONDS if seconds is None else min(seconds, limits.POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(most):
+                    await self._rung.wait()
         self._rung.clear()
+        self._heard = self._told
 
     def ring(self) -> None:
         """End the wait of now, or the next one: there is something else to look at."""
@@ -57,8 +73,18 @@ class LogBell:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     # What was committed before LISTEN rang no bell.
                     self._rung.set()
-                    async for _ in connection.notifies():
-                        self._rung.set()
+                    while True:
+                        await self._hear(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 log.warning("bell.lost", error=str(error))
             await asyncio.sleep(limits.POLL_SECONDS)
+
+    async def _hear(self, connection: AsyncConnection[Row]) -> None:
+        """Take what has come, at least one, and ring if it is news."""
+        async for notify in connection.notifies(stop_after=1):
+            if notify.payload.isdecimal():
+                self._told = max(self._told, int(notify.payload))
+        if self._told > self._after:
+            self._awaited.clear()
+            self._rung.set()
+            await self._awaited.wait()

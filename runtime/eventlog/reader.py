@@ -14,6 +14,7 @@ from runtime import database, sql
 from runtime.eventlog import arrays
 
 SELECT_PAGE = sql.load(__file__, "select_page")
+SELECT_EXCERPT = sql.load(__file__, "select_excerpt")
 SELECT_TOPICS = sql.load(__file__, "select_topics")
 SELECT_LAST = sql.load(__file__, "select_last")
 SELECT_VERSIONS = sql.load(__file__, "select_versions")
@@ -49,6 +50,14 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False):
     def decode(self) -> Event:
         """The event itself. Raises UnknownEventType."""
         return events.decode(self.topic, self.state)
+
+
+class Excerpt(msgspec.Struct, frozen=True):
+    """The wanted events among those up to the position `last`; more may follow if it is full."""
+
+    events: list[LogEvent]
+    last: int
+    is_full: bool
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -103,9 +112,37 @@ async def read_page(
     return page
 
 
+async def read_excerpt(
+    connection: AsyncConnection[database.Row], after: int, unwanted: Collection[str]
+) -> Excerpt:
+    """The events behind position `after` but for those of the unwanted topics, until a page is
+    full. Raises GapFound, also for a gap among the unwanted.
+    """
+    parameters = {
+        "after": after,
+        "unwanted": arrays.text_array(unwanted),
+        "events_max": limits.READ_PAGE_EVENTS,
+        "bytes_max": limits.READ_PAGE_BYTES,
+    }
+    cursor = await connection.execute(SELECT_EXCERPT, parameters, binary=True)
+    rows = await cursor.fetchall()
+    if not rows:
+        return Excerpt([], after, is_full=False)
+    last, count = rows[-1][0], rows[-1][8]
+    if last != after + count:
+        raise GapFound(f"the log has a gap behind position {after}")
+    events = [LogEvent(*row[:7]) for row in rows if row[7]]
+    may_go_on = count >= limits.READ_PAGE_EVENTS or _size(events) >= limits.READ_PAGE_BYTES
+    return Excerpt(events, last, is_full=may_go_on)
+
+
 def is_full(page: Sequence[LogEvent], limit: int = limits.READ_PAGE_EVENTS) -> bool:
     """Whether the log may go on behind a page that was read with this limit."""
-    return len(page) >= limit or sum(len(e.state) for e in page) >= limits.READ_PAGE_BYTES
+    return len(page) >= limit or _size(page) >= limits.READ_PAGE_BYTES
+
+
+def _size(page: Sequence[LogEvent]) -> int:
+    return sum(len(entry.state) for entry in page)
 
 
 def assert_contiguous(page: Sequence[LogEvent], after: int) -> None:

@@ -17,7 +17,7 @@ from runtime.eventlog import reader
 from runtime.eventlog.bell import LogBell
 from runtime.eventlog.errors import ReceiptExists, VersionConflict
 from runtime.eventlog.log import EventLog, opened
-from runtime.eventlog.reader import GapFound
+from runtime.eventlog.reader import Excerpt, GapFound
 from tests.support.log import append, eventually, granted, receipt
 
 MANY = 20_000
@@ -79,6 +79,8 @@ async def test_a_gap_is_found(
     await superuser.execute("DELETE FROM log.stored_events WHERE notification_id = %s", (missing,))
     with pytest.raises(GapFound):
         await read_to_the_end(superuser)
+    with pytest.raises(GapFound):
+        await reader.read_excerpt(superuser, 0, [GRANTED])
 
 
 async def read_to_the_end(connection: AsyncConnection[Row]) -> None:
@@ -96,10 +98,33 @@ async def test_the_bell_rings_for_every_batch(
     try:
         await bell.wait()  # once for what may have been there before it listened
         for version in range(5):
-            await append(event_log, "a", version)
             began = clock.monotonic()
+            await append(event_log, "a", version)
             await bell.wait()
             assert clock.monotonic() - began < 30.0
+    finally:
+        await bell.close()
+
+
+async def test_the_bell_is_silent_about_what_is_known(
+    event_log: EventLog, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
+    bell = LogBell(database_url, "test")
+    bell.open()
+    try:
+        await bell.wait()
+        for version in range(5):
+            await append(event_log, "a", version)
+            await bell.wait(after=version)
+        await append(event_log, "a", 5)
+        began = clock.monotonic()
+        await bell.wait(after=6, seconds=0.1)
+        assert clock.monotonic() - began >= 0.1
+        await bell.wait(after=5)
+        bell.ring()
+        await bell.wait(after=6)
+        assert clock.monotonic() - began < 30.0
     finally:
         await bell.close()
 
@@ -179,6 +204,7 @@ async def use_every_statement(log: EventLog, stream: str) -> None:
     await log.read_receipt("ada", stream)
     async with log.pool.connection() as connection:
         await reader.read_page(connection, appended.first - 1, 100)
+        await reader.read_excerpt(connection, appended.first - 1, [HELD])
     await log.values.get("ada", await log.values.put("ada", [stream.encode()]))
     await log.snapshots.save(stream, 1, 1, b"")
     await log.snapshots.load(stream, 1)
@@ -199,6 +225,37 @@ async def test_large_events_make_short_pages(
         monkeypatch.setattr(limits, "READ_PAGE_BYTES", sum(sizes[:3]) - 1)
         assert await reader.read_page(connection, 0) == whole[:3]
         assert not reader.is_full(await reader.read_page(connection, 8))
+
+
+async def test_an_excerpt_leaves_out_what_nobody_follows(event_log: EventLog) -> None:
+    held = CreditsHeld("a run", 1)
+    await append(event_log, "s", 0, granted(1), held, granted(2), held)
+    async with event_log.pool.connection() as connection:
+        whole = await reader.read_page(connection, 0)
+        for unwanted, positions in (([], [1, 2, 3, 4]), ([HELD], [1, 3]), ([GRANTED, HELD], [])):
+            found = await reader.read_excerpt(connection, 0, unwanted)
+            assert found.events == [entry for entry in whole if entry.position in positions]
+            assert (found.last, found.is_full) == (4, False)
+        assert await reader.read_excerpt(connection, 3, [HELD]) == Excerpt([], 4, is_full=False)
+        assert await reader.read_excerpt(connection, 4, [HELD]) == Excerpt([], 4, is_full=False)
+
+
+async def test_an_excerpt_is_as_long_as_what_is_wanted_allows(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = CreditsHeld("x" * 1_000, 1)
+    await append(event_log, "s", 0, granted(1), held, granted(2), held, granted(3))
+    async with event_log.pool.connection() as connection:
+        sizes = [len(entry.state) for entry in await reader.read_page(connection, 0)]
+        monkeypatch.setattr(limits, "READ_PAGE_BYTES", sizes[0] + sizes[2])
+        found = await reader.read_excerpt(connection, 0, [HELD])
+        assert [entry.position for entry in found.events] == [1, 3]
+        assert (found.last, found.is_full) == (3, True)
+        monkeypatch.setattr(limits, "READ_PAGE_EVENTS", 2)
+        found = await reader.read_excerpt(connection, 3, [HELD])
+        assert [entry.position for entry in found.events] == [5]
+        assert found.is_full
+        assert await reader.read_excerpt(connection, 5, [HELD]) == Excerpt([], 5, is_full=False)
 
 
 async def test_only_what_a_decision_needs_is_read_of_a_stream(event_log: EventLog) -> None:

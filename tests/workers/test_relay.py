@@ -245,8 +245,13 @@ async def test_runs_that_ended_long_ago_are_not_rung_for(scene: Scene, settings:
 
 
 async def test_a_broker_that_forgot_everything_is_told_again(
-    event_log: EventLog, connection: AsyncConnection[Row], database_url: str, tmp_path: Path
+    event_log: EventLog,
+    connection: AsyncConnection[Row],
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(limits, "DISPATCH_AGAIN_SECONDS", 3_600.0)
     async with NatsServer(tmp_path) as server:
         client = await nats.connect(server.url, "test")
         await nats.ensure_stream(client)
@@ -258,7 +263,5 @@ async def test_a_broker_that_forgot_everything_is_told_again(
             os.kill(server.pid, signal.SIGKILL)
             await until(lambda: not server.alive)
             await server.start()
-            began = clock.monotonic()
             assert await scene.rung(1) == ["a"]
-            assert clock.monotonic() - began < limits.DISPATCH_AGAIN_SECONDS
         await client.close()

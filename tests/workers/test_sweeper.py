@@ -82,6 +82,20 @@ async def test_a_run_is_not_rung_for_again_at_once(
     assert await sweeper.sweep() == ["a"]
     assert await sweeper.sweep() == []
     monkeypatch.setattr(limits, "SWEEP_AGAIN_SECONDS", 0.0)
+    assert await sweeper.sweep() == [], "its bell still waits for an executor"
+    assert await scene.rung(1) == ["a"]
+    assert await sweeper.sweep() == ["a"]
+
+
+async def test_a_run_that_has_lost_its_next_worker_too_is_rung_for_at_once(
+    scene: Scene, sweeper: Sweeper
+) -> None:
+    await scene.create("a")
+    await scene.claim("a")
+    await scene.project()
+    assert await sweeper.sweep() == ["a"]
+    await scene.claim("a", worker="gone too")
+    await scene.project()
     assert await sweeper.sweep() == ["a"]
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from nats.aio.client import Client
 from psycopg import AsyncConnection
 
-from domain import limits
+from domain import events, limits
 from domain.events import Event
 from domain.runs import (
     ReviewDecided,
@@ -33,6 +33,9 @@ from runtime.settings import Settings
 from workers.dispatcher.dispatcher import Dispatcher
 
 Hear = Callable[[Dispatcher, LogEvent], None]
+
+CREATED = events.topic_of(RunCreated)
+"""As executors decode what a bell brings; older versions of the type stay in the log."""
 
 
 class Ringer:
@@ -64,27 +67,21 @@ class Ringer:
             hear = _HEARD.get(entry.topic)
             if hear is not None and entry.position > self.position:
                 hear(self._dispatcher, entry)
-                if entry.version == 1 and len(entry.state) <= limits.BELL_STATE_BYTES_MAX:
+                if entry.topic == CREATED and len(entry.state) <= limits.BELL_STATE_BYTES_MAX:
                     self._created[run_of(entry.stream)] = entry
         if page:
             self.position = max(self.position, page[-1].position)
 
-    async def ring(self) -> bool:
-        """Publish what is due, unless the log is still being caught up with.
-
-        Returns whether anything was published. Raises NatsError.
-        """
+    async def ring(self) -> None:
+        """Publish what is due, unless the log is still being caught up with. Raises NatsError."""
         if self.position < self._silent_until:
-            return False
+            return
         now = clock.now().timestamp()
         await self._look_for_lost_bells(now)
-        rung = self._dispatcher.ring(now)
-        for run_id in rung:
+        for run_id in self._dispatcher.ring(now):
             await self._client.publish(nats.READY_SUBJECT, self._bell(run_id))
-        wakes = self._dispatcher.take_wakes()
-        for run_id in wakes:
+        for run_id in self._dispatcher.take_wakes():
             await self._client.publish(nats.WAKE_SUBJECT, run_id.encode())
-        return bool(rung or wakes)
 
     def bells_lost(self) -> None:
         """NATS may have forgotten what it had."""
