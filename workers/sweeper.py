@@ -43,13 +43,14 @@ Pool = AsyncConnectionPool[AsyncConnection[Row]]
 
 
 class Sweeper:
-    """Remembers whom it rang for, so that a slow executor is not rung deaf."""
+    """Remembers for whom it rang and why, so that a slow executor is not rung deaf."""
 
     def __init__(self, pool: Pool, client: Client, stop: Stop) -> None:
         self._pool = pool
         self._client = client
         self._stop = stop
-        self._rung: dict[str, float] = {}
+        self._rung: dict[Row, float] = {}
+        """By run, with the worker that it lost or the position at which it was forgotten."""
         self._forgotten: set[Row] = set()
         self._looked_at = -limits.SWEEP_FORGOTTEN_SECONDS
 
@@ -61,7 +62,7 @@ class Sweeper:
         """
         await nats.ensure_stream(self._client)
         now = clock.monotonic()
-        stuck = [row[0] for row in await self._find(FIND_ABANDONED)]
+        stuck = await self._find(FIND_ABANDONED)
         if now - self._looked_at >= limits.SWEEP_FORGOTTEN_SECONDS:
             self._looked_at = now
             stuck += await self._find_forgotten()
@@ -85,24 +86,25 @@ class Sweeper:
         async with self._pool.connection() as connection:
             await connection.execute(DELETE_RECEIPTS, (limits.RECEIPT_KEEP_SECONDS,))
 
-    async def _find_forgotten(self) -> list[str]:
+    async def _find_forgotten(self) -> set[Row]:
         before = self._forgotten
         has_backlog = await nats.waiting_bells(self._client) > 0
         self._forgotten = set() if has_backlog else set(await self._find(FIND_FORGOTTEN))
-        return [run_id for run_id, _ in before & self._forgotten]
+        return before & self._forgotten
 
-    async def _ring(self, stuck: list[str], now: float) -> list[str]:
-        self._rung = {
-            run_id: at for run_id, at in self._rung.items() if now - at < limits.SWEEP_AGAIN_SECONDS
-        }
-        due = [run_id for run_id in stuck if run_id not in self._rung]
-        for run_id in due:
-            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(run_id)))
-            self._rung[run_id] = now
+    async def _ring(self, stuck: list[Row], now: float) -> list[str]:
+        rung = {row: self._rung[row] for row in stuck if row in self._rung}
+        lost = {row for row, at in rung.items() if now - at >= limits.SWEEP_AGAIN_SECONDS}
+        if lost and not await nats.waiting_bells(self._client):
+            rung = {row: at for row, at in rung.items() if row not in lost}
+        due = [row for row in stuck if row not in rung]
+        for row in due:
+            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(row[0])))
         if due:
             await self._client.flush()
             log.info("sweeper.rang", runs=len(due))
-        return due
+        self._rung = rung | dict.fromkeys(due, now)
+        return [row[0] for row in due]
 
     async def _find(self, query: LiteralString) -> list[Row]:
         async with self._pool.connection() as connection:

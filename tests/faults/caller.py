@@ -32,6 +32,7 @@ class Caller:
         self._http = http
         self._http.headers["Authorization"] = f"Bearer {token}"
         self.started: dict[Start, str] = {}
+        self._unchecked: set[Start] = set()
         self.breaks = 0
         """Requests whose connection ended before an answer."""
         self.refusals = 0
@@ -40,22 +41,25 @@ class Caller:
     async def sign_up(self) -> None:
         await self.ask("POST", "/auth/user")
 
-    async def save(self, graph: Document) -> str:
-        """Store a graph and return its id."""
-        saved = await self.ask("POST", "/graphs", {"graph": graph})
-        return str(saved["id"])
+    async def save(self, graph: Document) -> dict[str, Any]:
+        """Store a graph and return what it became."""
+        saved: dict[str, Any] = await self.ask("POST", "/graphs", {"graph": graph})
+        return saved
 
     async def start(self, graph_id: str, number: int) -> str:
         """Start a run, however often that takes, and return its id."""
         command = Start(graph_id, number, key=str(ids.new_id()))
         run_id = await self._run_id(command)
         self.started[command] = run_id
+        self._unchecked.add(command)
         return run_id
 
     async def check_receipts(self) -> None:
-        """I9: under its key a command has one answer for ever."""
-        for command, run_id in self.started.items():
-            assert await self._run_id(command) == run_id
+        """I9: under its key a command has one answer for ever. Asks for each of them once."""
+        commands = list(self._unchecked)
+        self._unchecked.clear()
+        answers = await asyncio.gather(*map(self._run_id, commands))
+        assert answers == [self.started[command] for command in commands]
 
     async def _run_id(self, command: Start) -> str:
         path = f"/graphs/{command.graph_id}/execute/1"
@@ -66,6 +70,16 @@ class Caller:
         """A run in full."""
         shown: dict[str, Any] = await self.ask("GET", f"/graphs/{graph_id}/executions/{run_id}")
         return shown
+
+    async def stop(self, graph_id: str, run_id: str) -> str:
+        """Stop a run; returns how it stands then."""
+        path = f"/graphs/{graph_id}/executions/{run_id}/stop"
+        return str((await self.ask("POST", path))["status"])
+
+    async def review(self, node_exec_id: str, *, approved: bool) -> None:
+        """Answer what a node execution asks."""
+        answer = {"node_exec_id": node_exec_id, "approved": approved}
+        await self.ask("POST", "/review/action", {"reviews": [answer]})
 
     async def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """The answer to a request, repeated while nobody or only a 503 answers.

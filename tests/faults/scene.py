@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import LiteralString, NamedTuple
@@ -15,10 +15,13 @@ from blocks.web import SendWebRequest
 from domain.runs import stream_of
 from runtime.database import Row
 from tests.faults.caller import Caller
-from tests.faults.graphs import Step, added, chain
+from tests.faults.figures import Figures, figures
+from tests.faults.graphs import Step, added, chain, parent
 from tests.support import invariants
 from tests.support.cluster import Cluster
 from tests.support.effects import Effects, effects
+from tests.support.graphs import Document
+from tests.support.run_rules import Fact
 
 END_SECONDS_MAX = 25.0
 """How long runs may take to end by themselves, whatever happened to the processes."""
@@ -29,15 +32,24 @@ COUNT = """
 SELECT count(*) FROM log.stored_events
 WHERE originator_id = ANY(%s) AND topic = coalesce(%s, topic)
 """
+COUNT_UNFINISHED = """
+SELECT count(*) FILTER (WHERE type = 'runs.RunCreated') - count(*) FILTER (
+    WHERE type IN ('runs.RunCompleted', 'runs.RunFailed', 'runs.RunTerminated'))
+FROM log.history
+"""
 ENDED = "runs.RunCompleted@1"
 
 
 class Batch(NamedTuple):
-    """Runs of one graph: the first has the input 0, the next 1, and so on."""
+    """Runs of one graph: the first has the input 0, the next 1, and so on.
+
+    `added` is how much more each element of their output is, of which there are `times`.
+    """
 
     graph_id: str
-    steps: Sequence[Step]
     runs: Sequence[str]
+    added: int
+    times: int = 1
 
 
 class Attempted(NamedTuple):
@@ -55,9 +67,21 @@ class Scene:
 
     async def start(self, steps: Sequence[Step], runs: int = 1) -> Batch:
         """Save a chain and start its runs, all at once."""
-        graph_id = await self.caller.save(chain(steps, self.effects.url))
+        model = await self.caller.save(chain(steps, self.effects.url))
+        return Batch(model["id"], await self.start_runs(model["id"], runs), added(steps))
+
+    async def start_runs(self, graph_id: str, runs: int) -> Sequence[str]:
+        """Start runs of a graph, all at once."""
         started = (self.caller.start(graph_id, number) for number in range(runs))
-        return Batch(graph_id, steps, await asyncio.gather(*started))
+        return await asyncio.gather(*started)
+
+    async def start_family(self, children: int, steps: Sequence[Step]) -> Batch:
+        """Start a run of an effect and so many sub-graphs, which are such chains."""
+        url = self.effects.url
+        child = await self.caller.save(chain(steps, url))
+        model = await self.caller.save(parent(child, children, url))
+        assert added(steps) == 1, "as much as the effect beside them adds"
+        return Batch(model["id"], await self.start_runs(model["id"], 1), 1, children + 1)
 
     async def recorded(self, batch: Batch, count: int, topic: str | None = None) -> None:
         """Wait until the streams of these runs hold `count` events, of one topic or of any.
@@ -92,19 +116,49 @@ class Scene:
         """Wait until all runs have ended well, and check that every promise was kept."""
         for batch in batches:
             await self.ended(batch)
-            for number, run_id in enumerate(batch.runs):
-                run = await self.caller.run(batch.graph_id, run_id)
-                assert run["status"] == "COMPLETED"
-                assert run["outputs"] == {"out": [number + added(batch.steps)]}
+            await asyncio.gather(*(self._check(batch, n) for n in range(len(batch.runs))))
+        await self.keeps_its_promises()
+
+    async def keeps_its_promises(self, but: Container[str] = ()) -> None:
+        """Wait until every run there is has ended; then check all invariants.
+
+        `but` are errors in the logs of which the test is the cause.
+        """
+        async with asyncio.timeout(END_SECONDS_MAX):
+            while await self.row(COUNT_UNFINISHED) != (0,):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(POLL_SECONDS)
         await self.cluster.recovered()
         await self.caller.check_receipts()
-        assert not self.cluster.complaints()
+        assert not self.cluster.complaints(but)
         async with await self.cluster.connect() as connection:
             await invariants.check(connection, self.caller.started.values(), self.effects.seen)
 
+    async def figures(self, *batches: Batch) -> Figures:
+        """What deaths cost these runs, all of which have ended. They are printed too."""
+        facts = await self.facts()
+        runs = {run_id: facts[run_id] for batch in batches for run_id in batch.runs}
+        found = figures(runs, self.effects.seen)
+        print(found)
+        return found
+
+    async def facts(self) -> dict[str, Sequence[Fact]]:
+        """The streams of all runs, by run id."""
+        async with await self.cluster.connect() as connection:
+            runs, _ = await invariants.read_log(connection)
+        return dict(runs)
+
+    async def shown(self, batch: Batch, number: int = 0) -> Document:
+        """A run of the batch, as the API shows it."""
+        return await self.caller.run(batch.graph_id, batch.runs[number])
+
+    async def _check(self, batch: Batch, number: int) -> None:
+        run = await self.shown(batch, number)
+        assert run["status"] == "COMPLETED"
+        assert run["outputs"] == {"out": [number + batch.added] * batch.times}
+
     async def attempted(self, batch: Batch) -> list[Attempted]:
         """The effects of the batch's first run, in the order of the chain."""
-        run = await self.caller.run(batch.graph_id, batch.runs[0])
+        run = await self.shown(batch)
         return [
             Attempted(node["attempt"], self.effects.seen[node["node_exec_id"]])
             for node in run["node_executions"]

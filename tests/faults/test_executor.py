@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -14,8 +13,8 @@ from tests.faults.graphs import EFFECT, PURE, Step
 from tests.faults.scene import ENDED, Scene
 
 CHAIN: list[Step] = [PURE, EFFECT, EFFECT, PURE, EFFECT]
-"""Its appends: the claim with the first intent; a result with the next intent, twice; the last
-result with the end."""
+"""Its appends: the claim; the first intent; a result with the next intent, twice; the last result
+with the end."""
 
 ONCE = (1, 1)
 UNSEEN = (2, 1)
@@ -39,15 +38,17 @@ COUNT_LEASES = "SELECT count(*) FROM work.leases WHERE name = %s"
     [
         ("lease.taken:kill9@1", [ONCE, ONCE, ONCE]),
         ("append.before:kill9@1", [ONCE, ONCE, ONCE]),
-        ("append.committed:kill9@1", [UNSEEN, ONCE, ONCE]),
-        ("result.appended:kill9@1", [UNSEEN, ONCE, ONCE]),
+        ("result.appended:kill9@1", [ONCE, ONCE, ONCE]),
+        ("append.before:kill9@2", [ONCE, ONCE, ONCE]),
+        ("append.committed:kill9@2", [UNSEEN, ONCE, ONCE]),
+        ("result.appended:kill9@2", [UNSEEN, ONCE, ONCE]),
         ("effect.started:kill9@1", [UNSEEN, ONCE, ONCE]),
         ("effect.done:kill9@1", [REPEATED, ONCE, ONCE]),
-        ("append.before:kill9@2", [REPEATED, ONCE, ONCE]),
-        ("result.appended:kill9@2", [ONCE, UNSEEN, ONCE]),
+        ("append.before:kill9@3", [REPEATED, ONCE, ONCE]),
+        ("result.appended:kill9@3", [ONCE, UNSEEN, ONCE]),
         ("effect.done:kill9@3", [ONCE, ONCE, REPEATED]),
-        ("append.before:kill9@4", [ONCE, ONCE, REPEATED]),
-        ("result.appended:kill9@4", [ONCE, ONCE, ONCE]),
+        ("append.before:kill9@5", [ONCE, ONCE, REPEATED]),
+        ("result.appended:kill9@5", [ONCE, ONCE, ONCE]),
     ],
 )
 async def test_only_what_was_in_flight_is_repeated(
@@ -77,8 +78,7 @@ async def test_one_that_leaves_in_order_lets_another_go_on_at_once(bare: Scene) 
 @pytest.mark.parametrize("wakes", ["during", "after"])
 async def test_one_that_sleeps_through_its_lease_is_fenced(bare: Scene, wakes: str) -> None:
     async with bare.cluster.beside("executor", f"sleeper-{wakes}") as sleeper:
-        with ExitStack() as holding:
-            holding.enter_context(bare.effects.held())
+        with bare.effects.held():
             batch = await bare.start(CHAIN)
             await bare.effects.asked(1)
             sleeper.send(signal.SIGSTOP)
@@ -86,7 +86,7 @@ async def test_one_that_sleeps_through_its_lease_is_fenced(bare: Scene, wakes: s
                 await bare.effects.asked(2)
                 if wakes == "during":
                     sleeper.send(signal.SIGCONT)
-                holding.close()
+                bare.effects.release()
                 await bare.settle(batch)
         sleeper.send(signal.SIGCONT)
         await sleeper.logs("run.lost")

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import shutil
 
 import pytest
 
-from tests.faults.graphs import EFFECT, PURE, Step
-from tests.faults.scene import Batch, Scene
+from tests.faults.crowds import EFFECT_CHAIN, crowd, seeded
+from tests.faults.scene import Scene
 from tests.support.processes import until
 
-PURE_CHAIN: list[Step] = [PURE] * 10
-EFFECT_CHAIN: list[Step] = [PURE, EFFECT, EFFECT, PURE, EFFECT]
-WAITING_CHAIN: list[Step] = [PURE, 0.3, EFFECT, 0.3, PURE]
-
 EVERYBODY = ("executor-1", "executor-2", "projector", "relay", "sweeper", "api", "nats", "postgres")
-
-
-async def crowd(scene: Scene) -> list[Batch]:
-    """A few runs of every kind."""
-    chains = (PURE_CHAIN, EFFECT_CHAIN, WAITING_CHAIN)
-    return await asyncio.gather(*(scene.start(steps, runs=4) for steps in chains))
 
 
 @pytest.mark.parametrize("victim", EVERYBODY)
@@ -59,25 +47,9 @@ async def test_everybody_is_killed_in_turn(whole: Scene) -> None:
     await whole.settle(*batches)
 
 
-async def test_nats_comes_back_without_what_it_knew(whole: Scene) -> None:
-    with whole.effects.held():
-        early = await crowd(whole)
-        await whole.effects.asked(4)
-        async with whole.cluster.without("nats"):
-            shutil.rmtree(whole.cluster.settings.data_dir / "nats" / "jetstream")
-            late = await crowd(whole)
-    await whole.settle(*early, *late)
-
-
 async def test_without_the_database_commands_are_refused_and_none_is_lost(whole: Scene) -> None:
     refused = whole.caller.refusals
     async with whole.cluster.without("postgres"):
         starting = asyncio.create_task(crowd(whole))
         await until(lambda: whole.caller.refusals > refused)
     await whole.settle(*await starting)
-
-
-def seeded() -> random.Random:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    return random.Random(seed)

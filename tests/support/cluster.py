@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,12 @@ class Cluster:
         """How often the supervisor has seen this process end."""
         ends = (entry for entry in self._logged() if entry["event"] == "child.ended")
         return sum(entry["child"] == name for entry in ends)
+
+    def ready_at(self, executor: str) -> datetime:
+        """When the executor of this name was ready for runs, after its last start."""
+        entries = [e for e in self._logged() if e["event"] == "executor.ready"]
+        moments = [e["timestamp"] for e in entries if e["process"] == executor]
+        return datetime.fromisoformat(max(moments))
 
     def complaints(self, but: Container[str] = ()) -> list[Entry]:
         """I11: errors in the logs, other than that a server was away when a process started.

@@ -28,13 +28,17 @@ class Effects:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep everybody waiting until the block is left."""
+        """Keep everybody waiting until `release`, or until the block is left."""
         self._kept = 0
         self._may_answer.clear()
         try:
             yield
         finally:
-            self._may_answer.set()
+            self.release()
+
+    def release(self) -> None:
+        """Let everybody go on."""
+        self._may_answer.set()
 
     async def asked(self, requests: int) -> None:
         """Wait until this many requests have come since the service began to hold."""

@@ -77,8 +77,10 @@ class Bells:
         while True:
             if self._requested <= room // 2:
                 await self._request(room - self._requested)
-            if self._messages:
-                return Rung(self._messages.popleft())
+            while self._messages:
+                rung = await _read(self._messages.popleft())
+                if rung is not None:
+                    return rung
             self._rung.clear()
             try:
                 async with asyncio.timeout(REQUEST_SECONDS * 2):
@@ -122,3 +124,14 @@ class Bells:
             await nats.ensure_stream(self._client)
             return
         await asyncio.sleep(limits.POLL_SECONDS)
+
+
+async def _read(message: Msg) -> Rung | None:
+    """The ring in a message. One that cannot be read is dropped: it would come back for ever."""
+    try:
+        return Rung(message)
+    except msgspec.MsgspecError as error:
+        log.warning("bell.unreadable", error=str(error))
+    with contextlib.suppress(*nats.NatsError):
+        await message.ack()
+    return None

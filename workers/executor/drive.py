@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -78,7 +79,8 @@ class Drive:
         """
         try:
             await self._children.collect()
-            await self._starter.resume()
+            if not self._run.is_stopping:
+                await self._starter.resume()
             while not self._is_over:
                 await self._move()
         finally:
@@ -155,11 +157,13 @@ class Drive:
 
     async def _collect(self) -> None:
         """Wait until something happens, and record all that has happened by then."""
-        try:
-            async with asyncio.timeout(self._seconds_left()):
-                await self._stirred.wait()
-        except TimeoutError:
-            return
+        seconds = self._seconds_left()
+        if seconds is None:
+            await self._stirred.wait()
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stirred.wait()
         self._stirred.clear()
         if self._broken is not None:
             raise self._broken
@@ -270,6 +274,7 @@ class Drive:
         return self._run.over_budget
 
     def _seconds_left(self) -> float | None:
+        """Until when something must be done even if nothing happens."""
         left = []
         if self._deadline is not None:
             left.append((self._deadline - clock.now()).total_seconds())

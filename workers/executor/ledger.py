@@ -181,9 +181,11 @@ class Ledger:
         self._pending_bytes = sum(len(encoded.state) for encoded in self._pending)
 
     async def _append_with(self, events: list[Encoded], others: Others) -> None:
-        # Runs of one account take turns; they would only make each other try again.
+        # Runs of one account take turns; they would only make each other try again. Other processes
+        # change it too, and often: who gave up soon would have to begin its effects again.
         async with self._turns.of(self._owner):
-            for _ in range(limits.CONFLICT_RETRIES_MAX):
+            last_us = clock.monotonic_us() + int(limits.TURN_SECONDS_MAX * 1_000_000)
+            while clock.monotonic_us() < last_us:
                 try:
                     await self._append(events, await others())
                 except VersionConflict:

@@ -1,5 +1,5 @@
 -- In the hands of a worker whose lease is gone.
-SELECT r.run_id
+SELECT r.run_id, r.worker
 FROM read.runs AS r
 WHERE r.worker IS NOT NULL
     AND NOT EXISTS (
