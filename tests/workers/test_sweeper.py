@@ -17,6 +17,7 @@ from domain.runs import RunPaused, RunStopRequested, RunTerminated, stream_of
 from runtime import ids, nats
 from runtime.database import Row
 from runtime.nats import Bell
+from tests.support.log import eventually
 from tests.workers.scene import Scene
 from workers import sweeper as module
 from workers.sweeper import Sweeper
@@ -172,7 +173,7 @@ async def test_a_run_to_which_something_happened_meanwhile_is_not_forgotten(
 async def test_while_bells_wait_nobody_is_called_forgotten(scene: Scene, sweeper: Sweeper) -> None:
     await scene.create("a", "b")
     await scene.client.publish(nats.READY_SUBJECT, nats.encode_bell(Bell("a")))
-    await scene.client.flush()
+    await eventually(partial(nats.waiting_bells, scene.client))
     assert await swept_twice(scene, sweeper) == []
     assert await scene.rung(1) == ["a"]
     assert await swept_twice(scene, sweeper) == ["a"]
