@@ -132,8 +132,7 @@ class Drive:
         elif self._is_idle and not await self._children_ended():
             await self._rest(self._next_moment())
         else:
-            await self._ledger.flush()
-            self._starter.launch()
+            await self._starter.launch()
             if self._ledger.outside == outside and run.over_budget is None:
                 await self._collect()
 
@@ -150,8 +149,7 @@ class Drive:
                 return
             taken += 1
             if self._ledger.is_full:
-                await self._ledger.flush()
-                self._starter.launch()
+                await self._starter.launch()
             elif taken % STEPS_WITHOUT_PAUSE == 0:
                 await asyncio.sleep(0)
 
@@ -182,10 +180,12 @@ class Drive:
     @property
     def _is_idle(self) -> bool:
         """Nothing is at work here, and nothing will be soon."""
-        if self._tasks or self._results or self._due or self._starter.started:
+        if self._tasks or self._results or self._due:
             return False
         if self._run.is_paused:
             return True
+        if self._starter.started:
+            return False
         soon = clock.now() + timedelta(seconds=limits.RUN_SLEEP_SECONDS_MIN)
         return self._run.first_ready() is None and all(m > soon for m in self._moments())
 
@@ -193,7 +193,7 @@ class Drive:
     def _must_leave(self) -> bool:
         if self._leave_by is None:
             return False
-        is_at_work = bool(self._tasks or self._results or self._starter.started)
+        is_at_work = bool(self._tasks or self._results)
         return not is_at_work or clock.monotonic() >= self._leave_by
 
     def _next_moment(self) -> datetime | None:
@@ -216,6 +216,8 @@ class Drive:
     async def _rest(self, until: datetime | None) -> None:
         rested = RunRested(stats=self._stats, until=until, seen=self._children.seen)
         self._is_over = await self._ledger.rest(rested)
+        if self._is_over:
+            self._starter.withdraw()
 
     async def _complete(self) -> None:
         completed = RunCompleted(stats=self._stats)
@@ -240,6 +242,9 @@ class Drive:
         await self._children.stop(children)
 
     def _fall_due(self, execution: Execution) -> None:
+        if execution.until is not None and clock.now() < execution.until:
+            self.wait(execution)  # the loop's clock is coarser
+            return
         self._due.append(execution)
         self._stirred.set()
 

@@ -17,7 +17,7 @@ from domain.engine.evolve import evolve
 from domain.engine.run import Run
 from domain.errors import Unavailable
 from domain.events import Event
-from domain.runs import FROM_OUTSIDE, RunClaimed, RunRested
+from domain.runs import FROM_OUTSIDE, NodeStarted, RunClaimed, RunRested
 from runtime import clock, faults
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
@@ -115,13 +115,21 @@ class Ledger:
         self._large.update(large)
         self._pending_bytes += sum(map(len, large.values()))
 
-    async def flush(self) -> None:
-        """Make everything recorded durable. Raises RunLost, OutcomeUnknown or Unavailable."""
+    async def flush(self, intents: Sequence[NodeStarted] = ()) -> bool:
+        """Make everything recorded durable, and with the last of it the intents, folded then.
+
+        False when the run shall pause or stop: then no intent was written, and no effect of them
+        may begin. Raises RunLost, OutcomeUnknown or Unavailable.
+        """
         while self._pending:
             chunk = self._next_chunk()
+            if intents and len(chunk) == len(self._pending):
+                break
             await self._append(chunk)
             self._forget(len(chunk))
+        may_start = not intents or await self._intend(intents)
         await self._save_snapshot()
+        return may_start
 
     async def flush_with(self, event: Event, others: Others) -> None:
         """Make everything recorded durable, and with the last of it `event` and other writes.
@@ -167,6 +175,20 @@ class Ledger:
             return account.write(movement(account.state))
 
         return writes
+
+    async def _intend(self, intents: Sequence[NodeStarted]) -> bool:
+        while not (self.run.is_paused or self.run.is_stopping):
+            events = [*self._pending, *map(to_encoded, intents)]
+            try:
+                await self._append(events, strictly=True)
+            except Outpaced:
+                continue
+            self._forget(len(self._pending))
+            for intent in intents:
+                evolve(self.run, intent)
+            return True
+        await self.flush()
+        return False
 
     def _next_chunk(self) -> list[Encoded]:
         size = 0

@@ -22,6 +22,7 @@ from domain.runs import (
     NodeStarted,
     ReviewReason,
     ReviewRequested,
+    RunStatus,
     execution_id,
 )
 from runtime import clock, faults
@@ -61,11 +62,11 @@ class Starter:
         self._http = tools.http
         self._children = children
         self._host = host
-        self._started: list[Execution] = []
+        self._started: list[tuple[Execution, NodeStarted]] = []
 
     @property
     def started(self) -> int:
-        """How many effects are recorded as started, to be launched when that is durable."""
+        """How many effects are to be launched as soon as their intents are durable."""
         return len(self._started)
 
     async def resume(self) -> None:
@@ -105,10 +106,16 @@ class Starter:
         else:
             self._run_now(execution)
 
-    def launch(self) -> None:
-        """Run the effects whose intents have become durable."""
-        started, self._started = self._started, []
-        for execution in started:
+    async def launch(self) -> None:
+        """Make everything durable, and run the effects whose intents are; raises as Ledger.flush.
+
+        None of them when the run shall pause or stop.
+        """
+        started = self._started
+        if not await self._ledger.flush([intent for _, intent in started]):
+            return
+        self._started = []
+        for execution, _ in started:
             faults.reach("effect.started")
             attempt = Attempt(execution)
             context = self._context(execution)
@@ -118,6 +125,14 @@ class Starter:
                 self._host.keep(outcome)
             else:
                 self._host.spawn(_to_the_end(attempt.finish(outcome, context)))
+
+    def withdraw(self) -> None:
+        """Forget the intents that are not written: whoever takes the run next begins with them."""
+        for execution, _ in reversed(self._started):
+            if execution.status is RunStatus.QUEUED:
+                del self._run.open[execution.number]
+                self._run.ready.appendleft(execution)
+        self._started.clear()
 
     def _begin_here(self, execution: Execution) -> None:
         match execution.node.node.effect:
@@ -179,15 +194,13 @@ class Starter:
         )
 
     def _start(self, execution: Execution, *, repeats: bool) -> None:
-        self._ledger.record(
-            NodeStarted(
-                execution=execution.number,
-                node=execution.node.node.node_id,
-                attempt=execution.attempt + 1,
-                repeats=repeats,
-            )
+        intent = NodeStarted(
+            execution=execution.number,
+            node=execution.node.node.node_id,
+            attempt=execution.attempt + 1,
+            repeats=repeats,
         )
-        self._started.append(execution)
+        self._started.append((execution, intent))
 
     def _defer(self, execution: Execution) -> None:
         """Record until when the node waits, so that a restart does not begin anew."""
@@ -236,7 +249,6 @@ class Starter:
                 await self._ledger.flush_with(extended, self._ledger.moving(movement))
             except PaymentRequired:
                 continue
-            self.launch()
             return True
         await self._host.fail(accounts.NO_BALANCE)
         return False
