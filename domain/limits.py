@@ -154,7 +154,7 @@ POLL_SECONDS = 1.0
 """The net under every notification."""
 RELAY_REST_SECONDS_MAX = 0.005
 """The relay rests behind a page for twice as long as that took, and no longer than this."""
-PROJECT_REST_SECONDS = 0.01
+PROJECT_REST_SECONDS = 0.02
 """The projector rests behind a page that has not filled up."""
 FEED_BATCH_EVENTS_MAX = 500
 FEED_BATCH_BYTES_MAX = 512 * 1024
