@@ -18,6 +18,8 @@ from tests.support.installation import Installation
 from tests.support.plugin_blocks import Flaky, Slow
 
 QUICK = {"attempts": 3, "first_seconds": 0.02, "factor": 2, "jitter": 0}
+LOOP_CLOCK_US = 2_000
+"""Timers of the loop are this coarse: they may fire that much early."""
 
 
 def flaky(path: Path, succeeds_at: int, **policy: Any) -> Document:
@@ -91,7 +93,7 @@ async def test_each_attempt_has_the_whole_time(user: Caller, installation: Insta
     history = [entry.event for entry in await installation.events(outcome.run["id"])]
     times = [event.elapsed_us for event in history if isinstance(event, NodeRetried)]
     assert len(times) == 2
-    assert min(times) >= 50_000
+    assert min(times) >= 50_000 - LOOP_CLOCK_US
 
 
 async def test_a_node_that_is_quick_enough_is_let_be(user: Caller) -> None:
