@@ -98,14 +98,13 @@ def freeze(run: Run) -> bytes:
     )
 
 
-def created_of(state: bytes) -> RunCreated:
-    """How the run of a snapshot began. Raises msgspec.DecodeError for what is no snapshot."""
-    return _decode(state).created
+def read(state: bytes) -> FrozenRun:
+    """What `freeze` wrote. Raises msgspec.DecodeError for anything else."""
+    return _decode(state)
 
 
-def thaw(run_id: str, plan: Plan, state: bytes) -> Run:
-    """The run again. Raises msgspec.DecodeError for what is no snapshot."""
-    frozen = _decode(state)
+def thaw(run_id: str, plan: Plan, frozen: FrozenRun) -> Run:
+    """The run again."""
     run = Run(run_id, plan)
     for field in _SAME:
         setattr(run, field, getattr(frozen, field))

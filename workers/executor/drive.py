@@ -41,7 +41,7 @@ class Drive:
         self._children = Children(ledger, tools)
         self._starter = Starter(ledger, tools, self._children, self)
         self._tasks: set[asyncio.Task[Result]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: deque[Result] = deque()
         self._due: deque[Execution] = deque()
         self._broken: BaseException | None = None
@@ -86,7 +86,7 @@ class Drive:
         finally:
             for task in self._tasks:
                 task.cancel()
-            for timer in self._timers:
+            for timer in self._timers.values():
                 timer.cancel()
 
     async def fail(self, error: str) -> None:
@@ -109,7 +109,7 @@ class Drive:
         assert execution.until is not None
         seconds = max(0.0, (execution.until - clock.now()).total_seconds())
         loop = asyncio.get_running_loop()
-        self._timers.add(loop.call_later(seconds, self._fall_due, execution))
+        self._timers[execution.number] = loop.call_later(seconds, self._fall_due, execution)
 
     async def _move(self) -> None:
         run = self._run
@@ -245,6 +245,7 @@ class Drive:
         if execution.until is not None and clock.now() < execution.until:
             self.wait(execution)  # the loop's clock is coarser
             return
+        self._timers.pop(execution.number, None)
         self._due.append(execution)
         self._stirred.set()
 
@@ -252,9 +253,11 @@ class Drive:
         self._tasks.discard(task)
         if task.cancelled():
             return
-        self._broken = task.exception()
-        if self._broken is None:
+        error = task.exception()
+        if error is None:
             self._results.append(task.result())
+        else:
+            self._broken = error
         self._stirred.set()
 
     @property

@@ -161,7 +161,7 @@ class Executor:
                 await drive.to_end()
         finally:
             del self._drives[run.run_id]
-        self._shelf.put(run)
+        await self._shelf.put(run)
 
     async def _may_claim(self, run: Run) -> bool:
         """Whether the run wants a worker, and has none that lives."""

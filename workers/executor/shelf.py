@@ -28,12 +28,15 @@ class Shelf:
         self._plans = tools.plans
         self._resting: BoundedCache[str, Run] = BoundedCache(limits.RUNS_REMEMBERED_MAX)
 
-    def put(self, run: Run) -> None:
-        """Keep a run that was driven, in case it wakes up. Its state must be the durable one."""
-        if run.is_ended:
-            self._resting.drop(run.run_id)
-        else:
+    async def put(self, run: Run) -> None:
+        """Keep a run that was driven, in case it wakes up; of one that has ended keep nothing.
+
+        Its state must be the durable one. Raises database.LOST.
+        """
+        if not run.is_ended:
             self._resting.put(run.run_id, run)
+        elif run.version >= limits.SNAPSHOT_EVENTS:
+            await self._streams.log.snapshots.forget(runs.stream_of(run.run_id))
 
     async def get(self, rung: Rung) -> Run | None:
         """The run as its stream has it; None when there is none. Raises what reading raises."""
@@ -66,12 +69,13 @@ class Shelf:
             return None
         version, state = found
         try:
-            created = snapshots.created_of(state)
-            plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
-            run = snapshots.thaw(run_id, plan, state)
+            frozen = snapshots.read(state)
         except msgspec.DecodeError:
             log.warning("snapshot.unreadable", run=run_id)
             return None
+        created = frozen.created
+        plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+        run = snapshots.thaw(run_id, plan, frozen)
         assert run.version == version, "a snapshot is of the version that it is stored under"
         await run_states.catch_up(self._streams, run)
         return run

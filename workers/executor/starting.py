@@ -164,9 +164,9 @@ class Starter:
         node = execution.node.node
         if execution.decided is not None or node.index in self._run.approved_nodes:
             return None
-        if node.effect is Effect.REVIEW and self._created.asks:
+        if node.is_review and self._created.asks:
             return ReviewReason.ASKED
-        if node.contract.sensitive and self._created.asks_sensitive:
+        if node.is_sensitive and self._created.asks_sensitive:
             return ReviewReason.SENSITIVE
         return None
 
@@ -273,7 +273,7 @@ def _is_refused(execution: Execution) -> bool:
 
 def _reviewed(execution: Execution) -> Reviewed | None:
     """The answer that a review block goes on with; without a question it is a yes."""
-    if execution.node.node.effect is not Effect.REVIEW:
+    if not execution.node.node.is_review:
         return None
     asked, decided = execution.asked, execution.decided
     if asked is None or decided is None:

@@ -162,7 +162,7 @@ def test_a_snapshot_goes_on_as_the_run_itself(play: Play, cut: int) -> None:
     run = Run("run", play.plan)
     for topic, state in play.stream[:cut]:
         evolve(run, events.decode(topic, state))
-    thawed = snapshots.thaw("run", play.plan, snapshots.freeze(run))
+    thawed = snapshots.thaw("run", play.plan, snapshots.read(snapshots.freeze(run)))
     assert left_to_do(thawed) == left_to_do(run)
     for topic, state in play.stream[cut:]:
         for one in (run, thawed):
