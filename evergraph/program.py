@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from runtime import ids
 from runtime.embedded.child import Child
 from runtime.lifeline import Lifeline
 
@@ -23,10 +24,12 @@ class Program(Child):
         self._environ = environ
         self._lifeline: Lifeline | None = None
         self._may_go = False
+        self._incarnation = ""
 
     async def start(self) -> None:
         self._cut()
         self._lifeline = Lifeline()
+        predecessor, self._incarnation = self._incarnation, str(ids.new_id())
         try:
             await self._spawn(
                 # -P: a folder named `api` where the person stands is not ours.
@@ -34,6 +37,8 @@ class Program(Child):
                 environ={
                     **self._environ,
                     "EVERGRAPH_WORKER_NAME": self.name,
+                    "EVERGRAPH_INCARNATION": self._incarnation,
+                    "EVERGRAPH_PREDECESSOR": predecessor,
                     "EVERGRAPH_LIFELINE_FD": str(self._lifeline.far_end),
                 },
                 keep=(self._lifeline.far_end,),

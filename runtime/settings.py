@@ -43,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     worker_name: str | None = None
     """Under which name a process holds its lease; None: one of its own."""
+    incarnation: str | None = None
+    """What tells this process from all others that had, have or will have its name; None: one of
+    its own. `predecessor` is that of the process of this name that ended before this one began."""
+    predecessor: str | None = None
     fault_point: str | None = None
     """`name:action@n`, for tests: what to do at the n-th passing of a named point."""
 
@@ -71,6 +75,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
+        incarnation=values.get("EVERGRAPH_INCARNATION") or None,
+        predecessor=values.get("EVERGRAPH_PREDECESSOR") or None,
         worker_name=values.get("EVERGRAPH_WORKER_NAME") or None,
         fault_point=values.get("EVERGRAPH_FAULT_POINT") or None,
     )
@@ -94,9 +100,11 @@ KNOWN = frozenset(
         "EVERGRAPH_EXECUTORS",
         "EVERGRAPH_FAULT_POINT",
         "EVERGRAPH_HOST",
+        "EVERGRAPH_INCARNATION",
         "EVERGRAPH_LIFELINE_FD",
         "EVERGRAPH_LOG_LEVEL",
         "EVERGRAPH_PORT",
+        "EVERGRAPH_PREDECESSOR",
         "EVERGRAPH_RUNS_PER_GRAPH",
         "EVERGRAPH_RUNS_PER_USER",
         "EVERGRAPH_SIGNUP_CREDITS",

@@ -1,18 +1,18 @@
 """A worker's lease: while it is renewed, nobody else may claim the worker's runs.
 
 One lease a worker and not one a run, so that holding ten thousand runs costs one small write a
-second. Times are the database's, so clocks need not agree.
+second. Times are the database's, so clocks need not agree; each renewal tells this process the
+database's time too.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import psycopg
 import structlog
 
 from domain import limits
-from runtime import ids, sql
+from runtime import clock, database, sql
 from runtime.eventlog.log import EventLog
 
 log = structlog.get_logger()
@@ -23,34 +23,56 @@ DELETE = sql.load(__file__, "delete_lease")
 
 
 class Lease:
-    """The lease of this process. Its name is kept over restarts, `worker` is new at each."""
+    """The lease of this process, under a name that no other process ever has: that of `worker`.
 
-    def __init__(self, event_log: EventLog, name: str | None) -> None:
+    `predecessor` is an incarnation that is known to have ended. Whoever started it has seen that.
+    """
+
+    def __init__(
+        self, event_log: EventLog, name: str | None, incarnation: str, predecessor: str | None
+    ) -> None:
         self._log = event_log
-        self.name = name or f"executor-{ids.new_secret(6)}"
-        self.worker = f"{self.name}/{ids.new_id()}"
+        self.name = name or "executor"
+        self.worker = f"{self.name}/{incarnation}"
+        self._predecessor = f"{self.name}/{predecessor}" if predecessor else None
 
-    async def renew(self) -> None:
-        """Take or prolong the lease; an earlier incarnation of this name loses its own."""
-        async with self._log.pool.connection() as connection:
-            await connection.execute(RENEW, (self.name, self.worker, limits.LEASE_SECONDS))
+    async def take(self) -> None:
+        """Begin the lease, and end that of the predecessor, whose runs are free from now on."""
+        await self._renew()
+        if self._predecessor is not None:
+            await self._end(self._predecessor)
 
     async def keep(self) -> None:
         """Renew for ever. While the database is away the lease may run out; appends are fenced."""
         while True:
             await asyncio.sleep(limits.LEASE_RENEW_SECONDS)
             try:
-                await self.renew()
-            except psycopg.Error as error:
+                await self._renew()
+            except database.LOST as error:
                 log.warning("lease.not_renewed", error=str(error))
 
     async def give_up(self) -> None:
         """End the lease, so that others may claim at once."""
-        async with self._log.pool.connection() as connection:
-            await connection.execute(DELETE, (self.worker,))
+        await self._end(self.worker)
 
     async def is_held(self, worker: str) -> bool:
         """Whether this worker's lease still runs."""
         async with self._log.pool.connection() as connection:
             cursor = await connection.execute(FIND, (worker,))
             return await cursor.fetchone() is not None
+
+    async def _renew(self) -> None:
+        asked = clock.monotonic()
+        async with self._log.pool.connection() as connection:
+            parameters = (self.worker, self.name, limits.LEASE_SECONDS)
+            cursor = await connection.execute(RENEW, parameters)
+            row = await cursor.fetchone()
+        assert row is not None
+        moment, has_lapsed = row
+        clock.follow(moment, asked)
+        if has_lapsed:
+            log.warning("lease.lapsed", worker=self.worker)
+
+    async def _end(self, worker: str) -> None:
+        async with self._log.pool.connection() as connection:
+            await connection.execute(DELETE, (worker, limits.LEASE_KEEP_SECONDS))

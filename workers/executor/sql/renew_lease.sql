@@ -1,3 +1,5 @@
-INSERT INTO work.leases AS l (name, worker, expires_at)
+-- The database's time, and whether the lease had run out before it was renewed.
+INSERT INTO work.leases AS l (worker, name, expires_at)
 VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s))
-ON CONFLICT (name) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at
+ON CONFLICT (worker) DO UPDATE SET expires_at = excluded.expires_at, name = excluded.name
+RETURNING clock_timestamp(), coalesce(old.expires_at < clock_timestamp(), false)
