@@ -101,6 +101,8 @@ DATABASE_SILENCE_SECONDS_MAX = 5
 """A line on which nothing is acknowledged for this long is broken."""
 DATABASE_RECONNECT_SECONDS_MAX = 2.0
 DATABASE_POOL_CONNECTIONS_MAX = 8
+DATABASE_AGAIN_SECONDS = 0.2
+"""After this long a run in hand asks a database again that did not answer."""
 
 # --- workers --------------------------------------------------------------------------------
 EXECUTOR_RUNS_MAX = 256
@@ -124,6 +126,8 @@ SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
 """A run whose state is larger is read from its beginning again."""
 RUN_SLEEP_SECONDS_MIN = 1.0
 """A run that only waits, and at least this long, gives its place in the executor to others."""
+RUN_HOLD_SECONDS = 30.0
+"""How long a run stays in hand that was rung for before its moment."""
 LEAVE_SECONDS = 2.0
 """How long an executor that is told to end waits for what is at work."""
 LEAVE_SECONDS_MAX = 2.0
@@ -131,6 +135,8 @@ LEAVE_SECONDS_MAX = 2.0
 LEASE_SECONDS = 3.0
 """An executor that has not renewed its lease for this long has lost its runs."""
 LEASE_RENEW_SECONDS = 1.0
+LEASE_KEEP_SECONDS = 24 * 3600
+"""How long the lease of an executor that was killed is kept after it ran out."""
 RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64

@@ -80,6 +80,8 @@ def _rested(run: Run, rested: RunRested, _at: Moment) -> None:
     run.worker = None
     run.crashes = 0
     run.seen = rested.seen
+    run.rested_until = rested.until
+    run.rested_version = run.version
     if any(execution.status is RunStatus.REVIEW for execution in run.open.values()):
         run.status = RunStatus.REVIEW
 

@@ -67,6 +67,10 @@ class Run:
         self.children_steps = 0
         self.children_cost = 0
         self.held = 0
+        self.rested_until: datetime | None = None
+        """The moment for which it rested last,"""
+        self.rested_version = 0
+        """and the version at which it did."""
         self.seen = 0
         """The position in the log up to which ends of sub-graphs were considered at its rest."""
         self.created_at: datetime | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from domain.runs import NodeCompleted, NodeDeferred, RunRested
+from runtime import nats
+from runtime.embedded.nats import nats_url
 from tests.faults.crowds import seeded
 from tests.faults.graphs import EFFECT, PURE
-from tests.faults.scene import Batch, Scene
+from tests.faults.scene import ENDED, POLL_SECONDS, Batch, Scene
 from tests.support.run_rules import Fact
 
 HOUR = 3600.0
@@ -15,6 +18,7 @@ SHORT_SECONDS = 12.0
 """Longer than everything needs to come back."""
 LATE = timedelta(seconds=1)
 RESTED = "runs.RunRested@1"
+CLAIMED = "runs.RunClaimed@1"
 
 
 async def test_waits_survive_the_death_of_everything(crowded: Scene) -> None:
@@ -41,6 +45,22 @@ async def test_waits_survive_the_death_of_everything(crowded: Scene) -> None:
     assert datetime.fromisoformat(waiting["waits_until"]) == deferred.until
     assert await crowded.caller.stop(long.graph_id, long.runs[0]) == "TERMINATED"
     await crowded.keeps_its_promises()
+
+
+async def test_a_run_that_is_rung_for_too_early_does_not_rest_again_and_again(bare: Scene) -> None:
+    """As it happens when the clock of whoever rings is ahead."""
+    async with bare.cluster.beside("executor", "patient"):
+        batch = await bare.start([PURE, SHORT_SECONDS, PURE])
+        await bare.recorded(batch, 1, RESTED)
+        client = await nats.connect(nats_url(bare.cluster.settings), "test")
+        bell = nats.encode_bell(nats.Bell(batch.runs[0]))
+        while await bare.count(batch, ENDED) == 0:
+            await client.publish(nats.READY_SUBJECT, bell)
+            await asyncio.sleep(POLL_SECONDS)
+        await client.close()
+        await bare.settle(batch)
+    assert timedelta() <= await lateness(bare, batch) < LATE
+    assert await bare.count(batch, CLAIMED) == 2
 
 
 async def stream(scene: Scene, batch: Batch) -> list[Fact]:

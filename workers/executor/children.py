@@ -15,7 +15,7 @@ from domain.engine.execution import Execution
 from domain.errors import DomainError, GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import ChildStarted, RunCompleted, RunEnd, RunFailed
 from runtime.eventlog.log import StreamWrite
-from workers.executor.ledger import Ledger, Result
+from workers.executor.ledger import Ledger, Result, patiently
 from workers.executor.nodes import Attempt
 from workers.executor.tools import Tools
 
@@ -65,7 +65,7 @@ class Children:
             return False
         waiting = [execution for execution in self._run.open.values() if execution.child]
         streams = {runs.stream_of(str(execution.child)): execution for execution in waiting}
-        last, self.seen = await self._tools.streams.log.read_last(list(streams))
+        last, self.seen = await patiently(lambda: self._tools.streams.log.read_last(list(streams)))
         ended = [
             (streams[stream], entry.event)
             for stream, entry in last.items()
@@ -91,7 +91,9 @@ class Children:
         if isinstance(end, RunCompleted):
             assert self._run.created is not None
             owner = self._run.created.user_id
-            (whole,) = await run_states.restored(self._tools.streams.log, owner, [end])
+            (whole,) = await patiently(
+                lambda: run_states.restored(self._tools.streams.log, owner, [end])
+            )
             assert isinstance(whole, RunCompleted)
             return attempt.completed(whole.returned, end.stats)
         error = end.error if isinstance(end, RunFailed) else STOPPED

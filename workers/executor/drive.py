@@ -49,6 +49,7 @@ class Drive:
         self._is_nudged = False
         self._is_over = False
         self._leave_by: float | None = None
+        self._hold_until = clock.monotonic() + limits.RUN_HOLD_SECONDS
         self._began_us = clock.monotonic_us()
         self._deadline = self._latest_end()
 
@@ -129,7 +130,7 @@ class Drive:
             await self._complete()
         elif self._must_leave:
             await self._rest(clock.now())
-        elif self._is_idle and not await self._children_ended():
+        elif self._is_idle and not self._was_woken_early and not await self._children_ended():
             await self._rest(self._next_moment())
         else:
             await self._starter.launch()
@@ -188,6 +189,17 @@ class Drive:
             return False
         soon = clock.now() + timedelta(seconds=limits.RUN_SLEEP_SECONDS_MIN)
         return self._run.first_ready() is None and all(m > soon for m in self._moments())
+
+    @property
+    def _was_woken_early(self) -> bool:
+        """Nothing has happened since it rested for the moment that it still waits for: whoever rang
+        has another idea of the time. To rest again at once, again and again, would fill the log.
+        """
+        run = self._run
+        if run.version != run.rested_version + 1 or clock.monotonic() >= self._hold_until:
+            return False
+        moment = self._next_moment()
+        return moment is not None and moment == run.rested_until
 
     @property
     def _must_leave(self) -> bool:
@@ -288,4 +300,6 @@ class Drive:
             left.append((self._deadline - clock.now()).total_seconds())
         if self._leave_by is not None:
             left.append(self._leave_by - clock.monotonic())
+        if self._was_woken_early:
+            left.append(self._hold_until - clock.monotonic())
         return max(0.0, min(left)) if left else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from commands import credits as credit_commands
 from domain import events as registry
@@ -15,14 +18,18 @@ from domain.credits import Account
 from domain.engine import snapshots
 from domain.engine.evolve import evolve
 from domain.engine.run import Run
-from domain.errors import Unavailable
+from domain.errors import Conflict, Unavailable
 from domain.events import Event
 from domain.runs import FROM_OUTSIDE, NodeStarted, RunClaimed, RunRested
-from runtime import clock, faults
+from runtime import clock, database, faults
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded, to_encoded
 from workers.executor.tools import Tools
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 Movement = Callable[[Account], Sequence[Event]]
 Others = Callable[[], Awaitable[list[StreamWrite]]]
@@ -35,6 +42,23 @@ class RunLost(Exception):
 
 class Outpaced(Exception):
     """Something came from outside first, and has been folded."""
+
+
+class AccountBusy(Exception):
+    """Others have changed the account again and again; it may be free later."""
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Read from the database, however long it is away.
+
+    What a run has at work goes on meanwhile: whoever gave it up would have to do it again.
+    """
+    while True:
+        try:
+            return await ask()
+        except (Unavailable, *database.LOST) as error:
+            log.warning("run.waits_for_database", error=repr(error))
+        await asyncio.sleep(limits.DATABASE_AGAIN_SECONDS)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -54,12 +78,16 @@ class Ledger:
     from outside meanwhile is folded behind it: it routes nothing, so the order does not matter.
     """
 
-    def __init__(self, run: Run, tools: Tools) -> None:
+    def __init__(
+        self, run: Run, tools: Tools, progressed: Callable[[], None] | None = None
+    ) -> None:
+        """`progressed` is called whenever something of the run has become durable."""
         assert run.created is not None
         self.run = run
         self._streams = tools.streams
         self._turns = tools.turns
         self._worker = tools.worker
+        self._progressed = progressed
         self._stream = runs.stream_of(run.run_id)
         self._owner = run.created.user_id
         self._origin = Origin(
@@ -101,7 +129,7 @@ class Ledger:
         encoded = result.encoded
         self._pending.append(encoded)
         self._pending_bytes += len(encoded.state)
-        happened = registry.decode(encoded.topic, encoded.state)
+        happened = _decoded(encoded)
         if result.large:
             self.keep(result.large)
             values: dict[str, Any] = {
@@ -119,7 +147,7 @@ class Ledger:
         """Make everything recorded durable, and with the last of it the intents, folded then.
 
         False when the run shall pause or stop: then no intent was written, and no effect of them
-        may begin. Raises RunLost, OutcomeUnknown or Unavailable.
+        may begin. Raises RunLost.
         """
         while self._pending:
             chunk = self._next_chunk()
@@ -138,7 +166,15 @@ class Ledger:
         """
         if self.is_full:
             await self.flush()
-        await self._append_with([*self._pending, to_encoded(event)], others)
+        encoded = to_encoded(event)
+        while True:
+            try:
+                await self._append_with([*self._pending, encoded], others)
+                break
+            except AccountBusy:
+                # What is done need not wait for the account, and would be done again after a crash.
+                log.warning("run.waits_for_account", run=self.run.run_id)
+                await self.flush()
         self._forget(len(self._pending))
         evolve(self.run, event)
 
@@ -159,13 +195,7 @@ class Ledger:
 
     async def refresh(self) -> None:
         """Fold what came from outside. Raises RunLost."""
-        tail = await self._streams.log.read_stream(self._stream, after=self._durable)
-        for entry in tail:
-            if not isinstance(entry.event, FROM_OUTSIDE):
-                raise RunLost(self.run.run_id)
-            evolve(self.run, entry.event, entry.recorded_at)
-            self._durable = entry.version
-            self.outside += 1
+        await self._catch_up([])
 
     def moving(self, movement: Movement) -> Others:
         """A movement of the owner's credits, as writes to be made with an event."""
@@ -203,40 +233,81 @@ class Ledger:
         self._pending_bytes = sum(len(encoded.state) for encoded in self._pending)
 
     async def _append_with(self, events: list[Encoded], others: Others) -> None:
+        """Raises AccountBusy, and as `_append`."""
         # Runs of one account take turns; they would only make each other try again. Other processes
-        # change it too, and often: who gave up soon would have to begin its effects again.
-        async with self._turns.of(self._owner):
-            last_us = clock.monotonic_us() + int(limits.TURN_SECONDS_MAX * 1_000_000)
-            while clock.monotonic_us() < last_us:
-                try:
-                    await self._append(events, await others())
-                except VersionConflict:
-                    continue
-                return
-        raise Unavailable("the account is too busy")
+        # change it too, and often.
+        try:
+            async with self._turns.of(self._owner):
+                last_us = clock.monotonic_us() + int(limits.TURN_SECONDS_MAX * 1_000_000)
+                while clock.monotonic_us() < last_us:
+                    try:
+                        await self._append(events, await patiently(others))
+                    except VersionConflict:
+                        continue
+                    return
+        except (Conflict, Unavailable):
+            raise AccountBusy from None
+        raise AccountBusy
 
     async def _append(
         self, events: list[Encoded], others: Sequence[StreamWrite] = (), *, strictly: bool = False
     ) -> None:
-        """Raises RunLost, VersionConflict for one of the other streams, or OutcomeUnknown."""
-        if self._large:
-            await self._streams.log.values.put(self._owner, list(self._large.values()))
-            self._large.clear()
-        for _ in range(limits.CONFLICT_RETRIES_MAX):
+        """Append to the run, however long the database is away. Raises RunLost, or VersionConflict
+        for one of the other streams; with `strictly`, Outpaced.
+        """
+        await self._store_large()
+        may_be_written = False
+        while True:
             ours = StreamWrite(stream=self._stream, expected=self._durable, events=events)
             try:
                 await self._streams.log.append([ours, *others], self._origin)
             except VersionConflict as conflict:
-                if conflict.stream != self._stream:
+                is_ours, known = conflict.stream == self._stream, self._durable
+                if (is_ours or may_be_written) and await self._catch_up(events):
+                    return
+                if not is_ours:
                     raise
-                await self.refresh()
+                if self._durable == known:
+                    # Refused although nothing follows: the stream is shorter than we believed.
+                    raise RunLost(self.run.run_id) from None
                 if strictly:
                     raise Outpaced from None
-                continue
-            faults.reach("result.appended")
-            self._durable += len(events)
-            return
-        raise Unavailable("the run is too busy")
+            except Unavailable as error:
+                # Whether it was written, the next try finds out: it wants the same versions.
+                may_be_written = True
+                log.warning("run.waits_for_database", run=self.run.run_id, error=str(error))
+                await asyncio.sleep(limits.DATABASE_AGAIN_SECONDS)
+            else:
+                faults.reach("result.appended")
+                self._durable += len(events)
+                if self._progressed is not None:
+                    self._progressed()
+                return
+
+    async def _catch_up(self, attempted: Sequence[Encoded]) -> bool:
+        """Fold what came from outside. Whether `attempted` is in the stream: an append whose answer
+        was lost may have been written, even long after.
+
+        Raises RunLost for what is neither.
+        """
+        tail = await patiently(lambda: self._streams.log.read_stream(self._stream, self._durable))
+        written = 0
+        for entry in tail:
+            if isinstance(entry.event, FROM_OUTSIDE):
+                evolve(self.run, entry.event, entry.recorded_at)
+                self.outside += 1
+            elif written < len(attempted) and entry.event == _decoded(attempted[written]):
+                written += 1
+            else:
+                raise RunLost(self.run.run_id)
+            self._durable = entry.version
+        return written > 0
+
+    async def _store_large(self) -> None:
+        if self._large:
+            values = list(self._large.values())
+            await patiently(lambda: self._streams.log.values.put(self._owner, values))
+            self._large.clear()
 
     async def _save_snapshot(self) -> None:
         """Keep the state of a long run now and then: who takes it up reads only the rest."""
@@ -245,7 +316,13 @@ class Ledger:
             return
         self._snapshot = run.version
         state = snapshots.freeze(run)
-        if len(state) <= limits.SNAPSHOT_BYTES_MAX:
+        if len(state) > limits.SNAPSHOT_BYTES_MAX:
+            return
+        with suppress(*database.LOST):
             await self._streams.log.snapshots.save(
                 self._stream, run.version, snapshots.FORMAT, state
             )
+
+
+def _decoded(encoded: Encoded) -> Event:
+    return registry.decode(encoded.topic, encoded.state)

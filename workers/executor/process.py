@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import structlog
 
@@ -14,7 +16,7 @@ from commands.turns import Turns
 from domain import limits, runs
 from domain.engine.run import Run
 from domain.errors import Conflict, Unavailable
-from runtime import database, faults
+from runtime import database, faults, ids
 from runtime.egress import Egress
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
@@ -39,7 +41,12 @@ class Executor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log = EventLog(database_url(settings), "executor")
-        self._lease = Lease(self._log, settings.worker_name)
+        self._lease = Lease(
+            self._log,
+            settings.worker_name,
+            settings.incarnation or str(ids.new_id()),
+            settings.predecessor,
+        )
         self._http = Egress(settings.egress_allow)
         self._tools = Tools(
             worker=self._lease.worker,
@@ -53,20 +60,21 @@ class Executor:
         self._drives: dict[str, Drive] = {}
         self._left = asyncio.Event()
         self._alone = asyncio.Lock()
-        """Runs that may end this process are driven one at a time."""
+        """Runs that may end this process are driven one at a time, each until something of it has
+        become durable: then it has survived what ended its workers."""
 
     async def serve(self) -> None:
         """Run until cancelled; then let go of all runs, so that others may claim them."""
         await self._log.open()
-        await self._lease.renew()
+        await self._lease.take()
         faults.reach("lease.taken")
-        keeping = asyncio.create_task(self._lease.keep(), name="lease")
-        watching = asyncio.create_task(self._watch(), name="watch")
         try:
-            await self._listen()
+            # Without its lease or its watch an executor would drive on unseen: one ends all.
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._lease.keep(), name="lease")
+                parts.create_task(self._watch(), name="watch")
+                parts.create_task(self._listen(), name="listen")
         finally:
-            keeping.cancel()
-            watching.cancel()
             await self._let_go()
 
     async def _listen(self) -> None:
@@ -122,7 +130,10 @@ class Executor:
             try:
                 await self._drive(rung, failures)
             except RunLost:
+                # Its stream is not as we believed; whether it is another's now, the stream tells.
                 log.info("run.lost", run=run_id)
+                await asyncio.sleep(limits.DATABASE_AGAIN_SECONDS)
+                continue
             except (Unavailable, Conflict, *database.LOST) as error:
                 # The run is ours and nobody else will take it: go on when that is possible.
                 log.warning("run.interrupted", run=run_id, error=str(error))
@@ -140,14 +151,31 @@ class Executor:
         run = await self._shelf.get(rung)
         if run is None or not await self._may_claim(run):
             return
-        if _deliveries(run, self._lease.worker) < limits.DELIVERIES_MAX - 1:
+        if not self._is_suspect(run):
             await self._in_hand(run, rung, failures)
             return
-        async with self._alone:
-            await self._in_hand(run, rung, failures)
+        await self._alone.acquire()
+        with ExitStack() as lane:
+            lane.callback(self._alone.release)
 
-    async def _in_hand(self, run: Run, rung: Rung, failures: int) -> None:
-        ledger = Ledger(run, self._tools)
+            def progressed() -> None:
+                if not self._is_suspect(run):
+                    lane.close()
+
+            await self._in_hand(run, rung, failures, progressed)
+
+    def _is_suspect(self, run: Run) -> bool:
+        """Whether the next death would be the last that the run is handed over after."""
+        return _deliveries(run, self._lease.worker) >= limits.DELIVERIES_MAX - 1
+
+    async def _in_hand(
+        self,
+        run: Run,
+        rung: Rung,
+        failures: int,
+        progressed: Callable[[], None] | None = None,
+    ) -> None:
+        ledger = Ledger(run, self._tools, progressed)
         await ledger.claim()
         await rung.answer()
         drive = Drive(ledger, self._tools)
@@ -164,12 +192,15 @@ class Executor:
         await self._shelf.put(run)
 
     async def _may_claim(self, run: Run) -> bool:
-        """Whether the run wants a worker, and has none that lives."""
-        if run.is_ended or (run.is_paused and not run.is_stopping):
+        """Whether the run wants a worker, and has none that lives.
+
+        A paused one whose worker died is claimed too, to say that nobody has it in hand any more.
+        """
+        if run.is_ended:
             return False
-        if run.worker is None or run.worker == self._lease.worker:
-            return True
-        return not await self._lease.is_held(run.worker)
+        if run.worker is None:
+            return run.is_stopping or not run.is_paused
+        return run.worker == self._lease.worker or not await self._lease.is_held(run.worker)
 
     async def _let_go(self) -> None:
         """Let what is at work end if it is quick, and say of every run that it is free."""

@@ -1,0 +1,134 @@
+"""Appends of a run whose answers are lost: written or not, at once or late, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from blocks.io import AgentInput
+from commands import run_states
+from commands.plans import Plans
+from commands.streams import Streams
+from commands.turns import Turns
+from domain.engine.run import Run
+from domain.runs import NodeCompleted, RunClaimed, RunPaused, stream_of
+from runtime.egress import Egress
+from runtime.eventlog.append import Appended
+from runtime.eventlog.errors import OutcomeUnknown
+from runtime.eventlog.log import EventLog, Origin, StreamWrite
+from tests.commands.driving import saved, start
+from tests.support.graphs import node
+from workers.executor.ledger import Ledger, RunLost
+from workers.executor.tools import Tools
+
+DONE = NodeCompleted(execution=0, node="a", outputs=[], elapsed_us=1)
+OTHER = Origin(owner="ada", actor="test")
+
+Answer = Callable[[Callable[[], Awaitable[Appended]]], Awaitable[Appended]]
+
+
+async def test_what_was_written_without_an_answer_is_not_written_again(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, ledger = await claimed(event_log)
+
+    async def written(append: Callable[[], Awaitable[Appended]]) -> Appended:
+        await append()
+        raise OutcomeUnknown
+
+    answers(monkeypatch, event_log, written)
+    ledger.record(DONE)
+    await ledger.flush()
+    assert await names(event_log, run) == ["RunCreated", "RunClaimed", "NodeCompleted"]
+    assert ledger.durable == run.version == 3
+
+
+async def test_what_is_written_late_is_ours_all_the_same(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped server process commits when it goes on, after the next try has begun."""
+    run, ledger = await claimed(event_log)
+    late: list[Callable[[], Awaitable[Appended]]] = []
+
+    async def silent(append: Callable[[], Awaitable[Appended]]) -> Appended:
+        late.append(append)
+        raise OutcomeUnknown
+
+    async def overtaken(append: Callable[[], Awaitable[Appended]]) -> Appended:
+        await late.pop()()
+        return await append()
+
+    answers(monkeypatch, event_log, silent, overtaken)
+    ledger.record(DONE)
+    await ledger.flush()
+    assert await names(event_log, run) == ["RunCreated", "RunClaimed", "NodeCompleted"]
+    assert ledger.durable == run.version == 3
+
+
+async def test_what_was_not_written_is_written_behind_what_came_from_outside(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, ledger = await claimed(event_log)
+
+    async def refused(_append: Callable[[], Awaitable[Appended]]) -> Appended:
+        await event_log.append([StreamWrite.of(stream_of(run.run_id), 2, [RunPaused()])], OTHER)
+        raise OutcomeUnknown
+
+    answers(monkeypatch, event_log, refused)
+    ledger.record(DONE)
+    await ledger.flush()
+    expected = ["RunCreated", "RunClaimed", "RunPaused", "NodeCompleted"]
+    assert await names(event_log, run) == expected
+    assert run.is_paused
+    assert ledger.durable == run.version == 4
+
+
+async def test_a_run_that_another_has_claimed_meanwhile_is_lost(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, ledger = await claimed(event_log)
+
+    async def taken(_append: Callable[[], Awaitable[Appended]]) -> Appended:
+        claim = StreamWrite.of(stream_of(run.run_id), 2, [RunClaimed("other")])
+        await event_log.append([claim], OTHER)
+        raise OutcomeUnknown
+
+    answers(monkeypatch, event_log, taken)
+    ledger.record(DONE)
+    with pytest.raises(RunLost):
+        await ledger.flush()
+    assert await names(event_log, run) == ["RunCreated", "RunClaimed", "RunClaimed"]
+
+
+async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
+    """A run of one node, in hand."""
+    streams, plans = Streams(event_log), Plans()
+    document = {"name": "one", "nodes": [node("a", AgentInput, name="x", value=1)], "links": []}
+    graph_id = await saved(streams, document)
+    done = await start(streams, graph_id)
+    run = await run_states.load(streams, plans, done.answer.run_id)
+    assert run is not None
+    tools = Tools(worker="w/1", streams=streams, plans=plans, turns=Turns(), http=Egress(()))
+    ledger = Ledger(run, tools)
+    await ledger.claim()
+    return run, ledger
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, event_log: EventLog, *lost: Answer) -> None:
+    """Let the next appends have these answers; those after them go through."""
+    append, left = event_log.append, list(lost)
+
+    async def answered(writes: Sequence[StreamWrite], origin: Origin, *rest: Any) -> Appended:
+        async def through() -> Appended:
+            return await append(writes, origin, *rest)
+
+        return await (left.pop(0)(through) if left else through())
+
+    monkeypatch.setattr(event_log, "append", answered)
+
+
+async def names(event_log: EventLog, run: Run) -> list[str]:
+    stream = await event_log.read_stream(stream_of(run.run_id))
+    return [type(entry.event).__name__ for entry in stream]
