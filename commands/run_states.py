@@ -12,7 +12,7 @@ import msgspec
 from commands.plans import Plans
 from commands.streams import Streams
 from domain import large_values, runs
-from domain.engine.evolve import evolve
+from domain.engine import evolve
 from domain.engine.run import Run
 from domain.events import Event
 from domain.runs import Fork, RunCreated
@@ -42,7 +42,7 @@ async def load(streams: Streams, plans: Plans, run_id: str, scope: Scope = NOW) 
         if run is None:
             run = await _begun(streams, plans, run_id, page[0][1], scope)
         for entry, happened in page:
-            evolve(run, happened, entry.recorded_at)
+            await _fold(run, happened, entry.recorded_at)
         await asyncio.sleep(0)
     return run
 
@@ -54,7 +54,7 @@ async def catch_up(streams: Streams, run: Run) -> list[Event]:
     owner = run.created.user_id
     async for page in _pages(streams.log, run.run_id, NOW, after=run.version, owner=owner):
         for entry, event in page:
-            evolve(run, event, entry.recorded_at)
+            await _fold(run, event, entry.recorded_at)
             happened.append(event)
     return happened
 
@@ -77,6 +77,14 @@ async def restored(log: EventLog, owner: str, happened: Sequence[Event]) -> list
     found = await log.values.get(owner, hashes)
     values: dict[str, Any] = {key: msgspec.json.decode(value) for key, value in found.items()}
     return [large_values.put_back(event, values) for event in happened]
+
+
+async def _fold(run: Run, happened: Event, at: datetime) -> None:
+    """One more event; others have their turn while it brings many deliveries."""
+    evolve.begin(run, happened, at)
+    while run.routing is not None:
+        await asyncio.sleep(0)
+        evolve.route_on(run)
 
 
 async def _begun(streams: Streams, plans: Plans, run_id: str, created: Event, scope: Scope) -> Run:

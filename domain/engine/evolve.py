@@ -7,13 +7,13 @@ state over: copying a hundred thousand executions at each event would make a run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from domain.contracts import ERROR_PIN
 from domain.engine import forks
-from domain.engine.execution import Execution
+from domain.engine.execution import Execution, NodeQueue
 from domain.engine.routing import add, enqueue_if_ready, route
 from domain.engine.run import Run
 from domain.events import Event
@@ -41,15 +41,36 @@ from domain.runs import (
 
 Moment = datetime | None
 Handler = Callable[[Run, Any, Moment], None]
+DONE = object()
 
 
 def evolve(run: Run, happened: Event, at: Moment = None) -> Run:
     """The run after one more event, which was recorded at `at` (None: not needed here)."""
+    begin(run, happened, at)
+    while run.routing is not None:
+        route_on(run)
+    return run
+
+
+def begin(run: Run, happened: Event, at: Moment = None) -> None:
+    """As `evolve`, but of many deliveries only the first portion is made.
+
+    The rest is left to `route_on`, for whoever has to let others have their turn in between, and
+    must be made before the run is looked at. The next event makes it if nobody did.
+    """
+    while run.routing is not None:
+        route_on(run)
     run.version += 1
     handler = _HANDLERS.get(type(happened))
     if handler is not None:
         handler(run, happened, at)
-    return run
+
+
+def route_on(run: Run) -> None:
+    """Make the next portion of deliveries; none is left when `run.routing` is None."""
+    assert run.routing is not None
+    if next(run.routing, DONE) is DONE:
+        run.routing = None
 
 
 def _created(run: Run, created: RunCreated, at: Moment) -> None:
@@ -214,9 +235,13 @@ def _finish(
         run.children_cost += result.child.cost
     if execution.number not in run.kept:
         del run.executions[execution.number]
-    queue = execution.node
+    run.routing = _route_finished(run, execution.node, at)
+    route_on(run)
+
+
+def _route_finished(run: Run, queue: NodeQueue, at: Moment) -> Iterator[None]:
     while queue.unrouted and queue.unrouted[0].is_finished:
-        route(run, queue.unrouted.popleft(), at)
+        yield from route(run, queue.unrouted.popleft(), at)
 
 
 def _end(run: Run, status: RunStatus, error: str | None, at: Moment) -> None:

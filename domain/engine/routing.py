@@ -6,20 +6,25 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from domain import limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import PlanLink
 from domain.engine.run import Run
 from domain.runs import Output
 
 
-def route(run: Run, execution: Execution, at: datetime | None) -> None:
-    """Deliver every output over every link that carries it."""
+def route(run: Run, execution: Execution, at: datetime | None) -> Iterator[None]:
+    """Deliver every output over every link that carries it; a pause after each portion of many."""
     node = execution.node.node
+    done = 0
     for name, value in _undelivered(execution):
         for link in node.links_for(name):
             delivered, selected = link.selector.select(name, value)
             if delivered:
                 _deliver(run, link, selected, at)
+                done += 1
+                if done % limits.ROUTE_PORTION == 0:
+                    yield
 
 
 def add(run: Run, queue: NodeQueue, at: datetime | None) -> Execution:
@@ -56,7 +61,11 @@ def gather_output(run: Run, execution: Execution) -> None:
 
 def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> None:
     queue = run.nodes[link.sink.index]
-    execution = queue.taker_of(link.sink_name) or add(run, queue, at)
+    execution = queue.taker_of(link.sink_name)
+    if execution is None:
+        if run.is_full:
+            return  # The run fails for it, and whoever folds it has to fold no more.
+        execution = add(run, queue, at)
     execution.given[link.sink_name] = value
     queue.fill_static(execution)
     if not enqueue_if_ready(run, execution, at) or not link.is_static:

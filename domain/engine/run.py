@@ -7,10 +7,11 @@ one is dropped unless somebody asked to keep it, so a run in hand costs what is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from datetime import datetime
 from typing import Any
 
+from domain import limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.runs import TERMINAL, Outcome, Output, RunCreated, RunStats, RunStatus
@@ -23,7 +24,7 @@ class Run:
     run are only gathered on demand: they can be many.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - a state is a list of its parts
         self, run_id: str, plan: Plan, *, kept: Container[int] = (), gathers_outputs: bool = False
     ) -> None:
         self.run_id = run_id
@@ -44,6 +45,8 @@ class Run:
         self.count = 0
         """Executions so far, which is also the next one's number."""
         self.nodes = [NodeQueue(node) for node in plan.nodes]
+        self.routing: Iterator[None] | None = None
+        """The rest of the deliveries that the last event made, if they are many."""
         self.ready: deque[Execution] = deque()
         """In the order in which they became ready; what is no longer queued is dropped late."""
         self.open: dict[int, Execution] = {}
@@ -109,12 +112,21 @@ class Run:
         )
 
     @property
+    def is_full(self) -> bool:
+        """It has as many executions as it may ever have: none is added any more."""
+        assert self.created is not None
+        is_waited_for = self.waiting >= limits.RUN_WAITING_MAX
+        return is_waited_for or self.steps - self.reused > self.created.steps_max
+
+    @property
     def over_budget(self) -> str | None:
         """Which part of its budget the run has used up, in words."""
         created = self.created
         assert created is not None
         if self.steps - self.reused > created.steps_max:
             return f"The run used up its budget of {created.steps_max} node executions"
+        if self.waiting >= limits.RUN_WAITING_MAX:
+            return f"More than {limits.RUN_WAITING_MAX} node executions wait for inputs"
         if created.credits_max is not None and self.stats.cost > created.credits_max:
             return f"The run used up its budget of {created.credits_max} credits"
         return None
@@ -129,6 +141,7 @@ class Run:
 
     def first_ready(self) -> Execution | None:
         """The next ready execution, which stays where it is."""
+        assert self.routing is None, "what is ready is known when all has been delivered"
         ready = self.ready
         while ready:
             first = ready[0]

@@ -73,6 +73,7 @@ class Children:
         ]
         for execution, end in ended:
             self._ledger.record_result(await self._result(execution, end))
+            await self._ledger.routed()
         return bool(ended)
 
     async def stop(self, run_ids: Sequence[str]) -> None:

@@ -146,6 +146,7 @@ class Drive:
             if execution is None:
                 return
             await self._starter.begin(execution)
+            await self._ledger.routed()
             if self._is_over:
                 return
             taken += 1
@@ -169,10 +170,12 @@ class Drive:
         while self._results:
             result = self._results.popleft()
             self._ledger.record_result(result)
+            await self._ledger.routed()
             if result.waiting is not None:
                 self.wait(self._run.executions[result.waiting])
         while self._due:
             self._starter.go_on(self._due.popleft())
+            await self._ledger.routed()
         if self._is_nudged:
             self._is_nudged = False
             await self._ledger.refresh()

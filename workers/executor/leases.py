@@ -2,17 +2,22 @@
 
 One lease a worker and not one a run, so that holding ten thousand runs costs one small write a
 second. Times are the database's, so clocks need not agree; each renewal tells this process the
-database's time too.
+database's time too. Renewals come from a thread, because a loop that computes for long, as when one
+node's ten thousand values go over many links, must not lose the runs of everybody.
 """
 
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 
+import psycopg
 import structlog
+from psycopg import Connection
 
 from domain import limits
 from runtime import clock, database, sql
+from runtime.database import Row
 from runtime.eventlog.log import EventLog
 
 log = structlog.get_logger()
@@ -29,27 +34,41 @@ class Lease:
     """
 
     def __init__(
-        self, event_log: EventLog, name: str | None, incarnation: str, predecessor: str | None
+        self,
+        event_log: EventLog,
+        database_url: str,
+        name: str | None,
+        incarnation: str,
+        predecessor: str | None,
     ) -> None:
         self._log = event_log
+        self._database_url = database_url
         self.name = name or "executor"
         self.worker = f"{self.name}/{incarnation}"
         self._predecessor = f"{self.name}/{predecessor}" if predecessor else None
 
     async def take(self) -> None:
-        """Begin the lease, and end that of the predecessor, whose runs are free from now on."""
-        await self._renew()
+        """Begin the lease, and end that of the predecessor, whose runs are free from now on.
+
+        Raises psycopg.Error.
+        """
+        with self._connected() as connection:
+            self._renew(connection)
         if self._predecessor is not None:
             await self._end(self._predecessor)
 
     async def keep(self) -> None:
-        """Renew for ever. While the database is away the lease may run out; appends are fenced."""
-        while True:
-            await asyncio.sleep(limits.LEASE_RENEW_SECONDS)
-            try:
-                await self._renew()
-            except database.LOST as error:
-                log.warning("lease.not_renewed", error=str(error))
+        """Renew until cancelled. While the database is away the lease may run out; appends are
+        fenced.
+        """
+        stopped = Event()
+        renewing = asyncio.ensure_future(asyncio.to_thread(self._keep_renewing, stopped))
+        try:
+            await asyncio.shield(renewing)
+        finally:
+            stopped.set()
+            # A renewal that is under way must not come after the lease has been given up.
+            await renewing
 
     async def give_up(self) -> None:
         """End the lease, so that others may claim at once."""
@@ -61,17 +80,29 @@ class Lease:
             cursor = await connection.execute(FIND, (worker,))
             return await cursor.fetchone() is not None
 
-    async def _renew(self) -> None:
+    def _keep_renewing(self, stopped: Event) -> None:
+        while not stopped.wait(limits.LEASE_RENEW_SECONDS):
+            try:
+                with self._connected() as connection:
+                    self._renew(connection)
+                    while not stopped.wait(limits.LEASE_RENEW_SECONDS):
+                        self._renew(connection)
+            except database.LOST as error:
+                log.warning("lease.not_renewed", error=str(error))
+
+    def _renew(self, connection: Connection[Row]) -> None:
         asked = clock.monotonic()
-        async with self._log.pool.connection() as connection:
-            parameters = (self.worker, self.name, limits.LEASE_SECONDS)
-            cursor = await connection.execute(RENEW, parameters)
-            row = await cursor.fetchone()
+        parameters = (self.worker, self.name, limits.LEASE_SECONDS)
+        row = connection.execute(RENEW, parameters).fetchone()
         assert row is not None
         moment, has_lapsed = row
         clock.follow(moment, asked)
         if has_lapsed:
             log.warning("lease.lapsed", worker=self.worker)
+
+    def _connected(self) -> Connection[Row]:
+        info = database.conninfo(self._database_url, "executor lease")
+        return psycopg.connect(info, autocommit=True)
 
     async def _end(self, worker: str) -> None:
         async with self._log.pool.connection() as connection:

@@ -16,7 +16,7 @@ from domain import events as registry
 from domain import large_values, limits, runs
 from domain.credits import Account
 from domain.engine import snapshots
-from domain.engine.evolve import evolve
+from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
 from domain.errors import Conflict, Unavailable
 from domain.events import Event
@@ -126,6 +126,7 @@ class Ledger:
         self.record_result(Result(to_encoded(event)))
 
     def record_result(self, result: Result) -> None:
+        """Record a result; `routed` must follow before the run is looked at."""
         encoded = result.encoded
         self._pending.append(encoded)
         self._pending_bytes += len(encoded.state)
@@ -136,7 +137,13 @@ class Ledger:
                 key: msgspec.json.decode(value) for key, value in result.large.items()
             }
             happened = large_values.put_back(happened, values)
-        evolve(self.run, happened)
+        begin(self.run, happened)
+
+    async def routed(self) -> None:
+        """Deliver all that the last result brought, and let others have their turn in between."""
+        while self.run.routing is not None:
+            await asyncio.sleep(0)
+            route_on(self.run)
 
     def keep(self, large: Mapping[str, bytes]) -> None:
         """Have large values stored, at the latest before the next event is."""

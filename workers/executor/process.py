@@ -43,6 +43,7 @@ class Executor:
         self._log = EventLog(database_url(settings), "executor")
         self._lease = Lease(
             self._log,
+            database_url(settings),
             settings.worker_name,
             settings.incarnation or str(ids.new_id()),
             settings.predecessor,

@@ -76,6 +76,7 @@ class Starter:
                 self._host.wait(execution)
             elif execution.is_in_doubt:
                 await self._resolve(execution)
+                await self._ledger.routed()
             if self._run.is_ended:
                 return
 

@@ -1,0 +1,60 @@
+"""One event may bring many deliveries: they have a bound, and come in portions."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain import limits
+from domain.engine.evolve import begin, evolve, route_on
+from domain.engine.run import Run
+from domain.runs import NodeCompleted
+from tests.domain.engine.given import Given
+
+ITEMS, SINKS = 200, 150
+PINS = (("x", "a"), ("y", "b"))
+MANY = NodeCompleted(0, "x", [("out", item) for item in range(ITEMS)], elapsed_us=1)
+
+
+def fan(pin: str = "a", steps_max: int = 5_000) -> Run:
+    """A source over whose links each value goes to many sinks."""
+    links = [f"x.out > s{number}.{pin}" for number in range(SINKS)]
+    return Given(*links, steps_max=steps_max).run
+
+
+def test_a_run_never_has_more_executions_than_its_budget_allows() -> None:
+    run = fan()
+    evolve(run, MANY)
+    assert run.count == run.steps == 5_001
+    assert run.over_budget == "The run used up its budget of 5000 node executions"
+
+
+def test_executions_that_wait_for_inputs_have_a_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RUN_WAITING_MAX", 3_000)
+    both = [f"{source}.out > s{number}.{pin}" for number in range(SINKS) for source, pin in PINS]
+    run = Given(*both).run
+    evolve(run, MANY)
+    assert run.waiting == 3_000
+    assert run.over_budget == "More than 3000 node executions wait for inputs"
+
+
+def test_many_deliveries_come_in_portions_and_in_the_same_order() -> None:
+    whole, portioned = fan(steps_max=100_000), fan(steps_max=100_000)
+    evolve(whole, MANY)
+    portions = 1
+    begin(portioned, MANY)
+    while portioned.routing is not None:
+        assert portioned.count <= 1 + portions * limits.ROUTE_PORTION
+        route_on(portioned)
+        portions += 1
+    assert portions > ITEMS * SINKS // limits.ROUTE_PORTION
+    assert [e.data for e in portioned.ready] == [e.data for e in whole.ready]
+
+
+def test_the_next_event_finds_everything_delivered() -> None:
+    run = fan(steps_max=100_000)
+    begin(run, MANY)
+    assert run.count < ITEMS * SINKS
+    with pytest.raises(AssertionError):
+        run.first_ready()
+    begin(run, NodeCompleted(1, "s0", [], elapsed_us=1))
+    assert run.count == 1 + ITEMS * SINKS
