@@ -60,7 +60,7 @@ def event(
         _by_class[cls] = event_type
         _decoders[event_type.topic] = msgspec.json.Decoder(cls).decode
         for old in chain:
-            _decoders[f"{name}@{old}"] = _upcasting_decoder(event_type, old)
+            _decoders[f"{name}@{old}"] = upcasting_decoder(event_type, old)
         return cls
 
     return register
@@ -92,11 +92,14 @@ def registered() -> Mapping[str, EventType]:
     return _by_topic
 
 
-def _upcasting_decoder(event_type: EventType, from_version: int) -> Callable[[bytes], Event]:
+def upcasting_decoder(event_type: EventType, from_version: int) -> Callable[[bytes], Event]:
+    """Reads states of an older version as events of the present one."""
+
     def read(state: bytes) -> Event:
         fields = msgspec.json.decode(state)
         for version in range(from_version, event_type.version):
             fields = event_type.upcasts[version](fields)
-        return msgspec.convert(fields, event_type.cls)
+        # JSON has no other keys than strings; a map by number would not be read otherwise.
+        return msgspec.convert(fields, event_type.cls, str_keys=True)
 
     return read
