@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from domain.errors import Invalid, PaymentRequired
-from domain.events import Event, event
+from domain.events import Event, event, unexpected
 
 NO_BALANCE = "Insufficient balance to execute the agent. Please top up your account."
 
@@ -82,7 +82,8 @@ def evolve(account: Account, happened: Event) -> Account:
             )
         case HoldReleased(hold=hold):
             return msgspec.structs.replace(account, holds=_without(account.holds, hold))
-    return account
+        case _:
+            raise unexpected(happened, "an account")
 
 
 def grant(_account: Account, *, amount: int, reason: str) -> list[Event]:

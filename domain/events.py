@@ -23,6 +23,11 @@ class UnknownEventType(Exception):
     """The log holds a type that this code does not know: it is newer, or it is damaged."""
 
 
+def unexpected(happened: Event, stream: str) -> UnknownEventType:
+    """What a fold raises that has to know every type of its stream."""
+    return UnknownEventType(f"{type(happened).__name__} is not an event of {stream}")
+
+
 class EventType(msgspec.Struct, frozen=True):
     """How one type is written and read."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from domain.contracts import BlockContract
 from domain.errors import NotFound
-from domain.events import Event, event
+from domain.events import Event, event, unexpected
 from domain.graph_files import GraphDraft
 
 
@@ -82,7 +82,7 @@ def evolve(graph: Graph | None, happened: Event) -> Graph | None:
         settings = Settings(**msgspec.structs.asdict(happened))
         return msgspec.structs.replace(graph, settings=settings)
     if not isinstance(happened, VersionSaved):
-        return graph
+        raise unexpected(happened, "a graph")
     saved = GraphVersion(
         version=happened.version,
         graph=happened.graph,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from domain.events import Event, event
+from domain.events import Event, event, unexpected
 
 
 @event("users.UserRegistered")
@@ -44,7 +44,8 @@ def evolve(user: User | None, happened: Event) -> User | None:
         case ProfileChanged(email=email, name=name, at=at):
             assert user is not None
             return msgspec.structs.replace(user, email=email, name=name, updated_at=at)
-    return user
+        case _:
+            raise unexpected(happened, "a user")
 
 
 def get_or_create(

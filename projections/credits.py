@@ -9,7 +9,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from domain.credits import CreditsGranted, CreditsHeld, HoldReleased, HoldSettled
-from domain.events import Event
+from domain.events import Event, unexpected
 from projections.projection import Recorded, topics_of
 from runtime import sql
 from runtime.database import Row
@@ -36,6 +36,8 @@ class Sums(msgspec.Struct):
                 self.spent += spent
             case HoldReleased(held=held):
                 self.held -= held
+            case _:
+                raise unexpected(event, "an account")
 
 
 class CreditsProjection:
