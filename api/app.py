@@ -25,6 +25,7 @@ from api import (
     users,
 )
 from api.auth import Authentication
+from api.bodies import BodyRequest
 from api.commands import AnyRequest
 from api.services import Services
 from domain import limits
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={"services": Provide(provide_services)},
         middleware=[Authentication(services.verifier)],
         exception_handlers=problems.HANDLERS,
+        request_class=BodyRequest,
         lifespan=[lifespan],
         request_max_body_size=limits.REQUEST_BYTES_MAX,
         openapi_config=documents.CONFIG,

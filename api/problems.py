@@ -26,6 +26,7 @@ from domain.errors import (
     PaymentRequired,
     Unavailable,
 )
+from domain.events import UnknownEventType
 from runtime import database
 
 log = structlog.get_logger()
@@ -133,15 +134,10 @@ def _place(entry: dict[str, Any]) -> str:
     return f"{key}: {message}" if key else message
 
 
-def _malformed(_: AnyRequest, error: Exception) -> Response[Problem]:
-    match error:
-        case RecursionError():
-            message = "The body is nested too deep"
-        case UnicodeDecodeError():
-            message = "The body is not UTF-8"
-        case _:
-            message = str(error)
-    return problem(400, "invalid", message, message)
+def _too_new(request: AnyRequest, error: Exception) -> Response[Problem]:
+    log.error("request.unknown_event", path=request.scope["path"], error=str(error))
+    message = "This was written by a newer program than the one that answers; please try again."
+    return problem(503, "unavailable", message, message, {"Retry-After": RETRY_SECONDS})
 
 
 def _unavailable(_: AnyRequest, error: Exception) -> Response[Problem]:
@@ -159,9 +155,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
 HANDLERS: ExceptionHandlersMap = {
     DomainError: _domain,
     HTTPException: _http,
-    msgspec.DecodeError: _malformed,
-    RecursionError: _malformed,
-    UnicodeDecodeError: _malformed,
+    UnknownEventType: _too_new,
     **dict.fromkeys(database.LOST, _unavailable),
     Exception: _unexpected,
 }

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from domain import limits
-from domain.errors import Conflict
+from domain.errors import Unavailable
 
 
 class Turns:
@@ -23,13 +23,16 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, name: str) -> AsyncIterator[None]:
-        """Wait for the turn and have it. Raises Conflict when it does not come in time."""
+        """Wait for the turn and have it.
+
+        Raises Unavailable when it does not come in time: whoever has it waits for the database.
+        """
         lock = self._locks.setdefault(name, asyncio.Lock())
         try:
             async with asyncio.timeout(limits.TURN_SECONDS_MAX):
                 await lock.acquire()
         except TimeoutError:
-            raise Conflict("Too many changes are waiting; please repeat the request.") from None
+            raise Unavailable("Too many changes are waiting; please repeat the request.") from None
         try:
             yield
         finally:

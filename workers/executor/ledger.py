@@ -18,7 +18,7 @@ from domain.credits import Account
 from domain.engine import snapshots
 from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
-from domain.errors import Conflict, Unavailable
+from domain.errors import Unavailable
 from domain.events import Event
 from domain.runs import FROM_OUTSIDE, NodeStarted, RunClaimed, RunRested
 from runtime import clock, database, faults
@@ -252,7 +252,7 @@ class Ledger:
                     except VersionConflict:
                         continue
                     return
-        except (Conflict, Unavailable):
+        except Unavailable:
             raise AccountBusy from None
         raise AccountBusy
 
