@@ -37,6 +37,9 @@ Messages = tuple[bytes, ...]
 EARLIEST_CLAIM = 2
 """A claim with this version is a run's first: only its creation comes before."""
 
+LOOKED_UP = (RunClaimed, RunRested, RunCompleted)
+"""What is not complete in itself."""
+
 PAST_TOPICS = topics_of(RunClaimed, ReviewRequested, ReviewDecided)
 
 
@@ -78,7 +81,7 @@ class Narrator:
         if isinstance(event, RunClaimed) and recorded.version == EARLIEST_CLAIM:
             graph_id = self._graphs.get(run_id)
             return None if graph_id is None else _encoded(messages.started(recorded, graph_id))
-        if isinstance(event, RunClaimed | RunRested | RunCompleted):
+        if isinstance(event, LOOKED_UP):
             return None
         return _encoded(messages.of_event(recorded))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
+from api.live import messages, narrator
 from domain import credits as accounts
 from domain import graphs, run_life, users
 from domain.engine import evolve as engine
@@ -19,14 +21,37 @@ from domain.runs import (
     NodeFailed,
     NodeRetried,
     NodeStarted,
+    ReviewDecided,
+    ReviewReason,
     ReviewRequested,
+    RunClaimed,
+    RunCompleted,
+    RunCreated,
+    RunPaused,
+    RunRested,
+    RunResumed,
+    RunStopRequested,
 )
 from projections import run_changes
+from projections.catalogue import PROJECTIONS
 from projections.credits import Sums
+from projections.projection import Projection, Recorded
 from tests.support.filled import filled
 from workers.dispatcher import ringer
 
-NODES = {NodeStarted, NodeDeferred, NodeRetried, NodeCompleted, NodeFailed}
+NODES: set[type[Event]] = {NodeStarted, NodeDeferred, NodeRetried, NodeCompleted, NodeFailed}
+LIFE: set[type[Event]] = {
+    RunCreated,
+    RunClaimed,
+    RunRested,
+    RunStopRequested,
+    RunPaused,
+    RunResumed,
+    RunCompleted,
+    ChildStarted,
+    CreditsExtended,
+}
+REVIEW = ReviewRequested(1, "node", "name", None, ReviewReason.ASKED)
 
 
 def types_of(noun: str) -> set[type[Event]]:
@@ -58,6 +83,54 @@ def test_a_fold_of_runs_handles_each_type_or_leaves_it_out_for_a_reason(
 ) -> None:
     assert set(handled) | left_out == types_of("runs")
     assert set(handled).isdisjoint(left_out)
+
+
+def test_whatever_changes_the_life_of_a_run_does_change_it() -> None:
+    """A type that only stands in the list, and that the fold has no case for, would be lost."""
+    for cls in set(run_life._CHANGING) - {RunCreated}:
+        life = run_life.evolve(None, filled(RunCreated))
+        if cls is ReviewDecided:
+            run_life.evolve(life, REVIEW)
+            run_life.evolve(life, ReviewDecided(REVIEW.execution, REVIEW.node, approved=True))
+            assert not life.reviews
+            continue
+        life.is_paused = cls is RunResumed
+        before = msgspec.json.encode(life)
+        version = life.version
+        run_life.evolve(life, filled(cls))
+        life.version = version
+        assert msgspec.json.encode(life) != before, cls
+
+
+LEFT_OUT: Mapping[str, tuple[str, set[type[Event]]]] = {
+    "graphs": ("graphs", {graphs.SettingsChanged}),
+    "runs": ("runs", NODES | {CreditsExtended, ChildStarted}),
+    "reviews": ("runs", NODES | LIFE),
+    "credits": ("credits", set()),
+}
+"""What each read model does not show, with the noun that it is about: lists of graphs show no
+settings, those of runs totals only, and those of reviews questions and what makes them void."""
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
+def test_a_read_model_follows_each_type_or_leaves_it_out_for_a_reason(
+    projection: Projection,
+) -> None:
+    noun, left_out = LEFT_OUT[projection.name]
+    followed = {kind.cls for topic, kind in registered().items() if topic in projection.topics}
+    assert followed | left_out == types_of(noun)
+    assert followed.isdisjoint(left_out)
+
+
+def test_clients_are_told_of_each_type_or_it_is_left_out_for_a_reason() -> None:
+    """They see no money, a stop when it is done, and a run when somebody takes it."""
+    silent = {RunCreated, RunStopRequested, CreditsExtended}
+    looked_up = set(narrator.LOOKED_UP)
+    for cls in types_of("runs"):
+        recorded = Recorded(1, "run-1", 1, "owner", 1, filled(cls))
+        says_nothing = messages.of_event(recorded) is None
+        assert says_nothing == (cls in silent | looked_up), cls
+    assert looked_up.isdisjoint(silent)
 
 
 FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
