@@ -70,7 +70,3 @@ def test_only_an_account_with_credits_may_start_something() -> None:
     for account in (accounts.EMPTY, Account(granted=5, holds={"run": 5})):
         with pytest.raises(PaymentRequired):
             accounts.require_positive(account)
-
-
-def test_events_of_others_change_nothing() -> None:
-    assert accounts.evolve(ACCOUNT, Event()) == ACCOUNT

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from domain import graphs
-from domain.credits import CreditsGranted
 from domain.errors import NotFound
 from domain.graph_files import GraphDraft, Node
 from domain.graphs import Graph, Settings, VersionSaved
@@ -93,7 +92,5 @@ def test_settings_hold_for_every_version() -> None:
     assert (graph.active_version, graph.settings) == (2, trusting)
 
 
-def test_what_is_not_about_graphs_is_passed_over() -> None:
-    graph = history(draft("a"))
-    assert graphs.evolve(graph, CreditsGranted(amount=1, reason="test")) is graph
+def test_a_graph_has_a_stream_of_its_own() -> None:
     assert graphs.stream_of("g") == "graph-g"

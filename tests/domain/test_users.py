@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from domain import users
-from domain.credits import CreditsGranted
 from domain.users import ProfileChanged, User, UserRegistered
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -25,10 +24,6 @@ def test_another_token_changes_the_profile_and_not_the_beginning() -> None:
     events = users.get_or_create(ADA, user_id="1", email="new@example.com", name=None, at=LATER)
     assert events == [ProfileChanged("new@example.com", None, LATER)]
     assert users.evolve(ADA, events[0]) == User("1", "new@example.com", None, NOON, LATER)
-
-
-def test_what_is_not_about_users_is_passed_over() -> None:
-    assert users.evolve(ADA, CreditsGranted(amount=1, reason="test")) is ADA
 
 
 def test_a_user_has_a_stream_of_its_own() -> None:
