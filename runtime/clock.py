@@ -17,14 +17,14 @@ def now() -> datetime:
     return moment + timedelta(seconds=monotonic() - at)
 
 
-def follow(moment: datetime | None, asked: float = 0.0) -> None:
-    """Go by the clock that said `moment`, having been asked at `asked` on our monotonic clock.
+def follow(moment: datetime | None) -> None:
+    """Go by the clock that has just said `moment`; with None, by our own again.
 
     Hosts whose own clocks differ, or jump, then agree about every moment that one of them writes
-    down. With None, go by our own clock again.
+    down. The answer took a while, so we are a little behind the other clock and never ahead of it.
     """
     global _followed  # noqa: PLW0603 - a process has one time
-    _followed = None if moment is None else (moment, (asked + monotonic()) / 2)
+    _followed = None if moment is None else (moment, monotonic())
 
 
 def monotonic() -> float:

@@ -151,7 +151,7 @@ def _review_decided(run: Run, decided: ReviewDecided, _at: Moment) -> None:
     execution.status = RunStatus.QUEUED
     execution.decided = decided
     run.open.pop(decided.execution, None)
-    run.ready.append(execution)
+    run.ready[decided.execution] = execution
     if decided.auto_approve and decided.approved:
         run.approved_nodes.add(execution.node.node.index)
 
@@ -202,6 +202,7 @@ def _terminated(run: Run, terminated: RunTerminated, at: Moment) -> None:
 
 def _pick_up(run: Run, number: int, at: Moment) -> Execution:
     execution = run.executions[number]
+    run.leave_ready(number)
     run.open[number] = execution
     execution.status = RunStatus.RUNNING
     execution.started_at = execution.started_at or at
@@ -222,6 +223,7 @@ def _finish(
 ) -> None:
     assert not execution.is_finished, "an execution finishes once"
     run.crashes = 0
+    run.leave_ready(execution.number)
     run.open.pop(execution.number, None)
     if execution.started_at is None and at is not None:
         began = at - timedelta(microseconds=result.elapsed_us)
@@ -254,6 +256,7 @@ def _end(run: Run, status: RunStatus, error: str | None, at: Moment) -> None:
             execution.error = error
             execution.ended_at = at
     run.ready.clear()
+    run.taken.clear()
     run.open.clear()
 
 

@@ -10,7 +10,7 @@ from domain.engine.plan import PlanNode
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunStatus
 
 COMPACT_ARRIVALS = 512
-"""So many executions that take nothing any more are dropped from the front at once."""
+"""At least so many executions that take nothing any more are dropped at once."""
 
 
 class Execution:
@@ -91,13 +91,14 @@ class NodeQueue:
     execution that can take a value only moves forward: `_next` remembers where it stands.
     """
 
-    __slots__ = ("_front", "_next", "arrivals", "last_given", "node", "unrouted", "without_static")
+    __slots__ = ("_done", "_next", "arrivals", "last_given", "node", "unrouted", "without_static")
 
     def __init__(self, node: PlanNode) -> None:
         self.node = node
         self.arrivals: list[Execution] = []
         """The executions that may still take a value, among others, in order."""
-        self._front = 0
+        self._done = 0
+        """How many of them take nothing any more."""
         self._next: dict[str, int] = {}
         self.without_static: dict[int, Execution] = {}
         """Incomplete executions that lack a static pin, by number."""
@@ -146,16 +147,17 @@ class NodeQueue:
         self.without_static.pop(execution.number, None)
         self.last_given = execution.given
         self.unrouted.append(execution)
-        self._compact()
+        self._done += 1
+        if self._done >= max(COMPACT_ARRIVALS, len(self.arrivals) // 2):
+            self._compact()
 
     def _compact(self) -> None:
-        """Forget the executions at the front that take nothing any more."""
-        arrivals = self.arrivals
-        front = self._front
-        while front < len(arrivals) and arrivals[front].status is not RunStatus.INCOMPLETE:
-            front += 1
-        if front >= COMPACT_ARRIVALS:
-            del arrivals[:front]
-            self._next = {pin: max(0, place - front) for pin, place in self._next.items()}
-            front = 0
-        self._front = front
+        """Forget the executions that take nothing any more, wherever they stand: one that stands
+        before them may wait for ever.
+        """
+        places = [0]
+        for execution in self.arrivals:
+            places.append(places[-1] + (execution.status is RunStatus.INCOMPLETE))
+        self._next = {pin: places[place] for pin, place in self._next.items()}
+        self.arrivals = [one for one in self.arrivals if one.status is RunStatus.INCOMPLETE]
+        self._done = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,9 @@ def take_over(run: Run, fork: Fork) -> None:
     for execution in list(run.open.values()):
         _begin_anew(run, execution)
     run.open.clear()
+    # Whatever had become of them there, here they are ready in the order in which they were queued.
+    by_place = sorted(run.ready.items(), key=lambda item: item[1].queue_number)
+    run.ready = OrderedDict(by_place)
     if fork.inputs:
         _lay_over(run, fork)
 
@@ -61,7 +65,7 @@ def _begin_anew(run: Run, execution: Execution) -> None:
     execution.attempt = execution.doubts = 0
     execution.error = execution.until = execution.child = execution.started_at = None
     execution.asked = execution.decided = None
-    run.ready.append(execution)
+    run.ready[execution.number] = execution
 
 
 def _lay_over(run: Run, fork: Fork) -> None:

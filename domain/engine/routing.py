@@ -47,7 +47,7 @@ def enqueue_if_ready(run: Run, execution: Execution, at: datetime | None) -> boo
     queue.enqueue(execution, data, at)
     execution.queue_number = run.steps
     run.steps += 1
-    run.ready.append(execution)
+    run.ready[execution.number] = execution
     if run.gathers_outputs and queue.node.is_output:
         gather_output(run, execution)
     return True

@@ -6,7 +6,7 @@ one is dropped unless somebody asked to keep it, so a run in hand costs what is 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Container, Iterator
 from datetime import datetime
 from typing import Any
@@ -47,10 +47,13 @@ class Run:
         self.nodes = [NodeQueue(node) for node in plan.nodes]
         self.routing: Iterator[None] | None = None
         """The rest of the deliveries that the last event made, if they are many."""
-        self.ready: deque[Execution] = deque()
-        """In the order in which they became ready; what is no longer queued is dropped late."""
+        self.ready: OrderedDict[int, Execution] = OrderedDict()
+        """By number, in the order in which they became ready."""
+        self.taken: dict[int, Execution] = {}
+        """Taken by who drives the run, so no longer ready; no event says so, and none is needed: to
+        whoever folds the run's events they are the first that are ready."""
         self.open: dict[int, Execution] = {}
-        """Taken, started or waiting for something, and not finished, by number."""
+        """Started or waiting for something, as events say, and not finished, by number."""
         self.failed: list[int] = []
         self.approved_nodes: set[int] = set()
         """Indices of nodes for which a person's word counts as given."""
@@ -87,7 +90,7 @@ class Run:
     @property
     def is_drained(self) -> bool:
         """Nothing ready, nothing at work: what still waits will wait for ever."""
-        return not self.open and self.first_ready() is None
+        return not self.open and not self.taken and self.first_ready() is None
 
     @property
     def waiting(self) -> int:
@@ -132,23 +135,29 @@ class Run:
         return None
 
     def take(self) -> Execution | None:
-        """The next ready execution, which counts as open from now on."""
+        """The next ready execution, which is ready no more."""
         execution = self.first_ready()
         if execution is not None:
-            self.ready.popleft()
-            self.open[execution.number] = execution
+            self.ready.popitem(last=False)
+            self.taken[execution.number] = execution
         return execution
+
+    def put_back(self) -> None:
+        """Make all that was taken, and that no event has picked up, ready again."""
+        for number, execution in reversed(self.taken.items()):
+            self.ready[number] = execution
+            self.ready.move_to_end(number, last=False)
+        self.taken.clear()
+
+    def leave_ready(self, number: int) -> None:
+        """An event says more about the execution than that it is ready."""
+        self.taken.pop(number, None)
+        self.ready.pop(number, None)
 
     def first_ready(self) -> Execution | None:
         """The next ready execution, which stays where it is."""
         assert self.routing is None, "what is ready is known when all has been delivered"
-        ready = self.ready
-        while ready:
-            first = ready[0]
-            if first.status is RunStatus.QUEUED and first.number not in self.open:
-                return first
-            ready.popleft()
-        return None
+        return next(iter(self.ready.values()), None)
 
     def outputs_by_name(self) -> dict[str, list[Any]]:
         """What the OUTPUT nodes were given, by name."""

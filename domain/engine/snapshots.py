@@ -6,18 +6,20 @@ read, or of another FORMAT, is as good as none.
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.inspect import type_info
 
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunCreated, RunStatus
 
-FORMAT = 1
-"""Raised with every change of what is kept or of what it means."""
+MEANING = 2
+"""Raised when what is kept means something else although it looks the same."""
 
 
 class FrozenExecution(msgspec.Struct, array_like=True):
@@ -71,8 +73,18 @@ class FrozenRun(msgspec.Struct, array_like=True):
     children_cost: int
     held: int
     seen: int
+    rested_until: datetime | None
+    rested_version: int
     started_at: datetime | None
 
+
+def format_of(kept: type[msgspec.Struct]) -> int:
+    """A number of 31 bits that follows from the fields of a struct and of all structs inside."""
+    return zlib.crc32(f"{MEANING} {type_info(kept)!r}".encode()) & 0x7FFF_FFFF
+
+
+FORMAT = format_of(FrozenRun)
+"""Another one with every change of what is kept, down to the events in it."""
 
 _SAME = tuple(
     field
@@ -86,12 +98,16 @@ _decode = msgspec.msgpack.Decoder(FrozenRun).decode
 
 
 def freeze(run: Run) -> bytes:
-    """A run that nobody wants to look at: what is kept for viewers is left out."""
+    """A run that nobody wants to look at: what is kept for viewers is left out.
+
+    At any moment, also while it is driven: what the driver has taken is ready for who thaws it.
+    """
+    assert run.routing is None, "a state is whole when all has been delivered"
     return _encode(
         FrozenRun(
             **{field: getattr(run, field) for field in _SAME},
             nodes=[_frozen(queue) for queue in run.nodes],
-            ready=[execution.number for execution in run.ready],
+            ready=[*run.taken, *run.ready],
             open=list(run.open),
             approved_nodes=sorted(run.approved_nodes),
         )
@@ -115,7 +131,7 @@ def thaw(run_id: str, plan: Plan, frozen: FrozenRun) -> Run:
     run.executions = {
         number: execution for number, execution in everyone.items() if not execution.is_finished
     }
-    run.ready.extend(everyone[number] for number in frozen.ready if number in everyone)
+    run.ready.update((number, everyone[number]) for number in frozen.ready)
     run.open = {number: everyone[number] for number in frozen.open}
     return run
 

@@ -91,12 +91,11 @@ class Lease:
                 log.warning("lease.not_renewed", error=str(error))
 
     def _renew(self, connection: Connection[Row]) -> None:
-        asked = clock.monotonic()
         parameters = (self.worker, self.name, limits.LEASE_SECONDS)
         row = connection.execute(RENEW, parameters).fetchone()
         assert row is not None
         moment, has_lapsed = row
-        clock.follow(moment, asked)
+        clock.follow(moment)
         if has_lapsed:
             log.warning("lease.lapsed", worker=self.worker)
 

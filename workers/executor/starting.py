@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -22,7 +23,6 @@ from domain.runs import (
     NodeStarted,
     ReviewReason,
     ReviewRequested,
-    RunStatus,
     execution_id,
 )
 from runtime import clock, faults
@@ -129,11 +129,8 @@ class Starter:
 
     def withdraw(self) -> None:
         """Forget the intents that are not written: whoever takes the run next begins with them."""
-        for execution, _ in reversed(self._started):
-            if execution.status is RunStatus.QUEUED:
-                del self._run.open[execution.number]
-                self._run.ready.appendleft(execution)
         self._started.clear()
+        self._run.put_back()
 
     def _begin_here(self, execution: Execution) -> None:
         match execution.node.node.effect:
@@ -237,7 +234,8 @@ class Starter:
         Doubling keeps the number of movements of a long run small.
         """
         run, most = self._run, self._created.credits_max
-        committed = run.cost + sum(e.node.node.contract.cost for e in run.open.values())
+        begun = chain(run.open.values(), run.taken.values())
+        committed = run.cost + sum(execution.node.node.contract.cost for execution in begun)
         if most is not None and committed + run.children_cost > most:
             await self._host.fail(f"The run used up its budget of {most} credits")
             return False

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.engine.execution import Execution, NodeQueue
+from domain.engine.execution import COMPACT_ARRIVALS, Execution, NodeQueue
 from domain.runs import RunStatus
 from tests.domain.engine.given import plan
 
@@ -63,3 +63,18 @@ def test_completed_and_failed_executions_are_finished(queue: NodeQueue, status: 
     execution = arrive(queue)
     execution.status = status
     assert execution.is_finished == (status in {RunStatus.COMPLETED, RunStatus.FAILED})
+
+
+def test_what_takes_nothing_any_more_is_forgotten_also_after_one_that_waits(
+    queue: NodeQueue,
+) -> None:
+    patient = arrive(queue, b=0)
+    for number in range(10 * COMPACT_ARRIVALS):
+        passing = arrive(queue, a=number)
+        assert (queue.taker_of("b"), queue.taker_of("a")) == (passing, patient)
+        passing.given["b"] = number
+        queue.enqueue(passing, passing.given, None)
+        queue.unrouted.clear()
+        assert len(queue.arrivals) <= COMPACT_ARRIVALS + 1
+    last = arrive(queue)
+    assert (queue.taker_of("b"), queue.taker_of("a")) == (last, patient)

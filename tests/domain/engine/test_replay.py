@@ -121,7 +121,7 @@ def state_of(run: Run) -> Any:
          e.until, e.queue_number)
         for e in run.executions.values()
     ]  # fmt: skip
-    at_hand = {*run.open, *(e.number for e in run.ready if e.status is RunStatus.QUEUED)}
+    at_hand = {*run.open, *run.taken, *run.ready}
     assert at_hand == set(unfinished(run))
     seen = (run.version, run.status, executions, run.stats, run.outputs_by_name())
     return msgspec.to_builtins(seen)
@@ -142,7 +142,7 @@ def left_to_do(run: Run) -> Any:
         for e in sorted(run.executions.values(), key=lambda e: e.number)
         if not e.is_finished
     ]
-    ready = [e.number for e in run.ready if e.status is RunStatus.QUEUED]
+    ready = [*run.taken, *run.ready]
     counts = (run.version, run.count, run.stats, run.failed, sorted(run.open), ready)
     return msgspec.to_builtins((unfinished, counts))
 
@@ -168,6 +168,15 @@ def test_a_snapshot_goes_on_as_the_run_itself(play: Play, cut: int) -> None:
         for one in (run, thawed):
             evolve(one, events.decode(topic, state))
         assert left_to_do(thawed) == left_to_do(run)
+
+
+@given(plays)
+def test_a_snapshot_of_a_run_in_hand_is_that_of_its_events(play: Play) -> None:
+    """What the driver has taken, and no event speaks of, must be begun by who thaws it."""
+    folded = Run("run", play.plan)
+    for topic, state in play.stream:
+        evolve(folded, events.decode(topic, state))
+    assert snapshots.freeze(play.run) == snapshots.freeze(folded)
 
 
 @given(plays)
