@@ -1,9 +1,9 @@
-"""Runs: stopped, paused, resumed. What a worker has in hand, it is asked to end itself."""
+"""Runs: stopped, paused, resumed, parked. What a worker has in hand, it is asked to end itself."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -20,6 +20,7 @@ from domain.errors import DomainError
 from domain.events import Event
 from domain.run_life import Life
 from domain.runs import RunEnd, RunStatus, RunTerminated
+from runtime import clock
 from runtime.eventlog.log import StreamWrite
 
 SWEEPER = "worker:sweeper"
@@ -65,6 +66,31 @@ async def resume(
 ) -> Done[RunControlled]:
     """Let a paused run go on. Raises NotFound, or Conflict when it has ended."""
     return await _decide(streams, context, run_id, graph_id, run_life.resume)
+
+
+async def park(
+    streams: Streams,
+    worker: str,
+    run_id: str,
+    reason: str,
+    is_held: Callable[[str], Awaitable[bool]],
+) -> None:
+    """Set a run aside that `worker` cannot take, unless it has ended or another has it in hand.
+
+    `is_held` says whether a worker's lease still runs. Raises as `execute`.
+    """
+    reader = LifeReader(streams, run_id)
+    first = await reader.read()
+    owner = "" if first is None else first.user_id
+
+    async def decide() -> Decision[RunControlled]:
+        life = await reader.read_owned(owner)
+        is_others = life.worker not in {None, worker} and await is_held(str(life.worker))
+        events = [] if is_others else run_life.park(life, reason, clock.now())
+        return _decision(reader, life, events)
+
+    context = Context(owner=owner, actor=f"worker:{worker}")
+    await execute(streams, context, run_id, decide, RunControlled)
 
 
 async def _decide(

@@ -122,6 +122,11 @@ RUN_CRASHES_MAX = 3
 """A run that made its driver fail this often is failed itself."""
 DELIVERIES_MAX = 3
 """A run, or an effect of it, that ended this many workers in a row is not handed to another."""
+RUN_LOADS_MAX = 3
+"""How often an executor tries to load a run before it parks it."""
+PARK_SECONDS_MIN = 10.0
+PARK_SECONDS_MAX = 3600.0
+"""How long a parked run is left alone, doubling from the one to the other."""
 RUNS_REMEMBERED_MAX = 1_024
 """Resting runs whose state an executor keeps, in case they wake up."""
 SNAPSHOT_EVENTS = 5_000

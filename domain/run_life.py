@@ -6,10 +6,11 @@ Its events are few however long the run is, so whoever decides about it need not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
-from domain import events
+from domain import events, limits
 from domain.errors import Conflict
 from domain.events import Event
 from domain.runs import (
@@ -22,6 +23,7 @@ from domain.runs import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -40,6 +42,7 @@ _CHANGING: tuple[type[Event], ...] = (
     RunCreated,
     RunClaimed,
     RunRested,
+    RunParked,
     RunStopRequested,
     RunPaused,
     RunResumed,
@@ -66,6 +69,8 @@ class Life(msgspec.Struct):
     worker: str | None = None
     is_stopping: bool = False
     is_paused: bool = False
+    parkings: int = 0
+    """How often it was parked since a worker took it last."""
     reviews: dict[int, ReviewRequested] = {}
     children: list[str] = []
     stats: RunStats = RunStats()
@@ -92,7 +97,7 @@ class Life(msgspec.Struct):
         return self.version - 1 if self.is_ended else self.version
 
 
-def evolve(life: Life | None, happened: Event) -> Life:
+def evolve(life: Life | None, happened: Event) -> Life:  # noqa: C901 - a case for each type
     """The life after one more event of the stream; what is not of TOPICS only counts.
 
     Whoever leaves such events out sets `version` afterwards.
@@ -105,10 +110,14 @@ def evolve(life: Life | None, happened: Event) -> Life:
         case RunClaimed(worker=worker):
             life.worker = worker
             life.status = RunStatus.RUNNING
+            life.parkings = 0
         case RunRested(stats=stats):
             life.worker = None
             life.stats = stats
             life.status = RunStatus.REVIEW if life.reviews else life.status
+        case RunParked():
+            life.worker = None
+            life.parkings += 1
         case RunCompleted(stats=stats) | RunFailed(stats=stats) | RunTerminated(stats=stats):
             life.stats = stats
             life.status = _ENDS[type(happened)]
@@ -145,6 +154,15 @@ def resume(life: Life) -> list[Event]:
     """Let a paused run go on. Raises Conflict when it has ended."""
     _require_open(life)
     return [RunResumed()] if life.is_paused else []
+
+
+def park(life: Life, reason: str, now: datetime) -> list[Event]:
+    """Set the run aside, each time for twice as long, until somebody can take it."""
+    if life.is_ended:
+        return []
+    seconds = min(limits.PARK_SECONDS_MIN * 2.0**life.parkings, limits.PARK_SECONDS_MAX)
+    shown = reason[: limits.ERROR_CHARS_MAX]
+    return [RunParked(reason=shown, until=now + timedelta(seconds=seconds))]
 
 
 def status_after(life: Life, happened: Sequence[Event]) -> RunStatus:

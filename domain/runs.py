@@ -152,6 +152,16 @@ class RunRested(Event, frozen=True):
     seen: int = 0
 
 
+@event("runs.RunParked")
+class RunParked(Event, frozen=True):
+    """No worker can take the run, for a reason that is not the run's own: it cannot be read, say,
+    because a newer program wrote to it. It is tried again at `until`, and nothing of it is lost.
+    """
+
+    reason: str
+    until: datetime
+
+
 @event("runs.RunStopRequested")
 class RunStopRequested(Event, frozen=True):
     """From outside: the run shall end now."""

@@ -18,6 +18,7 @@ from domain.runs import (
     RunCreated,
     RunEnd,
     RunFailed,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -54,9 +55,11 @@ class Change(msgspec.Struct, omit_defaults=True):
     run_id: str
     position: int = 0
     moved: bool = False
-    """It was claimed, rested or ended: `worker`, `rests` and `wakes_at` are new, also if null."""
+    """It was claimed, rested, was parked or ended: `worker`, `rests`, `parked` and `wakes_at` are
+    new, also if null."""
     worker: str | None = None
     rests: bool = False
+    parked: str | None = None
     wakes_at: datetime | None = None
     status: RunStatus | None = None
     reviews: int = 0
@@ -85,7 +88,7 @@ class Change(msgspec.Struct, omit_defaults=True):
         self.worker = worker
         self.wakes_at = wakes_at
         self.rests = False
-        self.status = self.reviews_at_rest = None
+        self.status = self.reviews_at_rest = self.parked = None
 
     def total(self, stats: RunStats) -> None:
         self.steps, self.errors, self.cost = stats.steps, stats.errors, stats.cost
@@ -169,6 +172,13 @@ def _ended(batch: Batch, recorded: Recorded, end: RunEnd) -> None:
         above.child_ended = recorded.position
 
 
+def _parked(batch: Batch, recorded: Recorded, parked: RunParked) -> None:
+    change = batch.own(recorded)
+    change.move(None, parked.until)
+    change.rests = True
+    change.parked = parked.reason
+
+
 def _stop_requested(batch: Batch, recorded: Recorded, _: RunStopRequested) -> None:
     change = batch.own(recorded)
     change.wakes_at = recorded.at
@@ -203,6 +213,7 @@ _HANDLERS = cast(
         RunCreated: _created,
         RunClaimed: _claimed,
         RunRested: _rested,
+        RunParked: _parked,
         RunCompleted: _ended,
         RunFailed: _ended,
         RunTerminated: _ended,

@@ -31,6 +31,7 @@ from domain.runs import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -93,6 +94,7 @@ def _claimed(run: Run, claimed: RunClaimed, at: Moment) -> None:
         for execution in run.open.values():
             execution.doubts += execution.is_in_doubt
     run.worker = claimed.worker
+    run.parked = None
     run.status = RunStatus.RUNNING
     run.started_at = run.started_at or at
 
@@ -105,6 +107,11 @@ def _rested(run: Run, rested: RunRested, _at: Moment) -> None:
     run.rested_version = run.version
     if any(execution.status is RunStatus.REVIEW for execution in run.open.values()):
         run.status = RunStatus.REVIEW
+
+
+def _parked(run: Run, parked: RunParked, _at: Moment) -> None:
+    run.worker = None
+    run.parked = parked.reason
 
 
 def _stop_requested(run: Run, _requested: RunStopRequested, _at: Moment) -> None:
@@ -274,6 +281,7 @@ _HANDLERS: Mapping[type[Event], Handler] = cast(
         RunCreated: _created,
         RunClaimed: _claimed,
         RunRested: _rested,
+        RunParked: _parked,
         RunStopRequested: _stop_requested,
         RunPaused: _paused,
         RunResumed: _resumed,

@@ -37,6 +37,8 @@ class Run:
         self.worker: str | None = None
         self.crashes = 0
         """Claims in a row after which nothing was recorded any more, not even that it rests."""
+        self.parked: str | None = None
+        """Why no worker could take it."""
         self.is_paused = False
         self.is_stopping = False
         self.error: str | None = None

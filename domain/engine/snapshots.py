@@ -54,6 +54,7 @@ class FrozenRun(msgspec.Struct, array_like=True):
     status: RunStatus
     worker: str | None
     crashes: int
+    parked: str | None
     is_paused: bool
     is_stopping: bool
     count: int

@@ -2,10 +2,11 @@ UPDATE read.runs AS r SET
     status = coalesce(
         n.status,
         CASE WHEN r.reviews + n.reviews_at_rest > 0 THEN 'REVIEW' END,
-        CASE WHEN n.moved THEN 'RUNNING' END,
+        CASE WHEN n.moved AND n.parked IS NULL THEN 'RUNNING' END,
         r.status),
     worker = CASE WHEN n.moved THEN n.worker ELSE r.worker END,
     rests = CASE WHEN n.moved THEN coalesce(n.rests, false) ELSE r.rests END,
+    parked = CASE WHEN n.moved THEN n.parked ELSE r.parked END,
     wakes_at = CASE WHEN n.moved THEN n.wakes_at ELSE coalesce(n.wakes_at, r.wakes_at) END,
     reviews = r.reviews + coalesce(n.reviews, 0),
     children = r.children + coalesce(n.children, 0),
@@ -25,7 +26,7 @@ UPDATE read.runs AS r SET
     ended_at = coalesce(n.ended_at, r.ended_at),
     position = n.position
 FROM json_to_recordset(%s::json) AS n (run_id text, position bigint, moved boolean, worker text,
-    rests boolean, wakes_at timestamptz, status text, reviews int, reviews_at_rest int,
+    rests boolean, parked text, wakes_at timestamptz, status text, reviews int, reviews_at_rest int,
     children int, child_ended bigint, seen bigint, paused boolean, stopping boolean, error text,
     outcome text, steps int, errors int, cost int, nodes_us bigint, wall_us bigint, waiting int,
     started_at timestamptz, ended_at timestamptz)

@@ -27,6 +27,7 @@ from domain.runs import (
     RunClaimed,
     RunCompleted,
     RunCreated,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -44,6 +45,7 @@ LIFE: set[type[Event]] = {
     RunCreated,
     RunClaimed,
     RunRested,
+    RunParked,
     RunStopRequested,
     RunPaused,
     RunResumed,
@@ -123,8 +125,8 @@ def test_a_read_model_follows_each_type_or_leaves_it_out_for_a_reason(
 
 
 def test_clients_are_told_of_each_type_or_it_is_left_out_for_a_reason() -> None:
-    """They see no money, a stop when it is done, and a run when somebody takes it."""
-    silent = {RunCreated, RunStopRequested, CreditsExtended}
+    """They see no money, a stop when it is done, and a run when somebody takes it or could not."""
+    silent = {RunCreated, RunParked, RunStopRequested, CreditsExtended}
     looked_up = set(narrator.LOOKED_UP)
     for cls in types_of("runs"):
         recorded = Recorded(1, "run-1", 1, "owner", 1, filled(cls))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import events, run_life
+from domain import events, limits, run_life
 from domain.engine.evolve import evolve
 from domain.engine.run import Run
 from domain.errors import Conflict
@@ -28,6 +28,7 @@ from domain.runs import (
     RunCreated,
     RunEnd,
     RunFailed,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -169,3 +170,24 @@ def test_a_run_is_paused_and_resumed_once() -> None:
         assert run_life.pause(after(*happened, RunPaused())) == []
         assert run_life.resume(after(*happened, RunPaused())) == [RunResumed()]
         assert run_life.pause(after(*happened, RunPaused(), RunResumed())) == [RunPaused()]
+
+
+def test_who_cannot_be_taken_is_left_alone_longer_each_time() -> None:
+    life, waits = after(CLAIMED), []
+    for _ in range(12):
+        (parked,) = run_life.park(life, "cannot be read", NOON)
+        assert isinstance(parked, RunParked)
+        waits.append((parked.until - NOON) / timedelta(seconds=1))
+        life = run_life.evolve(life, parked)
+    assert waits[:3] == [limits.PARK_SECONDS_MIN * factor for factor in (1, 2, 4)]
+    assert waits[-1] == limits.PARK_SECONDS_MAX
+    assert life.worker is None
+    assert run_life.stop(life) == [RunTerminated(RunStats())]
+    (parked,) = run_life.park(run_life.evolve(life, CLAIMED), "x" * 10_000, NOON)
+    assert isinstance(parked, RunParked)
+    assert parked.until - NOON == timedelta(seconds=limits.PARK_SECONDS_MIN)
+    assert len(parked.reason) == limits.ERROR_CHARS_MAX
+
+
+def test_what_has_ended_is_not_parked() -> None:
+    assert run_life.park(after(RunTerminated(STATS)), "cannot be read", NOON) == []

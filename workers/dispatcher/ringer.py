@@ -16,6 +16,7 @@ from domain.runs import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunParked,
     RunPaused,
     RunRested,
     RunResumed,
@@ -127,6 +128,12 @@ def _rested(dispatcher: Dispatcher, entry: LogEvent) -> None:
     dispatcher.rested(run_of(entry.stream), until, rested.seen)
 
 
+def _parked(dispatcher: Dispatcher, entry: LogEvent) -> None:
+    parked = cast("RunParked", entry.decode())
+    # Whatever has happened to its sub-graphs, nobody can take it before that moment.
+    dispatcher.rested(run_of(entry.stream), parked.until.timestamp(), entry.position)
+
+
 def _ended(dispatcher: Dispatcher, entry: LogEvent) -> None:
     dispatcher.ended(run_of(entry.stream), entry.position)
 
@@ -139,6 +146,7 @@ _HANDLERS: Mapping[type[Event], Hear] = {
     RunCreated: _created,
     RunClaimed: _told(Dispatcher.claimed),
     RunRested: _rested,
+    RunParked: _parked,
     RunCompleted: _ended,
     RunFailed: _ended,
     RunTerminated: _ended,

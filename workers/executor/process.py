@@ -10,12 +10,13 @@ from contextlib import ExitStack
 import structlog
 
 from blocks import templates
+from commands import run_control
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
 from domain import limits, runs
 from domain.engine.run import Run
-from domain.errors import Conflict, Unavailable
+from domain.errors import Conflict, DomainError, Unavailable
 from runtime import database, faults, ids
 from runtime.egress import Egress
 from runtime.embedded.nats import nats_url
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 
 INSIDE = "The run failed for a reason inside Evergraph"
 PARKED = f"Parked: the run ended its worker {limits.DELIVERIES_MAX} times"
+
+
+class NotLoaded(Exception):
+    """A run cannot be read, and the message says why; the run is not to blame."""
 
 
 class Executor:
@@ -126,10 +131,16 @@ class Executor:
     async def _attend(self, rung: Rung) -> None:
         """Drive the run until it has ended, rests or is another's."""
         run_id = rung.run_id
-        failures = 0
+        failures = loads = 0
         while True:
             try:
                 await self._drive(rung, failures)
+            except NotLoaded as error:
+                loads += 1
+                log.error("run.not_loaded", run=run_id, times=loads, exc_info=error.__cause__)
+                if loads < limits.RUN_LOADS_MAX or not await self._park(run_id, str(error)):
+                    await asyncio.sleep(limits.POLL_SECONDS)
+                    continue
             except RunLost:
                 # Its stream is not as we believed; whether it is another's now, the stream tells.
                 log.info("run.lost", run=run_id)
@@ -149,7 +160,7 @@ class Executor:
             return
 
     async def _drive(self, rung: Rung, failures: int) -> None:
-        run = await self._shelf.get(rung)
+        run = await self._load(rung)
         if run is None or not await self._may_claim(run):
             return
         if not self._is_suspect(run):
@@ -164,6 +175,26 @@ class Executor:
                     lane.close()
 
             await self._in_hand(run, rung, failures, progressed)
+
+    async def _load(self, rung: Rung) -> Run | None:
+        """The run, None when there is none. Raises NotLoaded for one that cannot be read."""
+        try:
+            return await self._shelf.get(rung)
+        except (Unavailable, *database.LOST):
+            raise
+        except Exception as error:
+            raise NotLoaded(f"{type(error).__name__}: {error}") from error
+
+    async def _park(self, run_id: str, reason: str) -> bool:
+        """Give the run's place to others, and let it be tried again later. Whether that worked."""
+        try:
+            await run_control.park(
+                self._tools.streams, self._lease.worker, run_id, reason, self._lease.is_held
+            )
+        except (DomainError, *database.LOST) as error:
+            log.warning("run.not_parked", run=run_id, error=repr(error))
+            return False
+        return True
 
     def _is_suspect(self, run: Run) -> bool:
         """Whether the next death would be the last that the run is handed over after."""
