@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
+from itertools import accumulate, compress
 from typing import Any
 
 from domain.engine.plan import PlanNode
@@ -155,9 +156,8 @@ class NodeQueue:
         """Forget the executions that take nothing any more, wherever they stand: one that stands
         before them may wait for ever.
         """
-        places = [0]
-        for execution in self.arrivals:
-            places.append(places[-1] + (execution.status is RunStatus.INCOMPLETE))
+        waits = [execution.status is RunStatus.INCOMPLETE for execution in self.arrivals]
+        places = [0, *accumulate(waits)]
         self._next = {pin: places[place] for pin, place in self._next.items()}
-        self.arrivals = [one for one in self.arrivals if one.status is RunStatus.INCOMPLETE]
+        self.arrivals = list(compress(self.arrivals, waits))
         self._done = 0

@@ -27,6 +27,7 @@ def take_over(run: Run, fork: Fork) -> None:
     run.cost = run.nodes_us = run.wall_us = run.children_steps = run.children_cost = 0
     run.crashes = run.seen = run.children = 0
     run.reused = run.steps
+    run.put_back()
     for number in fork.retried:
         _take_up_again(run, run.executions[number])
     for execution in list(run.open.values()):

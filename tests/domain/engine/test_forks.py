@@ -191,6 +191,13 @@ def test_what_was_under_way_begins_anew(under_way: tuple[Event, ...]) -> None:
     assert ready(run) == [("s", {"a": 1})]
 
 
+def test_what_was_taken_and_not_begun_is_ready_again() -> None:
+    run = folded(plan("x.out > s.a", "y.out > s.b"), [RunClaimed("w")], created())
+    run.take()
+    evolve(run, msgspec.structs.replace(created(), fork=Fork("run", run.version)))
+    assert ready(run) == [("x", {}), ("y", {})]
+
+
 def test_neither_a_pause_nor_a_stop_goes_along() -> None:
     run = forked(plan("x.out > s.a"), [RunClaimed("w"), RunPaused(), RunStopRequested()])
     assert (run.is_paused, run.is_stopping) == (False, False)

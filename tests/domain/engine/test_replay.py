@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import events
-from domain.engine import snapshots
+from domain.engine import execution, snapshots
 from domain.engine.evolve import evolve
 from domain.engine.plan import Plan
 from domain.engine.run import Run
@@ -21,6 +23,8 @@ from tests.domain.engine.letter import Letter
 from tests.domain.engine.test_run import NOON
 
 INPUTS = {"i": 1}
+STEPS_THAT_YIELD = 60
+"""Loops end here."""
 
 
 class Move(NamedTuple):
@@ -37,7 +41,9 @@ values: st.SearchStrategy[Any] = st.sampled_from(
 outputs = st.lists(st.tuples(st.sampled_from(["out", "out", "more"]), values), max_size=5)
 moves = st.builds(
     Move,
-    st.sampled_from(["take", "start", "defer", "fail", "complete", "complete", "complete"]),
+    st.sampled_from(
+        ["take", "take", "put back", "start", "defer", "fail", "complete", "complete", "complete"]
+    ),
     st.integers(0, 5),
     outputs,
 )
@@ -82,15 +88,17 @@ class Play:
             numbers = unfinished(self.run)
             if move.what == "take":
                 self.run.take()
+            elif move.what == "put back":
+                self.run.put_back()
             elif numbers:
                 self._move(move, numbers[move.place % len(numbers)])
 
     def _move(self, move: Move, number: int) -> None:
-        execution = self.run.executions[number]
-        node = execution.node.node.node_id
+        one = self.run.executions[number]
+        node = one.node.node.node_id
         match move.what:
             case "start":
-                self._record(NodeStarted(number, node, execution.attempt + 1))
+                self._record(NodeStarted(number, node, one.attempt + 1))
             case "defer":
                 self._record(NodeDeferred(number, node, NOON))
             case "complete":
@@ -107,7 +115,8 @@ class Play:
         self.states.append(state_of(self.run))
 
 
-plays = st.builds(Play, plans, st.lists(moves, min_size=20, max_size=40))
+many_moves = st.lists(moves, min_size=20, max_size=40)
+plays = st.builds(Play, plans, many_moves)
 
 
 def unfinished(run: Run) -> list[int]:
@@ -170,17 +179,44 @@ def test_a_snapshot_goes_on_as_the_run_itself(play: Play, cut: int) -> None:
         assert left_to_do(thawed) == left_to_do(run)
 
 
-@given(plays)
-def test_a_snapshot_of_a_run_in_hand_is_that_of_its_events(play: Play) -> None:
+def driven_to_its_end(run: Run) -> bytes:
+    """Finish all that a driver has, then all that it can take. Nothing that could go on is left."""
+    begun = deque([*run.open.values(), *run.taken.values()])
+    while (one := begun.popleft() if begun else run.take()) is not None:
+        number, node = one.number, one.node.node.node_id
+        yielded = [("out", number)] if run.steps < STEPS_THAT_YIELD else []
+        evolve(run, NodeCompleted(number, node, yielded, elapsed_us=1))
+    assert run.is_drained
+    assert unfinished(run) == []
+    return snapshots.freeze(run)
+
+
+@given(plans, many_moves, st.integers(0, 40))
+def test_a_run_in_hand_is_frozen_as_its_events_are_and_goes_on_so(
+    compiled: Plan, all_moves: list[Move], instant: int
+) -> None:
     """What the driver has taken, and no event speaks of, must be begun by who thaws it."""
-    folded = Run("run", play.plan)
+    play = Play(compiled, all_moves[:instant])
+    folded = Run("run", compiled)
     for topic, state in play.stream:
         evolve(folded, events.decode(topic, state))
-    assert snapshots.freeze(play.run) == snapshots.freeze(folded)
+    frozen = snapshots.freeze(play.run)
+    assert frozen == snapshots.freeze(folded)
+    thawed = snapshots.thaw("run", compiled, snapshots.read(frozen))
+    assert frozen == snapshots.freeze(thawed)
+    ends = {driven_to_its_end(run) for run in (play.run, folded, thawed)}
+    assert len(ends) == 1
 
 
-@given(plays)
-def test_the_queues_do_what_the_rules_say(play: Play) -> None:
+@pytest.mark.parametrize("at_once", [1, execution.COMPACT_ARRIVALS])
+@given(plans, many_moves)
+def test_the_queues_do_what_the_rules_say(
+    at_once: int, compiled: Plan, all_moves: list[Move]
+) -> None:
+    """Also when they forget as early as they can what takes nothing any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "COMPACT_ARRIVALS", at_once)
+        play = Play(compiled, all_moves)
     by_letter = [(e.node.node_id, e.given, e.data, e.place) for e in play.letter.entries]
     by_engine = [
         (

@@ -65,5 +65,7 @@ def test_the_format_follows_from_what_is_kept() -> None:
         [*fields, ("more", int)],
         [(fields[0][0], int), *fields[1:]],
     )
-    formats = {snapshots.format_of(msgspec.defstruct("Kept", kept)) for kept in changed}
-    assert len(formats) == len(changed)
+    kept = [msgspec.defstruct("Kept", each) for each in changed]
+    around = [msgspec.defstruct("Around", [("inside", list[each])]) for each in kept]  # type: ignore[valid-type]
+    formats = {snapshots.format_of(each) for each in (*kept, *around)}
+    assert len(formats) == 2 * len(changed)
