@@ -18,8 +18,8 @@ from domain import limits
 from domain.errors import Conflict, KeyReused
 from domain.events import Event
 from runtime.cache import BoundedCache
-from runtime.eventlog.append import Receipt
-from runtime.eventlog.errors import ReceiptExists, VersionConflict
+from runtime.eventlog.append import Appended, Origin, Receipt
+from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
 from runtime.eventlog.log import EventLog, StreamWrite
 
 S = TypeVar("S")
@@ -84,6 +84,20 @@ class Streams:
             self._cache.put(stream, (state, version))
         return Loaded(stream=stream, state=state, version=version)
 
+    async def append(
+        self, writes: Sequence[StreamWrite], origin: Origin, receipt: Receipt | None = None
+    ) -> Appended:
+        """Append to the log; raises as EventLog.append does.
+
+        A stream that proves to be shorter than its cached state, as after a backup was restored,
+        is read anew the next time; otherwise no append to it would ever succeed here.
+        """
+        try:
+            return await self.log.append(writes, origin, receipt)
+        except PredecessorMissing as missing:
+            self._cache.drop(missing.stream)
+            raise
+
     async def execute(
         self,
         context: Context,
@@ -120,7 +134,7 @@ class Streams:
         if not decision.writes:
             return Done(answer=decision.answer, position=None)
         receipt = _receipt(context, decision.answer)
-        appended = await self.log.append(decision.writes, context.origin, receipt)
+        appended = await self.append(decision.writes, context.origin, receipt)
         return Done(answer=decision.answer, position=appended.last)
 
     async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:

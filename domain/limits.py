@@ -78,6 +78,9 @@ APPEND_SILENCE_SECONDS_MAX = 3.0
 """After this long without an answer the connection is given up, and another one tried."""
 APPEND_LOCK_SECONDS_MAX = 2
 """How long an append waits for a lock that somebody else holds."""
+APPEND_STREAMS_KNOWN_MAX = 10_000
+"""Streams of which a writer remembers how far it wrote them; of others the server looks. With the
+names of runs these are about 2 MB."""
 READ_PAGE_EVENTS = 5_000
 READ_PAGE_BYTES = 32 * 1024 * 1024
 """The event that fills a page up still belongs to it."""

@@ -63,7 +63,8 @@ class Append:
 
     `causation` is a UUID of this append alone: it tells, after a lost connection, whether the
     rows found at our versions are ours. `heads` and `tails` are the first and last versions that
-    it wants of each stream; `claims` is what no two appends of one batch may share.
+    it wants of each stream; `claims` is what no two appends of one batch may share. `successors`
+    are the heads that do not begin their stream: the version before must be in the log.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Append:
         "receipt",
         "receipt_columns",
         "size",
+        "successors",
         "tails",
     )
 
@@ -100,6 +102,7 @@ class Append:
         self.receipt_columns = _receipt_columns(receipt)
         self.heads, self.tails = _span(writes)
         self.claims = _claims(self.heads, receipt)
+        self.successors = [head for head in self.heads.items() if head[1] > 1]
         self.columns = (
             b"".join(streams),
             b"".join(versions),
@@ -174,8 +177,13 @@ RECEIPT_ARRAYS = (
 )
 
 
-def parameters(batch: Sequence[Append]) -> list[arrays.PackedArray]:
-    """The arguments of `log.append` for a batch, in its order."""
+def parameters(
+    batch: Sequence[Append], unproven: Sequence[tuple[str, int]]
+) -> list[arrays.PackedArray]:
+    """The arguments of `log.append` for a batch, in its order.
+
+    `unproven` are those of its heads whose predecessors the server shall look for.
+    """
     receipts = []
     count = 0
     for append in batch:
@@ -186,6 +194,10 @@ def parameters(batch: Sequence[Append]) -> list[arrays.PackedArray]:
     return [
         *_transposed(COLUMN_ARRAYS, count, columns),
         *_transposed(RECEIPT_ARRAYS, len(receipts), receipts),
+        arrays.text_array([stream for stream, _ in unproven]),
+        arrays.Int8Array(
+            len(unproven), [arrays.int8_element(version - 1) for _, version in unproven]
+        ),
     ]
 
 

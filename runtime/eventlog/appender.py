@@ -37,6 +37,9 @@ NOBODYS_FAULT = ("25", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that no append causes by what it holds: read-only, deadlock, out of disk or
 memory, locked, cancelled, disk errors."""
 
+PREDECESSOR_MISSING = "LG001"
+"""The SQLSTATE with which `log.append` says that streams are shorter than appends expect."""
+
 
 class Appender:
     """The one writer of this process."""
@@ -47,6 +50,9 @@ class Appender:
         self._queue = AppendQueue()
         self._batch: list[Pending] = []
         self._written: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        """Versions written over this connection: the server need not look whether they are there.
+        Behind another connection may be a restored backup that does not have them."""
         self._connection: AsyncConnection[Row] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -110,6 +116,11 @@ class Appender:
             except psycopg.errors.UniqueViolation:
                 continue
             except (psycopg.Error, TimeoutError) as error:
+                if getattr(error, "sqlstate", None) == PREDECESSOR_MISSING:
+                    asked = outcomes.unproven(waiting, self._known)
+                    outcomes.fail_those_beyond(asked, _detail(error))
+                    waiting = [pending for pending in waiting if pending.is_open]
+                    continue
                 if _is_refusal(error):
                     await self._isolate(waiting, error)
                     return
@@ -121,7 +132,10 @@ class Appender:
                 return
 
     async def _execute(self, batch: Sequence[Pending]) -> None:
-        parameters = appends.parameters([pending.append for pending in batch])
+        asked = outcomes.unproven(batch, self._known)
+        parameters = appends.parameters(
+            [pending.append for pending in batch], [head for _, head in asked]
+        )
         for pending in batch:
             pending.unanswered += 1
         faults.reach("append.before")
@@ -137,6 +151,9 @@ class Appender:
             pending.succeed(position + 1)
             position += pending.append.count
             self._written.update(pending.append.tails)
+        if len(self._known) > limits.APPEND_STREAMS_KNOWN_MAX:
+            self._known.clear()
+        self._known.update(self._written)
 
     async def _ask(
         self, statement: LiteralString, parameters: Sequence[arrays.PackedArray]
@@ -176,6 +193,7 @@ class Appender:
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._known.clear()
         if connection is not None:
             with suppress(psycopg.Error):
                 await connection.close()
@@ -193,6 +211,12 @@ def _hang_up(connection: AsyncConnection[Row]) -> None:
 def _is_refusal(error: Exception) -> bool:
     """The server said no and goes on. When it ends the session, its last word tells nothing."""
     return isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized == "ERROR"
+
+
+def _detail(error: Exception) -> str:
+    detail = error.diag.message_detail if isinstance(error, psycopg.Error) else None
+    assert detail is not None, "the function says which predecessors are missing"
+    return detail
 
 
 def _pause(attempts: int) -> float:

@@ -10,11 +10,19 @@ class AppendError(Exception):
 
 
 class VersionConflict(AppendError):
-    """Somebody else wrote to the stream first."""
+    """The stream is not at the version that was expected: mostly, somebody else wrote first."""
+
+    def __init__(self, stream: str, version: int, reason: str = "") -> None:
+        super().__init__(reason or f"{stream} already has a version {version}")
+        self.stream = stream
+
+
+class PredecessorMissing(VersionConflict):
+    """The stream is shorter than was expected; what was believed of it is not in the log."""
 
     def __init__(self, stream: str, version: int) -> None:
-        super().__init__(f"{stream} already has a version {version}")
-        self.stream = stream
+        reason = f"{stream} cannot have a version {version}: it has no version {version - 1}"
+        super().__init__(stream, version, reason)
 
 
 class ReceiptExists(AppendError):

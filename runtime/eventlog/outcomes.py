@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import LiteralString
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from runtime import sql
 from runtime.database import Row
 from runtime.eventlog import arrays
 from runtime.eventlog.arrays import PackedArray
-from runtime.eventlog.errors import ReceiptExists, VersionConflict
+from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
 from runtime.eventlog.queue import Pending
 
 FIND_WRITTEN = sql.load(__file__, "find_written")
@@ -18,6 +18,9 @@ FIND_RECEIPTS = sql.load(__file__, "find_receipts")
 
 Ask = Callable[[LiteralString, Sequence[PackedArray]], Awaitable[list[Row]]]
 """Runs a statement and returns its rows."""
+
+Head = tuple[str, int]
+"""A stream, and the first version that an append wants of it."""
 
 
 async def settle(ask: Ask, batch: Sequence[Pending]) -> list[Pending]:
@@ -34,6 +37,33 @@ async def settle(ask: Ask, batch: Sequence[Pending]) -> list[Pending]:
         if receipt is not None and (receipt.owner, receipt.key) in answered:
             pending.fail(ReceiptExists(receipt.owner, receipt.key))
     return [pending for pending in batch if pending.is_open]
+
+
+def unproven(batch: Sequence[Pending], known: Mapping[str, int]) -> list[tuple[Pending, Head]]:
+    """The heads behind which the log may have nothing, as far as is `known`: up to which versions
+    streams have been written.
+    """
+    return [
+        (pending, head)
+        for pending in batch
+        for head in pending.append.successors
+        if known.get(head[0], 0) < head[1] - 1
+    ]
+
+
+def fail_those_beyond(asked: Sequence[tuple[Pending, Head]], missing: str) -> None:
+    """Tell every append whose stream is shorter than it expected.
+
+    `missing` is what `log.append` says: behind which of the heads that were `asked` about there is
+    nothing, by their numbers from 1 on. At least one append is told, so trying the others again
+    comes to an end.
+    """
+    for number in missing.split(","):
+        pending, head = asked[int(number) - 1]
+        if pending.unanswered:
+            # An older server process may still be at work on it, and may find a predecessor.
+            pending.refuse()
+        pending.fail(PredecessorMissing(*head))
 
 
 def _tell_if_written(pending: Pending, written: dict[tuple[str, int], tuple[UUID, int]]) -> None:

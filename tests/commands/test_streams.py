@@ -15,6 +15,7 @@ from domain import limits
 from domain.credits import Account
 from domain.errors import Conflict, Invalid, KeyReused, PaymentRequired, Unavailable
 from runtime.eventlog.log import EventLog, opened
+from runtime.eventlog.reader import StreamEvent
 from tests.support import log as logs
 from tests.support.log import append, granted
 
@@ -52,6 +53,26 @@ async def test_the_cache_is_bounded(streams: Streams, monkeypatch: pytest.Monkey
     for user in "abcabc":
         await grant(small, Context(owner=user, actor=user))
     assert [(await commands.load(small, user)).state.granted for user in "abc"] == [2, 2, 2]
+
+
+async def test_a_cached_state_ahead_of_its_stream_is_read_anew(
+    streams: Streams, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a backup was restored beneath a process that lives on."""
+    await append(streams.log, STREAM, 0, granted(1))
+    async with opened(database_url, "restored") as restored:
+        read_stream = restored.read_stream
+
+        async def read_longer(stream: str, after: int = 0) -> list[StreamEvent]:
+            [first] = await read_stream(stream, after)
+            return [first, *(msgspec.structs.replace(first, version=n) for n in (2, 3))]
+
+        streams.log = restored
+        with monkeypatch.context() as before_it:
+            before_it.setattr(restored, "read_stream", read_longer)
+            assert (await commands.load(streams, "ada")).version == 3
+        done = await grant(streams, amount=5)
+    assert (done.answer.granted, done.position) == (6, 2)
 
 
 async def test_who_loses_a_race_decides_again_on_the_new_state(streams: Streams) -> None:

@@ -12,12 +12,13 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from domain.runs import stream_of
 from runtime import ids
 from runtime.embedded.nats import nats_url
-from runtime.nats import READY_SUBJECT, WAKE_SUBJECT, Bell, encode_bell
+from runtime.nats import READY_SUBJECT, STREAM, WAKE_SUBJECT, Bell, encode_bell
 from tests.faults.crowds import EFFECT_CHAIN, crowd, seeded
 from tests.faults.graphs import PURE
-from tests.faults.scene import Batch, Scene
+from tests.faults.scene import POLL_SECONDS, Batch, Scene
 
 OUTAGE_SECONDS = 60
 PER_SECOND = 2
@@ -27,6 +28,9 @@ TIMES = 4
 """How often each bell is heard again."""
 ROUNDS = 4
 NOW = "SELECT clock_timestamp()"
+CREATED = """
+SELECT state FROM log.stored_events WHERE originator_id = %s AND originator_version = 1
+"""
 
 
 async def test_a_minute_without_it_delays_and_loses_nothing(whole: Scene) -> None:
@@ -73,6 +77,28 @@ async def test_bells_are_doubled_shuffled_and_forged(whole: Scene) -> None:
         batches += await crowd(whole)
         await whole.settle(*batches)
     assert sum(map(whole.cluster.deaths, ("executor-1", "executor-2", "relay"))) == deaths
+
+
+async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(whole: Scene) -> None:
+    """Nor does one that says how the run was created, as after a backup was restored."""
+    known = await whole.start(EFFECT_CHAIN)
+    await whole.ended(known)
+    (created,) = await whole.row(CREATED, stream_of(known.runs[0]))
+    forged = Batch(known.graph_id, [str(ids.new_id()) for _ in range(8)], known.added)
+    seen = dict(whole.effects.seen)
+    client = await nats.connect(nats_url(whole.cluster.settings))
+    try:
+        for run_id in forged.runs:
+            await client.jetstream().publish(READY_SUBJECT, encode_bell(Bell(run_id, created)))
+        async with asyncio.timeout(BACK_SECONDS_MAX):
+            # A bell is kept until an executor has said that the run is in hand or wants nobody.
+            while (await client.jetstream().stream_info(STREAM)).state.messages:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await client.close()
+    assert await whole.count(forged, None) == 0
+    assert whole.effects.seen == seen
+    await whole.settle(known)
 
 
 class Echo:

@@ -25,7 +25,9 @@ Answer = tuple[str, int, int]
 RAW_APPEND = """
 SELECT log.append(ARRAY[%(stream)s], ARRAY[%(version)s::bigint], ARRAY['credits.CreditsGranted@1'],
     ARRAY['{"amount":1,"reason":""}'::bytea], ARRAY['ada'], ARRAY['ada'],
-    ARRAY[gen_random_uuid()], ARRAY[NULL::uuid], '{}', '{}', '{}', '{}', '{}')
+    ARRAY[gen_random_uuid()], ARRAY[NULL::uuid], '{}', '{}', '{}', '{}', '{}',
+    ARRAY(SELECT %(stream)s WHERE %(version)s > 1),
+    ARRAY(SELECT %(version)s::bigint - 1 WHERE %(version)s > 1))
 """
 
 

@@ -15,8 +15,13 @@ from domain.errors import Invalid, Unavailable
 from domain.runs import NodeCompleted
 from runtime import ids
 from runtime.eventlog.append import Append, Appended, StreamWrite
-from runtime.eventlog.errors import OutcomeUnknown, ReceiptExists, VersionConflict
-from runtime.eventlog.log import EventLog, Origin
+from runtime.eventlog.errors import (
+    OutcomeUnknown,
+    PredecessorMissing,
+    ReceiptExists,
+    VersionConflict,
+)
+from runtime.eventlog.log import EventLog, Origin, opened
 from runtime.eventlog.mapper import Encoded, encode
 from tests.support import log as logs
 from tests.support.log import ORIGIN, append, granted, receipt
@@ -85,6 +90,82 @@ async def test_writes_that_do_not_continue_each_other_are_refused(event_log: Eve
     assert results[1] == Appended(1, 1)
     continued = [StreamWrite.of("a", version, [granted()]) for version in range(3)]
     assert await event_log.append(continued, ORIGIN) == Appended(2, 4)
+    await check(event_log)
+
+
+async def test_an_append_beyond_the_next_version_is_refused(event_log: EventLog) -> None:
+    with pytest.raises(PredecessorMissing, match="version 6: it has no version 5"):
+        await append(event_log, "a", 5)
+    await append(event_log, "a", 0)
+    with pytest.raises(PredecessorMissing) as refused:
+        await append(event_log, "a", 2)
+    assert refused.value.stream == "a"
+    assert await append(event_log, "a", 1) == Appended(2, 2)
+    assert await check(event_log) == [("a", 1), ("a", 2)]
+
+
+async def test_appends_beyond_the_next_version_fail_alone(event_log: EventLog) -> None:
+    await append(event_log, "old", 0)
+    results = await gather(
+        append(event_log, "a", 0),
+        append(event_log, "b", 1),
+        append(event_log, "old", 0),
+        append(event_log, "old-not", 7, receipt=receipt("key")),
+        append(event_log, "old", 1),
+        append(event_log, "c", 0),
+    )
+    assert [type(result) for result in results] == [
+        Appended,
+        PredecessorMissing,
+        VersionConflict,
+        PredecessorMissing,
+        Appended,
+        Appended,
+    ]
+    assert await event_log.read_receipt(ORIGIN.owner, "key") is None
+    assert sorted(await check(event_log)) == [("a", 1), ("c", 1), ("old", 1), ("old", 2)]
+
+
+async def test_a_missing_version_of_one_stream_keeps_the_other_from_being_written(
+    event_log: EventLog,
+) -> None:
+    await append(event_log, "long", 0)
+    both = [StreamWrite.of("long", 1, [granted()]), StreamWrite.of("short", 1, [granted()])]
+    for writes in (both, both[::-1]):
+        with pytest.raises(PredecessorMissing) as refused:
+            await event_log.append(writes, ORIGIN)
+        assert refused.value.stream == "short"
+    await append(event_log, "short", 0)
+    assert await event_log.append(both, ORIGIN) == Appended(3, 4)
+    await check(event_log)
+
+
+async def test_an_append_may_follow_on_itself(event_log: EventLog) -> None:
+    await append(event_log, "b", 0)
+    writes = [
+        StreamWrite.of("a", 0, [granted()]),
+        StreamWrite.of("b", 1, [granted(), granted()]),
+        StreamWrite.of("a", 1, [granted()]),
+        StreamWrite.of("b", 3, [granted()]),
+    ]
+    assert await event_log.append(writes, ORIGIN) == Appended(2, 6)
+    await check(event_log)
+
+
+async def test_many_that_begin_anywhere_leave_no_gap(
+    event_log: EventLog, database_url: str
+) -> None:
+    """Two writers, and appends in an order in which most come before their predecessors."""
+    async with opened(database_url, "second") as second:
+        wanted = [(log, n) for n in reversed(range(64)) for log in (event_log, second)]
+        results = await gather(*(append(log, "hot", version) for log, version in wanted))
+        assert all(isinstance(result, (Appended, VersionConflict)) for result in results)
+        assert sum(isinstance(result, Appended) for result in results) == len(
+            await check(event_log)
+        )
+        for log in (event_log, second):
+            version = len(await log.read_stream("hot"))
+            await append(log, "hot", version)
     await check(event_log)
 
 

@@ -20,7 +20,7 @@ from runtime import clock
 from runtime.database import Row
 from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.append import Appended
-from runtime.eventlog.errors import OutcomeUnknown, VersionConflict
+from runtime.eventlog.errors import OutcomeUnknown, PredecessorMissing, VersionConflict
 from runtime.eventlog.log import EventLog, opened
 from tests.support import log as logs
 from tests.support.log import append, eventually, granted
@@ -216,6 +216,24 @@ async def test_a_server_process_that_stands_still_is_passed_by(
 
     await eventually(has_ended)
     assert await logs.check(superuser) == [("a", 1), ("a", 2)]
+
+
+async def test_what_a_silent_server_may_still_write_is_not_called_unwritten(
+    event_log: EventLog, superuser: AsyncConnection[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may find the predecessor that the next attempt did not."""
+    monkeypatch.setattr(limits, "APPEND_SILENCE_SECONDS_MAX", 0.3)
+    pid = await backend(superuser)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await append(event_log, "a", 1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with pytest.raises(PredecessorMissing):
+        await append(event_log, "a", 1)
+    assert await append(event_log, "a", 0) == Appended(1, 1)
 
 
 async def test_what_was_called_unknown_may_be_written_later_but_once(

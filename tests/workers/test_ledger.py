@@ -12,8 +12,10 @@ from commands import run_states
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
+from domain.engine import snapshots
 from domain.engine.run import Run
 from domain.runs import NodeCompleted, RunClaimed, RunPaused, stream_of
+from runtime import ids
 from runtime.egress import Egress
 from runtime.eventlog.append import Appended
 from runtime.eventlog.errors import OutcomeUnknown
@@ -102,18 +104,40 @@ async def test_a_run_that_another_has_claimed_meanwhile_is_lost(
     assert await names(event_log, run) == ["RunCreated", "RunClaimed", "RunClaimed"]
 
 
+async def test_a_run_that_the_log_does_not_know_is_lost(event_log: EventLog) -> None:
+    """Nothing is written for it, and no snapshot of it stays that would bring it back."""
+    run = await created(event_log)
+    run.run_id = str(ids.new_id())
+    stream = stream_of(run.run_id)
+    await event_log.snapshots.save(stream, run.version, snapshots.FORMAT, snapshots.freeze(run))
+    with pytest.raises(RunLost):
+        await Ledger(run, tools(event_log)).claim()
+    assert await event_log.read_stream(stream) == []
+    assert await event_log.snapshots.load(stream, snapshots.FORMAT) is None
+
+
 async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
     """A run of one node, in hand."""
+    run = await created(event_log)
+    ledger = Ledger(run, tools(event_log))
+    await ledger.claim()
+    return run, ledger
+
+
+async def created(event_log: EventLog) -> Run:
+    """A run of one node that nobody has in hand."""
     streams, plans = Streams(event_log), Plans()
     document = {"name": "one", "nodes": [node("a", AgentInput, name="x", value=1)], "links": []}
     graph_id = await saved(streams, document)
     done = await start(streams, graph_id)
     run = await run_states.load(streams, plans, done.answer.run_id)
     assert run is not None
-    tools = Tools(worker="w/1", streams=streams, plans=plans, turns=Turns(), http=Egress(()))
-    ledger = Ledger(run, tools)
-    await ledger.claim()
-    return run, ledger
+    return run
+
+
+def tools(event_log: EventLog) -> Tools:
+    streams = Streams(event_log)
+    return Tools(worker="w/1", streams=streams, plans=Plans(), turns=Turns(), http=Egress(()))
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, event_log: EventLog, *lost: Answer) -> None:

@@ -267,7 +267,7 @@ class Ledger:
         while True:
             ours = StreamWrite(stream=self._stream, expected=self._durable, events=events)
             try:
-                await self._streams.log.append([ours, *others], self._origin)
+                await self._streams.append([ours, *others], self._origin)
             except VersionConflict as conflict:
                 is_ours, known = conflict.stream == self._stream, self._durable
                 if (is_ours or may_be_written) and await self._catch_up(events):
@@ -275,7 +275,9 @@ class Ledger:
                 if not is_ours:
                     raise
                 if self._durable == known:
-                    # Refused although nothing follows: the stream is shorter than we believed.
+                    # Refused although nothing follows: the stream is shorter than we believed, and
+                    # a snapshot would have us believe it again.
+                    await patiently(lambda: self._streams.log.snapshots.forget(self._stream))
                     raise RunLost(self.run.run_id) from None
                 if strictly:
                     raise Outpaced from None

@@ -1,1 +1,1 @@
-SELECT log.append(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
+SELECT log.append(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
