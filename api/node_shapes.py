@@ -86,7 +86,7 @@ def node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
         input_data=execution.data or execution.given,
         output_data=by_pin(execution.outputs),
         attempt=execution.attempt,
-        repeated=execution.doubts > 0,
+        repeated=bool(execution.lost),
         error=execution.error,
         waits_until=execution.until,
         child_execution_id=execution.child,

@@ -123,8 +123,23 @@ RUN_FLUSH_EVENTS = 256
 RUN_FLUSH_BYTES = 1024 * 1024
 RUN_CRASHES_MAX = 3
 """A run that made its driver fail this often is failed itself."""
-DELIVERIES_MAX = 3
-"""A run, or an effect of it, that ended this many workers in a row is not handed to another."""
+SUSPECT_DEATHS = 2
+"""A run over which this many workers died in a row is driven beside few others like it."""
+SUSPECTS_TOGETHER_MAX = 8
+WATCH_SECONDS = 1.0
+"""After this long without a death, others under suspicion may begin beside it."""
+ALONE_DEATHS = 3
+"""From this many deaths on, it is the only one under suspicion that its worker drives."""
+ALONE_SECONDS = 4.0
+ALONE_SECONDS_MAX = 64.0
+"""How long it stays the only one, doubling with each death from the one to the other."""
+ALONE_DEATHS_MAX = 2
+"""A run, or an effect of it, over which this many workers died while it was the only one under
+suspicion is given up."""
+DEATHS_MAX = 12
+"""The same, of workers that died later, when others were in hand too."""
+LOSSES_MAX = 32
+"""So many workers that were lost over a run are remembered by name."""
 RUN_LOADS_MAX = 3
 """How often an executor tries to load a run before it parks it."""
 PARK_SECONDS_MIN = 10.0

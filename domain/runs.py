@@ -134,10 +134,13 @@ class RunCreated(Event, frozen=True):
 class RunClaimed(Event, frozen=True):
     """A worker took the run. Whoever claimed before can append nothing any more.
 
-    It is durable before anything of the run is handled, so deaths are counted too.
+    It is durable before anything of the run is handled, so deaths are counted too. `alone`: workers
+    have died over it, and this one drives no other such run; it claims the run once more, no longer
+    alone, when it has lived for long enough.
     """
 
     worker: str
+    alone: bool = False
 
 
 @event("runs.RunRested")

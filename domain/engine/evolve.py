@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from domain import limits
 from domain.contracts import ERROR_PIN
 from domain.engine import forks
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.routing import add, enqueue_if_ready, route
 from domain.engine.run import Run
+from domain.engine.suspicion import Loss
 from domain.events import Event
 from domain.runs import (
     ChildStarted,
@@ -90,18 +92,31 @@ def _created(run: Run, created: RunCreated, at: Moment) -> None:
 
 def _claimed(run: Run, claimed: RunClaimed, at: Moment) -> None:
     if run.worker not in {None, claimed.worker}:
-        run.crashes += 1
-        for execution in run.open.values():
-            execution.doubts += execution.is_in_doubt
+        assert run.worker is not None
+        _lose(run, Loss(run.worker, run.is_alone))
     run.worker = claimed.worker
+    run.is_alone = claimed.alone
     run.parked = None
     run.status = RunStatus.RUNNING
     run.started_at = run.started_at or at
 
 
+def _lose(run: Run, loss: Loss) -> None:
+    run.lost = _lengthened(run.lost, loss)
+    for execution in run.open.values():
+        if execution.is_in_doubt:
+            execution.lost = _lengthened(execution.lost, loss)
+
+
+def _lengthened(lost: list[Loss], loss: Loss) -> list[Loss]:
+    """Bounded, as workers that came back and took it again may be many."""
+    others = [one for one in lost if one.worker != loss.worker]
+    return [*others, loss][-limits.LOSSES_MAX :]
+
+
 def _rested(run: Run, rested: RunRested, _at: Moment) -> None:
     run.worker = None
-    run.crashes = 0
+    run.lost, run.is_alone = [], False
     run.seen = rested.seen
     run.rested_until = rested.until
     run.rested_version = run.version
@@ -129,7 +144,7 @@ def _resumed(run: Run, _resumed: RunResumed, _at: Moment) -> None:
 def _started(run: Run, started: NodeStarted, at: Moment) -> None:
     execution = _pick_up(run, started.execution, at)
     execution.attempt = started.attempt
-    execution.doubts = execution.doubts if started.repeats else 0
+    execution.lost = execution.lost if started.repeats else []
     execution.until = None
 
 
@@ -140,7 +155,7 @@ def _deferred(run: Run, deferred: NodeDeferred, at: Moment) -> None:
 def _retried(run: Run, retried: NodeRetried, at: Moment) -> None:
     execution = _progress(run, retried.execution, at)
     execution.attempt = retried.attempt
-    execution.doubts = 0
+    execution.lost = []
     execution.error = retried.error
     execution.until = retried.until
     run.nodes_us += retried.elapsed_us
@@ -217,8 +232,18 @@ def _pick_up(run: Run, number: int, at: Moment) -> Execution:
 
 
 def _progress(run: Run, number: int, at: Moment) -> Execution:
-    run.crashes = 0
-    return _pick_up(run, number, at)
+    execution = _pick_up(run, number, at)
+    _go_on(run, execution)
+    return execution
+
+
+def _go_on(run: Run, progressed: Execution) -> None:
+    """Something came of it: only effects that workers died over stay under suspicion."""
+    if not run.lost and not run.is_alone:
+        return
+    run.lost = []
+    if not any(one.lost for one in run.open.values() if one is not progressed):
+        run.is_alone = False
 
 
 def _finish(
@@ -229,9 +254,9 @@ def _finish(
     at: Moment,
 ) -> None:
     assert not execution.is_finished, "an execution finishes once"
-    run.crashes = 0
     run.leave_ready(execution.number)
     run.open.pop(execution.number, None)
+    _go_on(run, execution)
     if execution.started_at is None and at is not None:
         began = at - timedelta(microseconds=result.elapsed_us)
         execution.started_at = max(began, execution.queued_at or began)

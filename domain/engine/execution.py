@@ -8,6 +8,7 @@ from itertools import accumulate, compress
 from typing import Any
 
 from domain.engine.plan import PlanNode
+from domain.engine.suspicion import Loss
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunStatus
 
 COMPACT_ARRIVALS = 512
@@ -25,11 +26,11 @@ class Execution:
         "data",
         "decided",
         "delivered",
-        "doubts",
         "elapsed_us",
         "ended_at",
         "error",
         "given",
+        "lost",
         "node",
         "number",
         "outputs",
@@ -51,8 +52,8 @@ class Execution:
         self.delivered: list[Output] = []
         """Routed by an earlier attempt, in a run that this one was forked from."""
         self.attempt = 0
-        self.doubts = 0
-        """Workers that ended while it was at work, since its last known outcome."""
+        self.lost: list[Loss] = []
+        """Workers that were lost while it was at work, since its last known outcome."""
         self.elapsed_us = 0
         self.until: datetime | None = None
         """Until when it waits: for its time, or for its next attempt."""

@@ -25,7 +25,8 @@ def take_over(run: Run, fork: Fork) -> None:
     run.is_paused = run.is_stopping = False
     run.error = run.started_at = run.ended_at = None
     run.cost = run.nodes_us = run.wall_us = run.children_steps = run.children_cost = 0
-    run.crashes = run.seen = run.children = 0
+    run.seen = run.children = 0
+    run.lost, run.is_alone = [], False
     run.reused = run.steps
     run.put_back()
     for number in fork.retried:
@@ -63,7 +64,8 @@ def _take_up_again(run: Run, execution: Execution) -> None:
 
 def _begin_anew(run: Run, execution: Execution) -> None:
     execution.status = RunStatus.QUEUED
-    execution.attempt = execution.doubts = 0
+    execution.attempt = 0
+    execution.lost = []
     execution.error = execution.until = execution.child = execution.started_at = None
     execution.asked = execution.decided = None
     run.ready[execution.number] = execution

@@ -7,13 +7,14 @@ one is dropped unless somebody asked to keep it, so a run in hand costs what is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from datetime import datetime
 from typing import Any
 
 from domain import limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
+from domain.engine.suspicion import Loss, Suspicion, suspicion
 from domain.runs import TERMINAL, Outcome, Output, RunCreated, RunStats, RunStatus
 
 
@@ -35,8 +36,10 @@ class Run:
         self.created: RunCreated | None = None
         self.status = RunStatus.INCOMPLETE
         self.worker: str | None = None
-        self.crashes = 0
-        """Claims in a row after which nothing was recorded any more, not even that it rests."""
+        self.lost: list[Loss] = []
+        """Workers in a row that recorded nothing any more after they had claimed it."""
+        self.is_alone = False
+        """Its worker drives no other run that is under suspicion, lest it take them along."""
         self.parked: str | None = None
         """Why no worker could take it."""
         self.is_paused = False
@@ -135,6 +138,24 @@ class Run:
         if created.credits_max is not None and self.stats.cost > created.credits_max:
             return f"The run used up its budget of {created.credits_max} credits"
         return None
+
+    def suspicion(self, successor: str, living: Collection[str] = ()) -> Suspicion:
+        """How suspect it is when `successor` takes it now, if the workers `living` came back."""
+        worker = self.worker
+        now = [] if worker in {None, successor} else [Loss(str(worker), self.is_alone)]
+        subjects = [("the run", [*self.lost, *now])]
+        for one in self.open.values():
+            if one.is_in_doubt:
+                node = one.node.node
+                name = f"the node {node.node_id} ({node.contract.name})"
+                subjects.append((name, [*one.lost, *now]))
+        return suspicion(subjects, living)
+
+    def lost_workers(self) -> set[str]:
+        """Those over whose deaths it is suspect, if they died."""
+        over_effects = [loss for one in self.open.values() for loss in one.lost]
+        found = {loss.worker for loss in (*self.lost, *over_effects)}
+        return found if self.worker is None else {self.worker, *found}
 
     def take(self) -> Execution | None:
         """The next ready execution, which is ready no more."""

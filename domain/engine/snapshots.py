@@ -16,6 +16,7 @@ from msgspec.inspect import type_info
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.engine.run import Run
+from domain.engine.suspicion import Loss
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunCreated, RunStatus
 
 MEANING = 2
@@ -30,7 +31,7 @@ class FrozenExecution(msgspec.Struct, array_like=True):
     outputs: list[Output]
     delivered: list[Output]
     attempt: int
-    doubts: int
+    lost: list[Loss]
     error: str | None
     until: datetime | None
     child: str | None
@@ -53,7 +54,8 @@ class FrozenRun(msgspec.Struct, array_like=True):
     created: RunCreated
     status: RunStatus
     worker: str | None
-    crashes: int
+    lost: list[Loss]
+    is_alone: bool
     parked: str | None
     is_paused: bool
     is_stopping: bool

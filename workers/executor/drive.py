@@ -47,6 +47,7 @@ class Drive:
         self._broken: BaseException | None = None
         self._stirred = asyncio.Event()
         self._is_nudged = False
+        self._has_survived = False
         self._is_over = False
         self._leave_by: float | None = None
         self._hold_until = clock.monotonic() + limits.RUN_HOLD_SECONDS
@@ -65,6 +66,11 @@ class Drive:
     def nudge(self) -> None:
         """Say that something has happened outside: to the run, or to a child of it."""
         self._is_nudged = True
+        self._stirred.set()
+
+    def survive(self) -> None:
+        """Say that the run has not ended this process although it might have."""
+        self._has_survived = True
         self._stirred.set()
 
     def leave(self) -> None:
@@ -176,6 +182,9 @@ class Drive:
         while self._due:
             self._starter.go_on(self._due.popleft())
             await self._ledger.routed()
+        if self._has_survived:
+            self._has_survived = False
+            self._ledger.claim_beside_others()
         if self._is_nudged:
             self._is_nudged = False
             await self._ledger.refresh()

@@ -9,6 +9,7 @@ node's ten thousand values go over many links, must not lose the runs of everybo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from threading import Event
 
 import psycopg
@@ -23,7 +24,7 @@ from runtime.eventlog.log import EventLog
 log = structlog.get_logger()
 
 RENEW = sql.load(__file__, "renew_lease")
-FIND = sql.load(__file__, "find_lease")
+FIND = sql.load(__file__, "find_living")
 DELETE = sql.load(__file__, "delete_lease")
 
 
@@ -76,9 +77,13 @@ class Lease:
 
     async def is_held(self, worker: str) -> bool:
         """Whether this worker's lease still runs."""
+        return bool(await self.living([worker]))
+
+    async def living(self, workers: Collection[str]) -> set[str]:
+        """Those of these workers whose leases still run."""
         async with self._log.pool.connection() as connection:
-            cursor = await connection.execute(FIND, (worker,))
-            return await cursor.fetchone() is not None
+            cursor = await connection.execute(FIND, (list(workers),))
+            return {worker for (worker,) in await cursor.fetchall()}
 
     def _keep_renewing(self, stopped: Event) -> None:
         while not stopped.wait(limits.LEASE_RENEW_SECONDS):

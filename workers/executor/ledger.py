@@ -116,11 +116,15 @@ class Ledger:
             or self._pending_bytes >= limits.RUN_FLUSH_BYTES
         )
 
-    async def claim(self) -> None:
+    async def claim(self, *, alone: bool = False) -> None:
         """Take the run, durably: a death from here on counts. Raises RunLost and as `flush`."""
-        claimed = RunClaimed(worker=self._worker)
+        claimed = RunClaimed(worker=self._worker, alone=alone)
         await self._append([to_encoded(claimed)])
         evolve(self.run, claimed, clock.now())
+
+    def claim_beside_others(self) -> None:
+        """Record that the run is watched no longer; a death from here on proves less."""
+        self.record(RunClaimed(worker=self._worker))
 
     def record(self, event: Event) -> None:
         self.record_result(Result(to_encoded(event)))

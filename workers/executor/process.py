@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from contextlib import ExitStack
 
 import structlog
 
@@ -16,6 +14,7 @@ from commands.streams import Streams
 from commands.turns import Turns
 from domain import limits, runs
 from domain.engine.run import Run
+from domain.engine.suspicion import Suspicion
 from domain.errors import Conflict, DomainError, Unavailable
 from runtime import database, faults, ids
 from runtime.egress import Egress
@@ -25,6 +24,7 @@ from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
 from workers.executor.bells import Bells, Rung
 from workers.executor.drive import Drive
+from workers.executor.lanes import Lanes, Watch
 from workers.executor.leases import Lease
 from workers.executor.ledger import Ledger, RunLost
 from workers.executor.shelf import Shelf
@@ -33,7 +33,6 @@ from workers.executor.tools import Tools
 log = structlog.get_logger()
 
 INSIDE = "The run failed for a reason inside Evergraph"
-PARKED = f"Parked: the run ended its worker {limits.DELIVERIES_MAX} times"
 
 
 class NotLoaded(Exception):
@@ -65,9 +64,7 @@ class Executor:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._drives: dict[str, Drive] = {}
         self._left = asyncio.Event()
-        self._alone = asyncio.Lock()
-        """Runs that may end this process are driven one at a time, each until something of it has
-        become durable: then it has survived what ended its workers."""
+        self._lanes = Lanes()
 
     async def serve(self) -> None:
         """Run until cancelled; then let go of all runs, so that others may claim them."""
@@ -163,18 +160,14 @@ class Executor:
         run = await self._load(rung)
         if run is None or not await self._may_claim(run):
             return
-        if not self._is_suspect(run):
+        suspicion = await self._suspicion(run)
+        if not suspicion.is_any:
             await self._in_hand(run, rung, failures)
-            return
-        await self._alone.acquire()
-        with ExitStack() as lane:
-            lane.callback(self._alone.release)
-
-            def progressed() -> None:
-                if not self._is_suspect(run):
-                    lane.close()
-
-            await self._in_hand(run, rung, failures, progressed)
+        elif suspicion.is_proof:
+            await self._give_up(run, rung, suspicion)
+        else:
+            async with self._lanes.watched(run, self._lease.worker, suspicion) as watch:
+                await self._in_hand(run, rung, failures, watch)
 
     async def _load(self, rung: Rung) -> Run | None:
         """The run, None when there is none. Raises NotLoaded for one that cannot be read."""
@@ -196,27 +189,34 @@ class Executor:
             return False
         return True
 
-    def _is_suspect(self, run: Run) -> bool:
-        """Whether the next death would be the last that the run is handed over after."""
-        return _deliveries(run, self._lease.worker) >= limits.DELIVERIES_MAX - 1
+    async def _suspicion(self, run: Run) -> Suspicion:
+        """Whether the run may end this process."""
+        suspicion = run.suspicion(self._lease.worker)
+        if not suspicion.is_any:
+            return suspicion
+        living = await self._lease.living(run.lost_workers())
+        return run.suspicion(self._lease.worker, living)
+
+    async def _give_up(self, run: Run, rung: Rung, suspicion: Suspicion) -> None:
+        ledger = Ledger(run, self._tools)
+        await ledger.claim()
+        await rung.answer()
+        error = f"Parked: {suspicion.subject} ended its worker {suspicion.deaths} times"
+        await Drive(ledger, self._tools).fail(error)
 
     async def _in_hand(
-        self,
-        run: Run,
-        rung: Rung,
-        failures: int,
-        progressed: Callable[[], None] | None = None,
+        self, run: Run, rung: Rung, failures: int, watch: Watch | None = None
     ) -> None:
-        ledger = Ledger(run, self._tools, progressed)
-        await ledger.claim()
+        ledger = Ledger(run, self._tools, watch.look if watch else None)
+        await ledger.claim(alone=watch is not None and watch.is_alone)
         await rung.answer()
         drive = Drive(ledger, self._tools)
         self._drives[run.run_id] = drive
+        if watch is not None:
+            watch.begin(drive.survive)
         try:
             if failures >= limits.RUN_CRASHES_MAX:
                 await drive.fail(INSIDE)
-            elif run.crashes >= limits.DELIVERIES_MAX:
-                await drive.fail(PARKED)
             else:
                 await drive.to_end()
         finally:
@@ -252,9 +252,3 @@ class Executor:
         await self._log.close()
         await self._http.close()
         await templates.close()
-
-
-def _deliveries(run: Run, worker: str) -> int:
-    """How often the run, or an effect of it, has ended a worker, as far as can be told."""
-    doubts = (execution.doubts for execution in run.open.values() if execution.is_in_doubt)
-    return max(run.crashes, *doubts, 0) + (run.worker not in {None, worker})

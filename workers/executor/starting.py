@@ -12,7 +12,6 @@ import msgspec
 
 from blocks.contract import BlockFailure, Context, ReviewBlock, Reviewed, TimerBlock
 from domain import credits as accounts
-from domain import limits
 from domain.contracts import Effect
 from domain.engine.execution import Execution
 from domain.errors import PaymentRequired
@@ -146,12 +145,7 @@ class Starter:
     async def _resolve(self, execution: Execution) -> None:
         """Decide about an effect that may have happened, by the node's policy."""
         node = execution.node.node
-        if execution.doubts >= limits.DELIVERIES_MAX:
-            await self._host.fail(
-                f"Parked: the node {node.node_id} ({node.contract.name}) ended its worker"
-                f" {limits.DELIVERIES_MAX} times"
-            )
-        elif node.policy.in_doubt is InDoubt.FAIL:
+        if node.policy.in_doubt is InDoubt.FAIL:
             self._record(Attempt(execution).failed(BlockFailure(IN_DOUBT)))
         elif node.policy.in_doubt is InDoubt.ASK:
             self._ask(execution, ReviewReason.IN_DOUBT)

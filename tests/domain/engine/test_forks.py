@@ -182,7 +182,7 @@ def test_what_was_done_is_reused_and_costs_nothing_again() -> None:
 def test_what_was_under_way_begins_anew(under_way: tuple[Event, ...]) -> None:
     run = forked(plan("x.out > s.a"), [RunClaimed("w"), *under_way])
     execution = run.executions[0]
-    assert (execution.status, execution.attempt, execution.doubts) == (RunStatus.QUEUED, 0, 0)
+    assert (execution.status, execution.attempt, execution.lost) == (RunStatus.QUEUED, 0, [])
     assert (execution.until, execution.child, execution.error) == (None, None, None)
     assert (execution.asked, execution.decided, execution.started_at) == (None, None, None)
     assert run.open == {}

@@ -1,1 +1,0 @@
-SELECT 1 FROM work.leases WHERE worker = %s AND expires_at > clock_timestamp()
