@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import LiteralString
 
 import psycopg
@@ -24,6 +24,7 @@ from runtime.database import Row
 from runtime.eventlog import append as appends
 from runtime.eventlog import arrays, outcomes
 from runtime.eventlog.append import Append, Appended
+from runtime.eventlog.prepared import Prepared
 from runtime.eventlog.queue import REFUSED, AppendQueue, Pending
 
 log = structlog.get_logger()
@@ -54,11 +55,12 @@ class Appender:
         """Versions written over this connection: the server need not look whether they are there.
         Behind another connection may be a restored backup that does not have them."""
         self._connection: AsyncConnection[Row] | None = None
+        self._statement: Prepared | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connect and start to write. Raises psycopg.OperationalError or TimeoutError."""
-        self._connection = await self._connect()
+        await self._connect()
         self._tasks = [
             asyncio.create_task(self._write_batches(), name="appender"),
             asyncio.create_task(self._expire(), name="appender's clock"),
@@ -140,7 +142,7 @@ class Appender:
             pending.unanswered += 1
         faults.reach("append.before")
         try:
-            [(position,)] = await self._ask(APPEND, parameters)
+            position = await self._append(parameters)
         except psycopg.Error as error:
             if _is_refusal(error):
                 for pending in batch:
@@ -155,19 +157,30 @@ class Appender:
             self._known.clear()
         self._known.update(self._written)
 
+    async def _append(self, parameters: Sequence[arrays.PackedArray]) -> int:
+        """The position behind which the batch stands. Raises as `_ask`."""
+        assert self._statement is not None
+        with self._patience():
+            return arrays.int8(await self._statement.execute(parameters))
+
     async def _ask(
         self, statement: LiteralString, parameters: Sequence[arrays.PackedArray]
     ) -> list[Row]:
         """Raises psycopg.Error, in bounded time also when the server is silent."""
-        connection = self._connection
-        assert connection is not None
-        loop = asyncio.get_running_loop()
-        patience = loop.call_later(limits.APPEND_SILENCE_SECONDS_MAX, _hang_up, connection)
-        try:
-            cursor = await connection.execute(statement, parameters, binary=True)
+        assert self._connection is not None
+        with self._patience():
+            cursor = await self._connection.execute(statement, parameters, binary=True)
             return await cursor.fetchall()
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        assert self._connection is not None
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(limits.APPEND_SILENCE_SECONDS_MAX, _hang_up, self._connection)
+        try:
+            yield
         finally:
-            patience.cancel()
+            timer.cancel()
 
     async def _isolate(self, batch: list[Pending], error: Exception) -> None:
         """The server refused the batch: find out whose fault it is by writing each alone."""
@@ -181,18 +194,22 @@ class Appender:
             await self._write([pending])
 
     async def _ensure_connected(self) -> None:
-        if self._connection is None:
-            self._connection = await self._connect()
+        if self._statement is None:
+            await self._disconnect()
+            await self._connect()
 
-    async def _connect(self) -> AsyncConnection[Row]:
+    async def _connect(self) -> None:
         async with asyncio.timeout(limits.APPEND_SILENCE_SECONDS_MAX):
             connection = await database.connect(self._database_url, self._application)
+            self._connection = connection
             # The server shall give up before we do, because then nobody has to wonder.
             await connection.execute(f"SET lock_timeout = '{limits.APPEND_LOCK_SECONDS_MAX}s'")
-        return connection
+            statement = Prepared(connection, APPEND)
+            await statement.prepare()
+            self._statement = statement
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._statement = self._connection, None, None
         self._known.clear()
         if connection is not None:
             with suppress(psycopg.Error):

@@ -42,7 +42,12 @@ def int8_elements(first: int, count: int) -> bytes:
     """`count` consecutive numbers."""
     if count == 1:
         return _INT8_ELEMENT.pack(8, first)
-    return b"".join([_INT8_ELEMENT.pack(8, first + number) for number in range(count)])
+    return b"".join([_INT8_ELEMENT.pack(8, number) for number in range(first, first + count)])
+
+
+def int8(value: bytes) -> int:
+    """A number as the server sends it."""
+    return int.from_bytes(value, signed=True)
 
 
 def uuid_element(value: UUID | None) -> bytes:
