@@ -164,6 +164,10 @@ LEASE_SECONDS = 3.0
 LEASE_RENEW_SECONDS = 1.0
 LEASE_KEEP_SECONDS = 24 * 3600
 """How long the lease of an executor that was killed is kept after it ran out."""
+LEADER_LEASE_SECONDS = 5.0
+"""A projector or relay that has not renewed its lease for this long has lost its role. For so long,
+too, it may leave a transaction alone."""
+LEADER_RENEW_SECONDS = 1.0
 RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64

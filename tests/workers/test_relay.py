@@ -40,6 +40,7 @@ from workers import relay
 
 SOON = timedelta(milliseconds=300)
 LATE = timedelta(seconds=1)
+TELL = "INSERT INTO log.notification_tracking (application_name, notification_id) VALUES (%s, %s)"
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ async def test_runs_that_are_not_known_are_learned_although_the_sockets_were_tol
 ) -> None:
     await scene.create("a", "b")
     await scene.claim("a")
-    await scene.connection.execute(relay.SAVE, (relay.CHECKPOINT, 2))
+    await scene.connection.execute(TELL, (relay.CHECKPOINT, 2))
     async with hearing(scene.client, nats.LIVE_SUBJECT) as live, relaying(settings):
         assert await told(live) == [3]
         assert await scene.rung(1) == ["b"]
