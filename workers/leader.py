@@ -107,7 +107,8 @@ async def _take(connection: AsyncConnection[Row], role: str, holder: str) -> Ter
 
 async def _while_held(url: str, term: Term, work: Awaitable[None]) -> None:
     renewing = heartbeat.beat(url, f"{term.role} lease", term.renew, limits.LEADER_RENEW_SECONDS)
-    tasks = [asyncio.ensure_future(part) for part in (work, renewing, term.watch())]
+    # The work last: it may compute for long before it gives way for the first time.
+    tasks = [asyncio.ensure_future(part) for part in (renewing, term.watch(), work)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

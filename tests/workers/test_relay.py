@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -266,3 +266,28 @@ async def test_a_broker_that_forgot_everything_is_told_again(
             await server.start()
             assert await scene.rung(1) == ["a"]
         await client.close()
+
+
+# --- a wrong clock -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_moments_come_by_the_databases_clock(
+    scene: Scene, settings: Settings, offset: timedelta
+) -> None:
+    clock.follow(clock.now() + offset)
+    async with relaying(settings):
+        await scene.create("a")
+        await scene.rung(1)
+        await scene.claim("a")
+        until = await database_now(scene) + SOON
+        await scene.rest("a", until=until)
+        assert await scene.rung(1) == ["a"]
+        assert timedelta() <= await database_now(scene) - until < LATE
+
+
+async def database_now(scene: Scene) -> datetime:
+    row = await (await scene.connection.execute("SELECT clock_timestamp()")).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
