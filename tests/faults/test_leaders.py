@@ -77,6 +77,21 @@ async def test_a_leader_that_dies_is_followed_before_its_lease_ends(
         await one.settle(batch)
 
 
+async def test_runs_of_a_dead_worker_are_resumed_although_no_projector_works(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as one:
+        with one.effects.held():
+            await one.cluster.send("projector", signal.SIGSTOP)
+            batch = await one.start(CHAIN, runs=3)
+            await one.effects.asked(3)
+            dead = await one.cluster.kill("executor-1")
+            await one.cluster.replaced("executor-1", dead)
+        await one.ended(batch)
+        await one.cluster.send("projector", signal.SIGCONT)
+        await one.settle(batch)
+
+
 async def taken_by(process: Process) -> Entry:
     """What the process logs when it begins to lead."""
     await process.logs("role.taken")
