@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -271,6 +271,13 @@ async def test_a_broker_that_forgot_everything_is_told_again(
 # --- a wrong clock -----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _own_clock_again() -> Iterator[None]:
+    yield
+    clock.follow(None)
+
+
+@pytest.mark.usefixtures("_own_clock_again")
 @pytest.mark.parametrize("offset", [timedelta(hours=1), timedelta(hours=-1)])
 async def test_moments_come_by_the_databases_clock(
     scene: Scene, settings: Settings, offset: timedelta
