@@ -102,6 +102,10 @@ TURN_SECONDS_MAX = 5.0
 """How long a command that lost a race waits behind the others that did."""
 STATE_CACHE_STREAMS_MAX = 2_048
 RECEIPT_KEEP_SECONDS = 7 * 24 * 3600
+RECEIPTS_PORTION = 1_000
+"""Receipts that one statement deletes."""
+RECEIPTS_REST_SECONDS = 0.05
+"""Pause behind each of these statements."""
 DATABASE_STATEMENT_SECONDS_MAX = 30
 DATABASE_LOCK_SECONDS_MAX = 5
 DATABASE_SILENCE_SECONDS_MAX = 5
@@ -164,6 +168,10 @@ LEASE_SECONDS = 3.0
 LEASE_RENEW_SECONDS = 1.0
 LEASE_KEEP_SECONDS = 24 * 3600
 """How long the lease of an executor that was killed is kept after it ran out."""
+LEADER_LEASE_SECONDS = 5.0
+"""A projector or relay that has not renewed its lease for this long has lost its role. For so long,
+too, it may leave a transaction alone."""
+LEADER_RENEW_SECONDS = 1.0
 RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64
@@ -174,6 +182,9 @@ DISPATCH_AGAIN_SECONDS = 2.0
 """After this long a bell that is neither claimed nor waiting with the broker is lost."""
 SWEEP_SECONDS = 1.0
 SWEEP_RUNS_MAX = 1_000
+"""Rows that the sweeper looks at in one go; the next go begins behind them."""
+SWEEP_PAGES_MAX = 20
+"""Pages of the log that the sweeper reads in one go where the read models are behind."""
 SWEEP_FORGOTTEN_SECONDS = 5.0
 """How often the sweeper looks for runs that nobody rang for; two looks in a row decide."""
 SWEEP_AGAIN_SECONDS = 2.0

@@ -37,7 +37,14 @@ def conninfo(database_url: str, application: str) -> str:
     )
 
 
-LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError)
+LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # The session of a process that hung in the middle of a transaction.
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+    TimeoutError,
+)
 """What a call can raise while the server is away; the same call may work later."""
 
 

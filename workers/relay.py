@@ -2,7 +2,8 @@
 
 Runs that want a worker are rung for, as the dispatcher shares the workers out, and every event
 goes out to the processes that hold sockets. How far that has come is saved now and then, so after
-a crash some of it is said twice; whoever listens goes by positions and ids.
+a crash some of it is said twice, as it is when a relay that hung wakes up beside its successor;
+whoever listens goes by positions and ids.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 from nats.aio.client import Client
-from psycopg import AsyncConnection
 
 from domain import limits
 from runtime import clock, database, faults, nats, sql
-from runtime.database import Row
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog import reader
@@ -26,7 +25,7 @@ from runtime.eventlog.reader import LogEvent
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
 from workers.dispatcher.ringer import Ringer
-from workers.leader import leading
+from workers.leader import Deposed, Term, lead
 
 log = structlog.get_logger()
 
@@ -44,8 +43,9 @@ class Relay:
     stands.
     """
 
-    def __init__(self, connection: AsyncConnection[Row], client: Client, ringer: Ringer) -> None:
-        self._connection = connection
+    def __init__(self, term: Term, client: Client, ringer: Ringer) -> None:
+        self._term = term
+        self._connection = term.connection
         self._client = client
         self._ringer = ringer
         self._told = 0
@@ -64,7 +64,10 @@ class Relay:
         self.position = min(self._told, self._ringer.position)
 
     async def step(self) -> bool:
-        """Pass one page on; returns whether the log may go on. Raises NatsError or GapFound."""
+        """Pass one page on; returns whether the log may go on.
+
+        Raises NatsError, GapFound, or Deposed when another relay has begun.
+        """
         page = await reader.read_page(self._connection, self.position, limits.FEED_BATCH_EVENTS_MAX)
         faults.reach("relay.read")
         self._ringer.hear(page)
@@ -86,9 +89,24 @@ class Relay:
         is_due = clock.monotonic() - self._saved_at > SAVE_SECONDS
         if is_due and self._saved != self._told:
             await self._client.flush(FLUSH_SECONDS)
-            await self._connection.execute(SAVE, (CHECKPOINT, self._told))
-            self._saved = self._told
+            await self._save()
             self._saved_at = clock.monotonic()
+
+    async def _save(self) -> None:
+        """Raises Deposed when another relay has begun, whose checkpoint it is now."""
+        term = self._term
+        cursor = await self._connection.execute(
+            SAVE,
+            {
+                "name": CHECKPOINT,
+                "position": self._told,
+                "role": term.role,
+                "epoch": term.epoch,
+            },
+        )
+        if cursor.rowcount == 0:
+            raise Deposed(f"epoch {term.epoch} may not move the checkpoint to {self._told}")
+        self._saved = self._told
 
 
 def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
@@ -111,8 +129,7 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
-    url = database_url(settings)
-    bell = LogBell(url, "relay")
+    bell = LogBell(database_url(settings), "relay")
     reconnected = asyncio.Event()
 
     async def note() -> None:
@@ -120,15 +137,17 @@ async def serve(settings: Settings) -> None:
         bell.ring()
 
     client = await nats.connect(nats_url(settings), "relay", reconnected=note)
+
+    async def pass_on(term: Term) -> None:
+        ringer = Ringer(client, settings)
+        await _relay(Relay(term, client, ringer), ringer, client, bell, reconnected)
+
     bell.open()
     try:
         while True:
             try:
-                async with leading(url, "relay") as connection:
-                    ringer = Ringer(client, settings)
-                    relay = Relay(connection, client, ringer)
-                    await _relay(relay, ringer, client, bell, reconnected)
-            except (*database.LOST, *nats.NatsError) as error:
+                await lead(settings, "relay", pass_on)
+            except (Deposed, *database.LOST, *nats.NatsError) as error:
                 log.warning("relay.interrupted", error=repr(error))
             await asyncio.sleep(nats.RECONNECT_SECONDS)
     finally:

@@ -2,15 +2,16 @@
 
 It is the net under every process that can die: a run whose worker has lost its lease, a run that
 nobody rang for, a sub-graph whose parent has ended. It also forgets receipts that nobody may
-repeat any more.
+repeat any more. What there is too much of is gone through in portions, round after round.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import structlog
 from nats.aio.client import Client
@@ -21,16 +22,21 @@ from commands import run_control
 from commands.streams import Streams
 from domain import limits
 from domain.errors import DomainError
+from domain.runs import stream_of
 from runtime import clock, database, nats, sql
 from runtime.database import Row
 from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
+from runtime.eventlog.reader import GapFound
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
+from workers.claims import LET_GO, Claims
 
 log = structlog.get_logger()
 
+LIST_LEASES = sql.load(__file__, "list_leases")
+LIST_LAST_TOPICS = sql.load(__file__, "list_last_topics")
 FIND_ABANDONED = sql.load(__file__, "find_abandoned_runs")
 FIND_FORGOTTEN = sql.load(__file__, "find_forgotten_runs")
 FIND_ORPHANS = sql.load(__file__, "find_orphans")
@@ -40,6 +46,32 @@ Stop = Callable[[str], Awaitable[object]]
 """Ends the run of this id. Raises DomainError when it cannot now."""
 
 Pool = AsyncConnectionPool[AsyncConnection[Row]]
+Stuck = tuple[str, object]
+"""A run, and why: the worker that it lost, or the position at which it was forgotten."""
+
+
+class Round:
+    """A way through all rows that a query finds, in the order of its first columns.
+
+    These are its `keys`; behind the last portion the next round begins.
+    """
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
+        self._after = dict.fromkeys(keys, "")
+        self.begins = True
+        """Whether the next portion is the first one of a round."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Where the next portion begins, and how large it may be."""
+        return {**self._after, "limit": limits.SWEEP_RUNS_MAX}
+
+    def pass_on(self, portion: Sequence[Row]) -> None:
+        """Go on behind this portion."""
+        self.begins = len(portion) < limits.SWEEP_RUNS_MAX
+        values = [""] * len(self._keys) if self.begins else portion[-1]
+        self._after = dict(zip(self._keys, values, strict=False))
 
 
 class Sweeper:
@@ -49,10 +81,20 @@ class Sweeper:
         self._pool = pool
         self._client = client
         self._stop = stop
-        self._rung: dict[Row, float] = {}
-        """By run, with the worker that it lost or the position at which it was forgotten."""
-        self._forgotten: set[Row] = set()
+        self._claims = Claims()
+        self._asked_at = -math.inf
+        """Since when the database has been asked for leases without an answer; inf: it answered."""
+        self._settled_at = math.inf
+        """From when on a lease that has run out is one that its worker did not renew."""
+        self._abandoned = Round("user_id", "run_id")
+        self._rung: dict[Stuck, float] = {}
+        self._seen: set[Stuck] = set()
+        """What was stuck in this round through the abandoned."""
+        self._wanting = Round("user_id")
+        self._suspects: set[Row] | None = None
+        """What was wanting at the first look at this portion; None before that."""
         self._looked_at = -limits.SWEEP_FORGOTTEN_SECONDS
+        self._orphans = Round("parent_id", "run_id")
 
     async def sweep(self) -> list[str]:
         """Ring for every run that should move and return them. Raises NatsError or database.LOST.
@@ -61,8 +103,8 @@ class Sweeper:
         after two looks, and only while no bell waits for an executor.
         """
         await nats.ensure_stream(self._client)
+        stuck = await self._find_abandoned()
         now = clock.monotonic()
-        stuck = await self._find(FIND_ABANDONED)
         if now - self._looked_at >= limits.SWEEP_FORGOTTEN_SECONDS:
             self._looked_at = now
             stuck += await self._find_forgotten()
@@ -73,42 +115,105 @@ class Sweeper:
 
         Raises database.LOST.
         """
-        orphans = [row[0] for row in await self._find(FIND_ORPHANS)]
+        portion = await self._find(FIND_ORPHANS, self._orphans.parameters)
+        self._orphans.pass_on(portion)
+        orphans = [run_id for _, run_id in portion]
         for run_id in orphans:
             try:
                 await self._stop(run_id)
+            except database.LOST:
+                raise
             except DomainError as error:
                 log.warning("orphan.not_stopped", run=run_id, error=str(error))
+            except Exception:
+                # It may be unreadable for ever, and the others are not to blame.
+                log.exception("orphan.not_stopped", run=run_id)
         return orphans
 
     async def forget_receipts(self) -> None:
-        """Delete receipts that are too old to be asked for."""
-        async with self._pool.connection() as connection:
-            await connection.execute(DELETE_RECEIPTS, (limits.RECEIPT_KEEP_SECONDS,))
+        """Delete receipts that are too old to be asked for. Raises database.LOST."""
+        deleted = limits.RECEIPTS_PORTION
+        while deleted == limits.RECEIPTS_PORTION:
+            async with self._pool.connection() as connection:
+                parameters = (limits.RECEIPT_KEEP_SECONDS, limits.RECEIPTS_PORTION)
+                deleted = (await connection.execute(DELETE_RECEIPTS, parameters)).rowcount
+            await asyncio.sleep(limits.RECEIPTS_REST_SECONDS)
 
-    async def _find_forgotten(self) -> set[Row]:
-        before = self._forgotten
-        has_backlog = await nats.waiting_bells(self._client) > 0
-        self._forgotten = set() if has_backlog else set(await self._find(FIND_FORGOTTEN))
-        return before & self._forgotten
+    async def _find_abandoned(self) -> list[Stuck]:
+        """Runs of the dead: by the read model, and by the log where that goes on behind it."""
+        living = await self._living()
+        portion = await self._find(FIND_ABANDONED, {"living": living, **self._abandoned.parameters})
+        self._abandoned.pass_on(portion)
+        stuck: dict[Stuck, None] = {(run_id, worker): None for _, run_id, worker in portion}
+        try:
+            async with self._pool.connection() as connection:
+                claims = await self._claims.follow(connection)
+        except GapFound as error:
+            log.error("sweeper.log_unreadable", error=str(error))
+        else:
+            known = set(living)
+            unseen = (claim for claim in claims if claim.worker not in known)
+            stuck |= {(claim.run_id, claim.worker): None for claim in unseen}
+        return await self._in_hand(list(stuck))
 
-    async def _ring(self, stuck: list[Row], now: float) -> list[str]:
-        rung = {row: self._rung[row] for row in stuck if row in self._rung}
-        lost = {row for row, at in rung.items() if now - at >= limits.SWEEP_AGAIN_SECONDS}
-        if lost and not await nats.waiting_bells(self._client):
-            rung = {row: at for row, at in rung.items() if row not in lost}
-        due = [row for row in stuck if row not in rung]
-        for row in due:
-            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(row[0])))
+    async def _living(self) -> list[str]:
+        """Workers whose leases run. Behind an outage these are all that have one: nobody could
+        renew it.
+        """
+        self._asked_at = min(self._asked_at, clock.monotonic())
+        leases = await self._find(LIST_LEASES, {})
+        now = clock.monotonic()
+        if now - self._asked_at > limits.SWEEP_SECONDS:
+            self._settled_at = now + limits.LEASE_SECONDS
+        self._asked_at = math.inf
+        return [worker for worker, runs in leases if runs or now < self._settled_at]
+
+    async def _in_hand(self, stuck: list[Stuck]) -> list[Stuck]:
+        """Those that nobody has let go of since, which the read model may not know."""
+        if not stuck:
+            return []
+        streams = [stream_of(run_id) for run_id, _ in stuck]
+        last = await self._find(LIST_LAST_TOPICS, (streams,))
+        free = {stream for stream, topic in last if topic in LET_GO}
+        return [row for row in stuck if stream_of(row[0]) not in free]
+
+    async def _find_forgotten(self) -> list[Stuck]:
+        if await nats.waiting_bells(self._client):
+            self._suspects = None
+            return []
+        portion = await self._find(FIND_FORGOTTEN, self._wanting.parameters)
+        found, before = set(portion), self._suspects
+        self._suspects = found
+        if before is None:
+            return []
+        was_first = self._wanting.begins
+        self._wanting.pass_on(portion)
+        if not (was_first and self._wanting.begins):
+            self._suspects = None
+        return [(run_id, position) for _, run_id, position in found & before]
+
+    async def _ring(self, stuck: Collection[Stuck], now: float) -> list[str]:
+        lost = {
+            row for row in stuck if self._rung.get(row, now) <= now - limits.SWEEP_AGAIN_SECONDS
+        }
+        if lost and await nats.waiting_bells(self._client):
+            lost.clear()
+        due = [row for row in stuck if row not in self._rung or row in lost]
+        for run_id, _ in due:
+            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(run_id)))
         if due:
             await self._client.flush()
             log.info("sweeper.rang", runs=len(due))
-        self._rung = rung | dict.fromkeys(due, now)
-        return [row[0] for row in due]
+        self._rung |= dict.fromkeys(due, now)
+        self._seen.update(stuck)
+        if self._abandoned.begins:
+            self._rung = {row: at for row, at in self._rung.items() if row in self._seen}
+            self._seen.clear()
+        return [run_id for run_id, _ in due]
 
-    async def _find(self, query: LiteralString) -> list[Row]:
+    async def _find(self, query: LiteralString, parameters: Any) -> list[Row]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, (limits.SWEEP_RUNS_MAX,))
+            cursor = await connection.execute(query, parameters)
             return await cursor.fetchall()
 
 
@@ -120,15 +225,23 @@ async def serve(settings: Settings) -> None:
     stop = partial(run_control.stop_orphan, Streams(event_log))
     sweeper = Sweeper(event_log.pool, client, stop)
     try:
-        while True:
-            try:
-                await sweeper.sweep()
-                await sweeper.stop_orphans()
-                await sweeper.forget_receipts()
-            except (*database.LOST, *nats.NatsError) as error:
-                log.warning("sweeper.interrupted", error=repr(error))
-            stop_if_cancelled()
-            await asyncio.sleep(limits.SWEEP_SECONDS)
+        async with asyncio.TaskGroup() as chores:
+            for chore in (sweeper.sweep, sweeper.stop_orphans, sweeper.forget_receipts):
+                chores.create_task(_repeat(chore), name=chore.__name__)
     finally:
         await event_log.close()
         await client.close()
+
+
+async def _repeat(chore: Callable[[], Awaitable[object]]) -> None:
+    """See to it again and again, whatever comes of it: it must not keep the others from theirs."""
+    name = getattr(chore, "__name__", "")
+    while True:
+        try:
+            await chore()
+        except (*database.LOST, *nats.NatsError) as error:
+            log.warning("sweeper.interrupted", chore=name, error=repr(error))
+        except Exception:
+            log.exception("sweeper.failed", chore=name)
+        stop_if_cancelled()
+        await asyncio.sleep(limits.SWEEP_SECONDS)

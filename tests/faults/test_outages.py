@@ -30,6 +30,21 @@ async def test_a_restart_of_the_database_repeats_no_effect(tmp_path: Path) -> No
         assert await given.count(batch, STARTED) == 40
 
 
+async def test_an_outage_longer_than_a_lease_repeats_no_effect(tmp_path: Path) -> None:
+    """When the database is back, all leases have run out, and their workers live."""
+    async with scene(tmp_path, EVERGRAPH_EXECUTORS="2") as given:
+        with given.effects.held():
+            batch = await given.start([EFFECT, PURE], runs=40)
+            await given.effects.asked(40)
+            async with given.cluster.without("postgres"):
+                await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            await given.cluster.recovered()
+            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+        await given.settle(batch)
+        assert Counter(given.effects.seen.values()) == {1: 40}
+        assert await given.count(batch, STARTED) == 40
+
+
 async def test_paused_runs_give_their_places_back_when_their_worker_dies(tmp_path: Path) -> None:
     async with scene(tmp_path) as given:
         with given.effects.held():

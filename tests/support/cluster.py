@@ -60,6 +60,10 @@ class Process:
         """Wait until its log holds `text`."""
         await until(lambda: text in self.log.read_text(encoding="utf-8"), seconds=SECONDS_MAX)
 
+    def logged(self) -> Iterator[Entry]:
+        """What its log holds."""
+        return _entries(self.log)
+
     async def stop(self) -> None:
         """Ask it to end, also when it is stopped, and wait."""
         for number in (signal.SIGCONT, signal.SIGTERM):
@@ -173,9 +177,7 @@ class Cluster:
     def _logged(self) -> Iterator[Entry]:
         folder = self.settings.data_dir
         for log in (*folder.glob("*.log"), *folder.glob("logs/*.log")):
-            for line in log.read_bytes().splitlines():
-                if line.startswith(b"{"):
-                    yield msgspec.json.decode(line, type=Entry)
+            yield from _entries(log)
 
     async def _healthy(self) -> None:
         async with asyncio.timeout(SECONDS_MAX):
@@ -226,6 +228,12 @@ class Cluster:
                 env={**self.environ, **environ},
             )
         return Process(process, log)
+
+
+def _entries(log: Path) -> Iterator[Entry]:
+    for line in log.read_bytes().splitlines():
+        if line.startswith(b"{"):
+            yield msgspec.json.decode(line, type=Entry)
 
 
 def _free_port() -> int:

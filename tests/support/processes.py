@@ -11,11 +11,20 @@ from runtime import clock
 
 def is_alive(pid: int) -> bool:
     """Whether the process runs. One that has ended and waits to be buried does not."""
+    state = _state(pid)
+    return bool(state) and not state.startswith("Z")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process hangs until it gets a SIGCONT."""
+    return _state(pid).startswith("T")
+
+
+def _state(pid: int) -> str:
     shown = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    state = shown.stdout.strip()
-    return bool(state) and not state.startswith("Z")
+    return shown.stdout.strip()
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:

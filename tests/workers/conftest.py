@@ -10,11 +10,13 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from psycopg import AsyncConnection
 
+from domain import limits
 from runtime import database, nats
 from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog.log import EventLog
 from tests.workers.scene import Scene
+from workers.sweeper import Sweeper
 
 
 @pytest.fixture
@@ -37,3 +39,21 @@ async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
 @pytest.fixture
 def scene(event_log: EventLog, connection: AsyncConnection[Row], client: Client) -> Scene:
     return Scene(event_log, connection, client)
+
+
+@pytest.fixture
+def stopped() -> list[str]:
+    """Runs that the sweeper has stopped."""
+    return []
+
+
+@pytest.fixture
+def sweeper(scene: Scene, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> Sweeper:
+    """One that looks for forgotten runs each time, and for which no outage lies behind."""
+    monkeypatch.setattr(limits, "SWEEP_FORGOTTEN_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "LEASE_SECONDS", 0.0)
+
+    async def stop(run_id: str) -> None:
+        stopped.append(run_id)
+
+    return Sweeper(scene.log.pool, scene.client, stop)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from workers import relay
 
 SOON = timedelta(milliseconds=300)
 LATE = timedelta(seconds=1)
+TELL = "INSERT INTO log.notification_tracking (application_name, notification_id) VALUES (%s, %s)"
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ async def test_runs_that_are_not_known_are_learned_although_the_sockets_were_tol
 ) -> None:
     await scene.create("a", "b")
     await scene.claim("a")
-    await scene.connection.execute(relay.SAVE, (relay.CHECKPOINT, 2))
+    await scene.connection.execute(TELL, (relay.CHECKPOINT, 2))
     async with hearing(scene.client, nats.LIVE_SUBJECT) as live, relaying(settings):
         assert await told(live) == [3]
         assert await scene.rung(1) == ["b"]
@@ -265,3 +266,35 @@ async def test_a_broker_that_forgot_everything_is_told_again(
             await server.start()
             assert await scene.rung(1) == ["a"]
         await client.close()
+
+
+# --- a wrong clock -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _own_clock_again() -> Iterator[None]:
+    yield
+    clock.follow(None)
+
+
+@pytest.mark.usefixtures("_own_clock_again")
+@pytest.mark.parametrize("offset", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_moments_come_by_the_databases_clock(
+    scene: Scene, settings: Settings, offset: timedelta
+) -> None:
+    clock.follow(clock.now() + offset)
+    async with relaying(settings):
+        await scene.create("a")
+        await scene.rung(1)
+        await scene.claim("a")
+        until = await database_now(scene) + SOON
+        await scene.rest("a", until=until)
+        assert await scene.rung(1) == ["a"]
+        assert timedelta() <= await database_now(scene) - until < LATE
+
+
+async def database_now(scene: Scene) -> datetime:
+    row = await (await scene.connection.execute("SELECT clock_timestamp()")).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import LiteralString
 
 import pytest
-from psycopg import AsyncConnection
 
 from commands import run_control
 from commands.streams import Streams
-from domain import limits
+from domain import events, limits
 from domain.errors import Conflict
-from domain.runs import RunPaused, RunStopRequested, RunTerminated, stream_of
+from domain.runs import RunClaimed, RunPaused, RunStopRequested, RunTerminated, stream_of
+from projections.runner import reset
+from projections.runs import RunsProjection
 from runtime import ids, nats
-from runtime.database import Row
+from runtime.eventlog.append import StreamWrite
+from runtime.eventlog.mapper import Encoded
 from runtime.nats import Bell
-from tests.support.log import eventually
+from tests.support.log import ORIGIN, eventually
 from tests.workers.scene import Scene
-from workers import sweeper as module
 from workers.sweeper import Sweeper
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
-MANY = 3_000
-
-FILL: LiteralString = """
-INSERT INTO read.runs (run_id, user_id, graph_id, graph_version, status, inputs, created_at,
-    parent_id, rests, ended_at, position)
-SELECT 'r' || n, 'u', 'g', 1, '', '{}', now() - make_interval(secs => n),
-    'r' || n / 2, mod(n, 10) = 0, CASE WHEN mod(n, 10) > 0 THEN now() END, n
-FROM generate_series(1, %s) AS n
-"""
-"""A tenth of these are children that rest."""
-
-
-@pytest.fixture
-def stopped() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def sweeper(scene: Scene, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> Sweeper:
-    """One that looks for forgotten runs each time."""
-    monkeypatch.setattr(limits, "SWEEP_FORGOTTEN_SECONDS", 0.0)
-
-    async def stop(run_id: str) -> None:
-        stopped.append(run_id)
-
-    return Sweeper(scene.log.pool, scene.client, stop)
 
 
 async def swept_twice(scene: Scene, sweeper: Sweeper) -> list[str]:
@@ -108,6 +82,79 @@ async def test_a_run_that_rests_or_has_ended_has_no_worker_to_lose(
     await scene.rest("a")
     await scene.end("b")
     assert await swept_twice(scene, sweeper) == []
+
+
+async def test_a_lease_that_nobody_could_renew_is_not_believed_to_have_run_out(
+    scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it looks when the database has just come back. One that was ended is gone."""
+    monkeypatch.setattr(limits, "LEASE_SECONDS", 3_600.0)
+    await scene.create("ended", "slow")
+    await scene.lease("slow", -0.001)
+    await scene.claim("ended", worker="ended")
+    await scene.claim("slow", worker="slow")
+    await scene.project()
+    assert await sweeper.sweep() == ["ended"]
+    assert await sweeper.sweep() == []
+
+
+# --- dead workers, while nobody projects -------------------------------------------------------
+
+
+async def test_a_claim_that_is_not_projected_is_seen(scene: Scene, sweeper: Sweeper) -> None:
+    await scene.lease("living", 60)
+    await scene.create("alive", "rested", "ended", "dead")
+    await scene.claim("rested", "ended", "dead")
+    await scene.claim("alive", worker="living")
+    await scene.rest("rested")
+    await scene.end("ended")
+    assert await sweeper.sweep() == ["dead"]
+    await scene.claim("rested")
+    assert await sweeper.sweep() == ["rested"]
+
+
+async def test_a_run_is_rung_for_once_although_it_is_found_twice(
+    scene: Scene, sweeper: Sweeper
+) -> None:
+    await scene.create("a", "b")
+    await scene.claim("a")
+    await scene.project()
+    await scene.record("a", RunPaused())
+    await scene.claim("a", "b")
+    assert sorted(await sweeper.sweep()) == ["a", "b"]
+    await scene.project()
+    assert await sweeper.sweep() == []
+
+
+async def test_what_has_ended_is_let_go_although_the_read_model_has_it_in_hand(
+    scene: Scene, sweeper: Sweeper
+) -> None:
+    await scene.create("a")
+    await scene.claim("a")
+    await scene.project()
+    await scene.end("a")
+    assert await sweeper.sweep() == []
+
+
+async def test_a_read_model_that_is_built_anew_hides_nobody(
+    scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SWEEP_AGAIN_SECONDS", 0.0)
+    await scene.create("a")
+    await scene.claim("a")
+    await scene.project()
+    assert await sweeper.sweep() == ["a"]
+    assert await scene.rung(1) == ["a"]
+    await reset(scene.connection, RunsProjection())
+    assert await sweeper.sweep() == ["a"]
+
+
+async def test_a_claim_that_cannot_be_read_hides_no_other(scene: Scene, sweeper: Sweeper) -> None:
+    await scene.create("poisoned", "a")
+    nonsense = Encoded(events.topic_of(RunClaimed), b"[]")
+    await scene.log.append([StreamWrite(stream_of("poisoned"), 1, [nonsense])], ORIGIN)
+    await scene.claim("a")
+    assert await sweeper.sweep() == ["a"]
 
 
 # --- forgotten runs ----------------------------------------------------------------------------
@@ -197,14 +244,15 @@ async def test_unfinished_children_of_ended_parents_are_stopped(
     assert stopped == ["p1"]
 
 
-async def test_an_orphan_that_cannot_be_stopped_now_does_not_keep_the_others_alive(
-    scene: Scene,
+@pytest.mark.parametrize("error", [Conflict("busy"), ValueError("unreadable")])
+async def test_an_orphan_that_cannot_be_stopped_does_not_keep_the_others_alive(
+    scene: Scene, error: Exception
 ) -> None:
     tried = []
 
     async def refuse(run_id: str) -> None:
         tried.append(run_id)
-        raise Conflict("busy")
+        raise error
 
     await scene.create("p")
     await scene.create("c1", "c2", parent="p")
@@ -228,26 +276,3 @@ async def test_stopping_an_orphan_ends_it(scene: Scene, streams: Streams) -> Non
     assert last.parent == parent
     await scene.project()
     assert await sweeper.stop_orphans() == []
-
-
-# --- cost --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "indexes"),
-    [
-        (module.FIND_ABANDONED, {"runs_in_hand"}),
-        (module.FIND_FORGOTTEN, {"runs_queued", "runs_resting", "runs_called", "runs_in_hand"}),
-        (module.FIND_ORPHANS, {"runs_orphaning", "runs_children"}),
-    ],
-)
-async def test_sweeping_does_not_look_at_runs_that_have_ended(
-    connection: AsyncConnection[Row], database_url: str, query: LiteralString, indexes: set[str]
-) -> None:
-    await connection.execute(FILL, (MANY,))
-    async with await AsyncConnection.connect(database_url) as superuser:
-        await superuser.execute("ANALYZE read.runs")
-    cursor = await connection.execute("EXPLAIN " + query, (limits.SWEEP_RUNS_MAX,))
-    plan = "\n".join(row[0] for row in await cursor.fetchall())
-    assert {index for index in indexes if index in plan} == indexes
-    assert "Seq Scan on runs" not in plan

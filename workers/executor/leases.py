@@ -2,30 +2,28 @@
 
 One lease a worker and not one a run, so that holding ten thousand runs costs one small write a
 second. Times are the database's, so clocks need not agree; each renewal tells this process the
-database's time too. Renewals come from a thread, because a loop that computes for long, as when one
-node's ten thousand values go over many links, must not lose the runs of everybody.
+database's time too.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
-from threading import Event
 
-import psycopg
 import structlog
 from psycopg import Connection
 
 from domain import limits
-from runtime import clock, database, sql
+from runtime import clock, sql
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
+from workers import heartbeat
 
 log = structlog.get_logger()
 
 RENEW = sql.load(__file__, "renew_lease")
 FIND = sql.load(__file__, "find_living")
 DELETE = sql.load(__file__, "delete_lease")
+APPLICATION = "executor lease"
 
 
 class Lease:
@@ -53,7 +51,7 @@ class Lease:
 
         Raises psycopg.Error.
         """
-        with self._connected() as connection:
+        with heartbeat.connect(self._database_url, APPLICATION) as connection:
             self._renew(connection)
         if self._predecessor is not None:
             await self._end(self._predecessor)
@@ -62,14 +60,8 @@ class Lease:
         """Renew until cancelled. While the database is away the lease may run out; appends are
         fenced.
         """
-        stopped = Event()
-        renewing = asyncio.ensure_future(asyncio.to_thread(self._keep_renewing, stopped))
-        try:
-            await asyncio.shield(renewing)
-        finally:
-            stopped.set()
-            # A renewal that is under way must not come after the lease has been given up.
-            await renewing
+        seconds = limits.LEASE_RENEW_SECONDS
+        await heartbeat.beat(self._database_url, APPLICATION, self._renew, seconds)
 
     async def give_up(self) -> None:
         """End the lease, so that others may claim at once."""
@@ -85,16 +77,6 @@ class Lease:
             cursor = await connection.execute(FIND, (list(workers),))
             return {worker for (worker,) in await cursor.fetchall()}
 
-    def _keep_renewing(self, stopped: Event) -> None:
-        while not stopped.wait(limits.LEASE_RENEW_SECONDS):
-            try:
-                with self._connected() as connection:
-                    self._renew(connection)
-                    while not stopped.wait(limits.LEASE_RENEW_SECONDS):
-                        self._renew(connection)
-            except database.LOST as error:
-                log.warning("lease.not_renewed", error=str(error))
-
     def _renew(self, connection: Connection[Row]) -> None:
         parameters = (self.worker, self.name, limits.LEASE_SECONDS)
         row = connection.execute(RENEW, parameters).fetchone()
@@ -103,10 +85,6 @@ class Lease:
         clock.follow(moment)
         if has_lapsed:
             log.warning("lease.lapsed", worker=self.worker)
-
-    def _connected(self) -> Connection[Row]:
-        info = database.conninfo(self._database_url, "executor lease")
-        return psycopg.connect(info, autocommit=True)
 
     async def _end(self, worker: str) -> None:
         async with self._log.pool.connection() as connection:

@@ -1,8 +1,7 @@
--- In the hands of a worker whose lease is gone.
-SELECT r.run_id, r.worker
-FROM read.runs AS r
-WHERE r.worker IS NOT NULL
-    AND NOT EXISTS (
-        SELECT FROM work.leases AS l
-        WHERE l.worker = r.worker AND l.expires_at > clock_timestamp())
-LIMIT %s
+-- In the hands of somebody who does not live any more.
+SELECT user_id, run_id, worker
+FROM read.runs
+WHERE worker IS NOT NULL AND worker <> ALL(%(living)s)
+    AND (user_id, run_id) > (%(user_id)s, %(run_id)s)
+ORDER BY user_id, run_id
+LIMIT %(limit)s

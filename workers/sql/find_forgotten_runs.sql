@@ -1,6 +1,6 @@
 -- Wanting a worker, of users none of whose runs is in hand, so that no limit is the reason: one of
 -- each, so that none is passed by ringing for it. An event since makes it another one.
-SELECT DISTINCT ON (wanting.user_id) wanting.run_id, wanting.position
+SELECT DISTINCT ON (wanting.user_id) wanting.user_id, wanting.run_id, wanting.position
 FROM (
     SELECT user_id, run_id, position, created_at AS since
     FROM read.runs
@@ -14,8 +14,8 @@ FROM (
     FROM read.runs
     WHERE rests AND NOT paused AND child_ended > seen
 ) AS wanting
-WHERE NOT EXISTS (
+WHERE wanting.user_id > %(user_id)s AND NOT EXISTS (
     SELECT FROM read.runs AS other
     WHERE other.user_id = wanting.user_id AND other.worker IS NOT NULL)
 ORDER BY wanting.user_id, wanting.since
-LIMIT %s
+LIMIT %(limit)s

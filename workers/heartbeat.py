@@ -1,0 +1,55 @@
+"""Saying again and again that this process lives.
+
+It is said from a thread: a loop that computes for long, as when one node's ten thousand values go
+over many links, is alive all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from threading import Event
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from runtime import database
+from runtime.database import Row
+
+log = structlog.get_logger()
+
+Say = Callable[[Connection[Row]], None]
+
+
+async def beat(database_url: str, application: str, say: Say, seconds: float) -> None:
+    """Call `say` every so many seconds, over a connection of its own, until cancelled.
+
+    A connection that is lost is replaced. Raises whatever else `say` raises, after which it is
+    called no more.
+    """
+    stopped = Event()
+    thread = asyncio.to_thread(_beat, database_url, application, say, seconds, stopped)
+    beating = asyncio.ensure_future(thread)
+    try:
+        await asyncio.shield(beating)
+    finally:
+        stopped.set()
+        # Nothing is said any more when this has ended.
+        await beating
+
+
+def connect(database_url: str, application: str) -> Connection[Row]:
+    """A connection as `say` gets it. Raises psycopg.OperationalError."""
+    return psycopg.connect(database.conninfo(database_url, application), autocommit=True)
+
+
+def _beat(database_url: str, application: str, say: Say, seconds: float, stopped: Event) -> None:
+    while not stopped.wait(seconds):
+        try:
+            with connect(database_url, application) as connection:
+                say(connection)
+                while not stopped.wait(seconds):
+                    say(connection)
+        except database.LOST as error:
+            log.warning("heartbeat.missed", application=application, error=str(error))

@@ -1,0 +1,1 @@
+INSERT INTO work.leaders (role) VALUES (%s) ON CONFLICT (role) DO NOTHING

@@ -1,0 +1,1 @@
+SELECT worker, expires_at > clock_timestamp() FROM work.leases
