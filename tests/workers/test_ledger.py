@@ -110,8 +110,10 @@ async def test_a_run_that_the_log_does_not_know_is_lost(event_log: EventLog) -> 
     run.run_id = str(ids.new_id())
     stream = stream_of(run.run_id)
     await event_log.snapshots.save(stream, run.version, snapshots.FORMAT, snapshots.freeze(run))
+    ledger = Ledger(run, tools(event_log))
+    ledger.claim()
     with pytest.raises(RunLost):
-        await Ledger(run, tools(event_log)).claim()
+        await ledger.flush()
     assert await event_log.read_stream(stream) == []
     assert await event_log.snapshots.load(stream, snapshots.FORMAT) is None
 
@@ -120,7 +122,8 @@ async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
     """A run of one node, in hand."""
     run = await created(event_log)
     ledger = Ledger(run, tools(event_log))
-    await ledger.claim()
+    ledger.claim()
+    await ledger.flush()
     return run, ledger
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ import msgspec
 
 from domain import credits as accounts
 from domain import limits
+from domain.contracts import Effect
 from domain.engine.execution import Execution
 from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
 from runtime import clock
@@ -78,16 +79,24 @@ class Drive:
         self._leave_by = clock.monotonic() + limits.LEAVE_SECONDS
         self._stirred.set()
 
-    async def to_end(self) -> None:
+    async def to_end(self, claimed: Callable[[], Awaitable[None]]) -> None:
         """Drive the run until it has ended, or rests because nothing can be done for it here.
+
+        `claimed` is awaited when the claim is durable, which is before any block's code runs.
 
         Raises RunLost when another worker took it, OutcomeUnknown when the database went away.
         In all cases nothing of this drive goes on.
         """
         try:
-            await self._children.collect()
-            if not self._run.is_stopping:
-                await self._starter.resume()
+            if self._begins_with_effects:
+                await self._take_ready()
+                if not self._is_over:
+                    await self._starter.launch()
+                await claimed()
+            else:
+                await self._ledger.flush()
+                await claimed()
+                await self._take_up()
             while not self._is_over:
                 await self._move()
         finally:
@@ -117,6 +126,23 @@ class Drive:
         seconds = max(0.0, (execution.until - clock.now()).total_seconds())
         loop = asyncio.get_running_loop()
         self._timers[execution.number] = loop.call_later(seconds, self._fall_due, execution)
+
+    async def _take_up(self) -> None:
+        """Go on with what an earlier worker, or an earlier claim, left open."""
+        await self._children.collect()
+        if not self._run.is_stopping:
+            await self._starter.resume()
+
+    @property
+    def _begins_with_effects(self) -> bool:
+        """No block's code runs before the first intents, so the claim can go along with them."""
+        run = self._run
+        if run.open or run.is_paused or run.is_stopping or self._over_budget() is not None:
+            return False
+        return all(
+            execution.node.node.effect is Effect.EFFECTFUL and not execution.node.node.is_review
+            for execution in run.ready.values()
+        )
 
     async def _move(self) -> None:
         run = self._run

@@ -32,6 +32,7 @@ class Watch:
         over = survived if self.is_alone else self._lane.close
         timer = asyncio.get_running_loop().call_later(self._seconds, over)
         self._lane.callback(timer.cancel)
+        self.look()
 
     def look(self) -> None:
         """Something of the run has become durable."""

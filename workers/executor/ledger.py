@@ -116,10 +116,12 @@ class Ledger:
             or self._pending_bytes >= limits.RUN_FLUSH_BYTES
         )
 
-    async def claim(self, *, alone: bool = False) -> None:
-        """Take the run, durably: a death from here on counts. Raises RunLost and as `flush`."""
+    def claim(self, *, alone: bool = False) -> None:
+        """Take the run. When that has been flushed it is ours, and a death counts from then on."""
         claimed = RunClaimed(worker=self._worker, alone=alone)
-        await self._append([to_encoded(claimed)])
+        encoded = to_encoded(claimed)
+        self._pending.append(encoded)
+        self._pending_bytes += len(encoded.state)
         evolve(self.run, claimed, clock.now())
 
     def claim_beside_others(self) -> None:

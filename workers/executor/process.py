@@ -199,26 +199,29 @@ class Executor:
 
     async def _give_up(self, run: Run, rung: Rung, suspicion: Suspicion) -> None:
         ledger = Ledger(run, self._tools)
-        await ledger.claim()
-        await rung.answer()
+        ledger.claim()
         error = f"Parked: {suspicion.subject} ended its worker {suspicion.deaths} times"
         await Drive(ledger, self._tools).fail(error)
+        await rung.answer()
 
     async def _in_hand(
         self, run: Run, rung: Rung, failures: int, watch: Watch | None = None
     ) -> None:
         ledger = Ledger(run, self._tools, watch.look if watch else None)
-        await ledger.claim(alone=watch is not None and watch.is_alone)
-        await rung.answer()
+        ledger.claim(alone=watch is not None and watch.is_alone)
         drive = Drive(ledger, self._tools)
         self._drives[run.run_id] = drive
-        if watch is not None:
-            watch.begin(drive.survive)
+
+        async def claimed() -> None:
+            await rung.answer()
+            if watch is not None:
+                watch.begin(drive.survive)
+
         try:
             if failures >= limits.RUN_CRASHES_MAX:
                 await drive.fail(INSIDE)
             else:
-                await drive.to_end()
+                await drive.to_end(claimed)
         finally:
             del self._drives[run.run_id]
         await self._shelf.put(run)
