@@ -19,7 +19,7 @@ from domain.engine.run import Run
 from domain.engine.suspicion import Loss
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunCreated, RunStatus
 
-MEANING = 2
+MEANING = 3
 """Raised when what is kept means something else although it looks the same."""
 
 
@@ -94,7 +94,6 @@ _SAME = tuple(
     for field in FrozenRun.__struct_fields__
     if field not in {"nodes", "ready", "open", "approved_nodes"}
 )
-_SAME_OF_EXECUTION = FrozenExecution.__struct_fields__
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(FrozenRun).decode
@@ -105,15 +104,18 @@ def freeze(run: Run) -> bytes:
 
     At any moment, also while it is driven: what the driver has taken is ready for who thaws it.
     """
+    return _encode(frozen(run))
+
+
+def frozen(run: Run) -> FrozenRun:
+    """What `freeze` writes."""
     assert run.routing is None, "a state is whole when all has been delivered"
-    return _encode(
-        FrozenRun(
-            **{field: getattr(run, field) for field in _SAME},
-            nodes=[_frozen(queue) for queue in run.nodes],
-            ready=[*run.taken, *run.ready],
-            open=list(run.open),
-            approved_nodes=sorted(run.approved_nodes),
-        )
+    return FrozenRun(
+        **{field: getattr(run, field) for field in _SAME},
+        nodes=[_frozen(queue) for queue in run.nodes],
+        ready=[*run.taken, *run.ready],
+        open=list(run.open),
+        approved_nodes=sorted(run.approved_nodes),
     )
 
 
@@ -150,7 +152,23 @@ def _frozen(queue: NodeQueue) -> FrozenNode:
 
 
 def _frozen_execution(execution: Execution) -> FrozenExecution:
-    return FrozenExecution(**{field: getattr(execution, field) for field in _SAME_OF_EXECUTION})
+    # Field by field in both directions: there can be ten thousands of them.
+    return FrozenExecution(
+        execution.number,
+        execution.status,
+        execution.given,
+        execution.data,
+        execution.outputs,
+        execution.delivered,
+        execution.attempt,
+        execution.doubts,
+        execution.error,
+        execution.until,
+        execution.child,
+        execution.asked,
+        execution.decided,
+        execution.queue_number,
+    )
 
 
 def _thaw_node(queue: NodeQueue, node: FrozenNode, everyone: dict[int, Execution]) -> None:
@@ -163,6 +181,17 @@ def _thaw_node(queue: NodeQueue, node: FrozenNode, everyone: dict[int, Execution
 
 def _thawed(queue: NodeQueue, frozen: FrozenExecution) -> Execution:
     execution = Execution(frozen.number, queue, None)
-    for field in _SAME_OF_EXECUTION:
-        setattr(execution, field, getattr(frozen, field))
+    execution.status = frozen.status
+    execution.given = frozen.given
+    execution.data = frozen.data
+    execution.outputs = frozen.outputs
+    execution.delivered = frozen.delivered
+    execution.attempt = frozen.attempt
+    execution.doubts = frozen.doubts
+    execution.error = frozen.error
+    execution.until = frozen.until
+    execution.child = frozen.child
+    execution.asked = frozen.asked
+    execution.decided = frozen.decided
+    execution.queue_number = frozen.queue_number
     return execution

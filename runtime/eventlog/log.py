@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from runtime import database
 from runtime.eventlog import reader
 from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
+from runtime.eventlog.checkpoints import Checkpoints
 from runtime.eventlog.pages import PageReader
 from runtime.eventlog.reader import Answered, StreamEvent
 from runtime.eventlog.snapshots import Snapshots
@@ -25,6 +27,7 @@ class EventLog:
         self.appender = Appender(database_url, f"{application} appender")
         self.values = ValueStore(self.pool)
         self.snapshots = Snapshots(self.pool)
+        self.checkpoints = Checkpoints(self.pool)
         self._pages = PageReader(self.pool)
 
     async def open(self) -> None:
@@ -70,6 +73,16 @@ class EventLog:
         """
         async with self.pool.connection() as connection:
             return await reader.read_topics(connection, stream, topics, after)
+
+    async def read_events(self, stream: str, versions: Collection[int]) -> list[StreamEvent]:
+        """The events of `stream` with these versions, in order; the caller knows their sizes."""
+        async with self.pool.connection() as connection:
+            return await reader.read_events(connection, stream, versions)
+
+    async def version_at(self, stream: str, moment: datetime) -> int:
+        """The version of `stream` at a moment by the database's clock, 0 before its first."""
+        async with self.pool.connection() as connection:
+            return await reader.read_version_at(connection, stream, moment)
 
     async def read_last(self, streams: Collection[str]) -> tuple[dict[str, StreamEvent], int]:
         """The last event of each stream that has any, and the log's last position, both as of
