@@ -17,6 +17,7 @@ from domain.engine.execution import Execution
 from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.engine.snapshots import FrozenNode, FrozenRun
+from domain.engine.suspicion import Loss
 from domain.engine.views import Place, Segment, View
 from domain.large_values import Large
 from domain.runs import ReviewDecided, ReviewRequested, RunStatus
@@ -41,7 +42,7 @@ class Record(msgspec.Struct, array_like=True):
     status: RunStatus
     given: dict[str, int]
     attempt: int
-    doubts: int
+    lost: list[Loss]
     error: str | None
     child: str | None
     until: datetime | None
@@ -127,8 +128,11 @@ def cut(view: View) -> Cut:
 def drop(view: View, done: Cut) -> None:
     """The records are kept elsewhere from now on."""
     run = view.run
+    held_back = {execution.number for queue in run.nodes for execution in queue.unrouted}
     for number in done.numbers:
-        del run.executions[number]
+        execution = run.executions.pop(number)
+        if number in held_back:
+            execution.node.shed(execution)
         del view.results[number]
     for number in done.outputs:
         del run.outputs[number]
@@ -184,13 +188,9 @@ def _state(view: View) -> State:
 
 
 def _without_loaded(view: View, node: FrozenNode) -> None:
-    for execution in node.incomplete:
-        execution.given = view.without_loaded(execution.given)
-    for execution in node.unrouted:
-        status = execution.status
-        # What has finished waits here for others to be delivered first: that takes its outputs.
-        is_finished = status is RunStatus.COMPLETED or status is RunStatus.FAILED
-        execution.given = {} if is_finished else view.without_loaded(execution.given)
+    for executions in (node.incomplete, node.unrouted):
+        for execution in executions:
+            execution.given = view.without_loaded(execution.given)
     if node.last_given is not None:
         node.last_given = view.without_loaded(node.last_given)
 
@@ -236,7 +236,7 @@ def _record(view: View, number: int, values: list[Any], places: dict[int, int]) 
         status=execution.status,
         given=given,
         attempt=execution.attempt,
-        doubts=execution.doubts,
+        lost=execution.lost,
         error=execution.error,
         child=execution.child,
         until=execution.until,
@@ -253,7 +253,7 @@ def _execution(run: Run, block: Block, record: Record) -> Execution:
     execution.status = record.status
     execution.given = {pin: block.values[place] for pin, place in record.given.items()}
     execution.attempt = record.attempt
-    execution.doubts = record.doubts
+    execution.lost = record.lost
     execution.error = record.error
     execution.child = record.child
     execution.until = record.until

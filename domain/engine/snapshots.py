@@ -7,6 +7,7 @@ read, or of another FORMAT, is as good as none.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -145,10 +146,23 @@ def _frozen(queue: NodeQueue) -> FrozenNode:
     incomplete = (one for one in queue.arrivals if one.status is RunStatus.INCOMPLETE)
     return FrozenNode(
         incomplete=[_frozen_execution(one) for one in incomplete],
-        unrouted=[_frozen_execution(one) for one in queue.unrouted],
+        unrouted=list(_frozen_unrouted(queue)),
         without_static=list(queue.without_static),
         last_given=queue.last_given,
     )
+
+
+def _frozen_unrouted(queue: NodeQueue) -> Iterator[FrozenExecution]:
+    """What has finished and is held back is kept for what it has to deliver, also by who still
+    looks at it.
+    """
+    for one in queue.unrouted:
+        if not one.is_finished:
+            yield _frozen_execution(one)
+        elif queue.node.output_links:
+            kept = _frozen_execution(one)
+            kept.given, kept.data, kept.outputs = {}, {}, queue.undelivered(one)
+            yield kept
 
 
 def _frozen_execution(execution: Execution) -> FrozenExecution:
@@ -161,7 +175,7 @@ def _frozen_execution(execution: Execution) -> FrozenExecution:
         execution.outputs,
         execution.delivered,
         execution.attempt,
-        execution.doubts,
+        execution.lost,
         execution.error,
         execution.until,
         execution.child,
@@ -187,7 +201,7 @@ def _thawed(queue: NodeQueue, frozen: FrozenExecution) -> Execution:
     execution.outputs = frozen.outputs
     execution.delivered = frozen.delivered
     execution.attempt = frozen.attempt
-    execution.doubts = frozen.doubts
+    execution.lost = frozen.lost
     execution.error = frozen.error
     execution.until = frozen.until
     execution.child = frozen.child

@@ -51,15 +51,12 @@ class EventLog:
         """
         return await self.appender.append(Append(writes, origin, receipt))
 
-    async def read_stream(self, stream: str, after: int = 0) -> list[StreamEvent]:
-        """All events of `stream` with a version above `after`, in order."""
-        return [event async for page in self.stream_pages(stream, after) for event in page]
-
     def stream_pages(
         self, stream: str, after: int = 0, upto: int | None = None
     ) -> AsyncIterator[list[StreamEvent]]:
-        """The same, up to the version `upto`, in pages that are never empty: of a long stream no
-        more than one is in memory, and others run between them.
+        """The events of `stream` with versions above `after` and up to `upto`, in order, in pages
+        that are never empty: of a long stream no more than one is in memory, and others run
+        between them.
         """
         return self._pages.pages(stream, after, upto)
 

@@ -6,7 +6,6 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from blocks.agents import AgentExecutor
 from blocks.data import AddToList, StoreValue
 from blocks.io import AgentOutput
 from blocks.logic import Calculator
@@ -40,8 +39,6 @@ from runtime import clock, ids
 from runtime.eventlog.log import Origin, StreamWrite
 from tests.commands.driving import saved
 from tests.support.graphs import agent_output, graph, items, node
-
-__all__ = ["AgentExecutor", "Life", "graph_of"]
 
 OUTSIDE = (RunPaused(), RunResumed(), RunClaimed("other/1"))
 
@@ -93,13 +90,13 @@ class Life:
         else:
             self.run = source
             source.run_id, source.version = self.run_id, 0
-        await self._append(created)
-        await self._append(RunClaimed("test/1"))
+        await self.write(created)
+        await self.write(RunClaimed("test/1"))
 
     async def go_on(self, events: int) -> None:
         """Until there is nothing to do, or so many events."""
         for _ in range(events):
-            await self._append(*self._next())
+            await self.write(*self._next())
 
     def unfinished(self) -> list[Execution]:
         assert self.run is not None
@@ -141,7 +138,7 @@ class Life:
             return [("updated_list", [text])]
         return [("item", text) for _ in range(count)]
 
-    async def _append(self, *events: Event) -> None:
+    async def write(self, *events: Event) -> None:
         assert self.run is not None
         kept = [await self._kept(event) for event in events]
         write = StreamWrite.of(stream_of(self.run_id), self.run.version, kept)

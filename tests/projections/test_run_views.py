@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from psycopg import AsyncConnection
 
+from api.live import messages
 from api.node_shapes import node_execution
 from api.run_shapes import run_in_full
 from commands import run_states
@@ -20,14 +22,17 @@ from commands.run_states import Scope
 from commands.streams import Streams
 from domain import limits
 from domain.engine import records
-from domain.runs import Fork, stream_of
+from domain.runs import Fork, NodeCompleted, RunCompleted, RunStats, stream_of
 from projections import run_details
+from projections.projection import Recorded
 from projections.run_details import AsOf
 from projections.run_pages import Shown
 from projections.run_views import Views
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
+from tests.commands.driving import saved
 from tests.projections.lived import Life, graph_of
+from tests.support.graphs import agent_output, graph, items
 
 Document = dict[str, Any]
 EVERYTHING = range(100_000)
@@ -55,9 +60,7 @@ async def look(
         return msgspec.json.decode(msgspec.json.encode(page))  # type: ignore[no-any-return]
 
 
-async def in_pages(
-    views: Views, run_id: str, version: int | None, limit: int, attempts: int = 1_000
-) -> Document:
+async def in_pages(views: Views, run_id: str, version: int | None, limit: int) -> Document:
     """All pages of a run, put together."""
     whole = page = await look(views, run_id, version, range(limit))
     while page["next_after"] is not None or page["next_outputs"] is not None:
@@ -228,3 +231,93 @@ async def test_checkpoints_that_nobody_uses_are_forgotten(
     await look(views, third.run_id)
     kept = [len(await checkpoints_of(superuser, life.run_id)) for life in (one, other, third)]
     assert [count > 0 for count in kept] == [True, False, True]
+
+
+# --- pages bounded by bytes ----------------------------------------------------------------------
+VALUE_BYTES, VALUES = 250 * 1024, 40
+ROOM = 512 * 1024
+"""Two values, and something beside them."""
+
+
+@pytest.fixture
+async def large_run(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run whose outputs are forty values of a quarter of a megabyte."""
+    monkeypatch.setattr(limits, "OUTPUTS_PAGE_BYTES", ROOM)
+    monkeypatch.setattr(limits, "EXECUTIONS_PAGE_BYTES", ROOM)
+    document = graph(items("a", 1), agent_output("y"), links="a.item > y.value")
+    life = Life(streams, await saved(streams, document), 0)
+    await life.begin()
+    (first,) = life.unfinished()
+    node_id = first.node.node.node_id
+    texts = [f"{number:03}".ljust(VALUE_BYTES - 2, "x") for number in range(VALUES)]
+    await life.write(NodeCompleted(0, node_id, [("item", text) for text in texts], 1))
+    await life.write(RunCompleted(RunStats()))
+    return life.run_id
+
+
+async def test_an_answer_has_no_more_than_there_is_room_for(
+    streams: Streams, large_run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = Views(streams, Plans())
+    get, read = streams.log.values.get, []
+
+    async def counting(owner: str, hashes: Any) -> dict[str, bytes]:
+        read.extend(hashes)
+        return await get(owner, hashes)
+
+    monkeypatch.setattr(streams.log.values, "get", counting)
+    page = await look(views, large_run, numbers=range(1, 2))
+    assert [len(page["outputs"]["y"]), page["next_outputs"]] == [2, 2]
+    assert (len(page["node_executions"]), page["next_after"]) == (1, 2)
+    assert len(read) == 3  # two outputs, and what the one execution was given
+    read.clear()
+    page = await look(views, large_run, numbers=range(1, 20), outputs_after=VALUES)
+    assert (len(page["node_executions"]), page["next_after"]) == (2, 3)
+    assert (page["outputs"], page["next_outputs"]) == ({}, None)
+    assert len(read) == 2
+    alone = (await look(views, large_run, numbers=range(1)))["node_executions"][0]
+    assert len(alone["output_data"]["item"]) == VALUES  # one alone is shown whatever it yielded
+    assert alone["omitted"] == ["items"]
+
+
+async def test_pages_are_complete_and_say_nothing_twice(streams: Streams, large_run: str) -> None:
+    whole = await in_pages(Views(streams, Plans()), large_run, None, 7)
+    assert [text[:3] for text in whole["outputs"]["y"]] == [f"{n:03}" for n in range(VALUES)]
+    given = [one["input_data"]["value"][:3] for one in whole["node_executions"][1:]]
+    assert given == [f"{number:03}" for number in range(VALUES)]
+    assert len({one["node_exec_id"] for one in whole["node_executions"]}) == VALUES + 1
+
+
+async def test_an_end_is_told_with_as_many_outputs_as_one_message_has_room_for(
+    streams: Streams, large_run: str
+) -> None:
+    views = Views(streams, Plans())
+    end = Recorded(9, stream_of(large_run), 4, "ada", 0, RunCompleted(RunStats()))
+    async with views.turn() as turn:
+        show = partial(messages.completed, end)
+        told = messages.encode(await run_details.look(views, turn, large_run, "ada", show))
+    message = msgspec.json.decode(told)
+    assert (len(message["result"]["y"]), message["next_outputs"]) == (2, 2)
+    assert len(told) < 2 * ROOM
+
+
+async def test_many_who_read_at_once_have_little_in_memory(
+    streams: Streams, large_run: str
+) -> None:
+    views = Views(streams, Plans())
+
+    async def size() -> int:
+        show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
+        async with views.turn() as turn:
+            page = await run_details.look(views, turn, large_run, "ada", show)
+            return len(msgspec.json.encode(page))
+
+    tracemalloc.start()
+    try:
+        sizes = await asyncio.gather(*(size() for _ in range(64)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(ROOM < size < 2 * ROOM for size in sizes)
+    # A turn may hold what it shows, once as it is stored and once as it is sent.
+    assert peak < limits.RUNS_LOOKED_AT_ONCE * 3 * 2 * ROOM + 8 * 1024 * 1024
