@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from domain import limits
 from domain.contracts import BlockKind
@@ -58,7 +57,7 @@ class NodeExecutionResult(msgspec.Struct):
     queue_time: datetime | None
     start_time: datetime | None
     end_time: datetime | None
-    omitted: list[str] | UnsetType = UNSET
+    omitted: list[str]
 
 
 class Waiting(msgspec.Struct):
@@ -101,7 +100,7 @@ def node_execution(run: Run, shown: Shown) -> NodeExecutionResult:
         queue_time=execution.queued_at,
         start_time=execution.started_at,
         end_time=execution.ended_at,
-        omitted=shown.omitted or UNSET,
+        omitted=shown.omitted,
     )
 
 

@@ -1,4 +1,4 @@
--- Behind its base and nowhere else; not when another reader was first, or when the base is gone.
+-- Behind its base and nowhere else. Not when another reader was first, or when the base is gone.
 WITH added AS (
     INSERT INTO work.checkpoints (stream, format, version, base, state, checksum)
     SELECT %(stream)b, %(format)b, %(version)b, %(base)b, %(state)b, %(checksum)b
