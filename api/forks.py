@@ -16,11 +16,12 @@ from api.run_shapes import ForkedExecutionMeta, forked_meta
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import forks
-from domain.engine.run import Run
+from domain.engine.views import View
 from domain.errors import NotFound
 from domain.json_values import check_json
 from domain.runs import execution_id
 from projections import run_details
+from projections.run_pages import Pages
 
 IDS_AT_ONCE = 1_000
 """Ids of node executions that are made before others get their turn."""
@@ -56,10 +57,11 @@ async def fork_run(
     context = await context_of(request)
     number = None
     if data.node_exec_id is not None:
-        source = await run_details.load(
-            services.streams, services.plans, run_id, context.owner, graph_id=graph_id
-        )
-        number = await _number_of(source, data.node_exec_id)
+        async with services.views.turn() as turn:
+            count = await run_details.look(
+                services.views, turn, run_id, context.owner, _count, graph_id=graph_id
+            )
+        number = await _number_of(run_id, count, data.node_exec_id)
     done = await forks.fork(
         services.streams,
         context,
@@ -100,10 +102,14 @@ async def retry_run(
     return answer(services, context, done, forked_meta(done.answer))
 
 
-async def _number_of(run: Run, node_exec_id: str) -> int:
+async def _count(view: View, _pages: Pages) -> int:
+    return view.run.count
+
+
+async def _number_of(run_id: str, count: int, node_exec_id: str) -> int:
     """The number of a node execution in its run. Raises NotFound."""
-    for number in range(run.count):
-        if execution_id(run.run_id, number) == node_exec_id:
+    for number in range(count):
+        if execution_id(run_id, number) == node_exec_id:
             return number
         if number % IDS_AT_ONCE == 0:
             await asyncio.sleep(0)

@@ -11,8 +11,10 @@ from domain import limits
 from domain.contracts import BlockKind
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.run import Run
+from domain.engine.views import View
 from domain.runs import ReviewReason, RunStatus, by_pin, execution_id
 from projections.reviews import ReviewStatus
+from projections.run_pages import Shown
 
 
 class NodeReview(msgspec.Struct):
@@ -31,7 +33,8 @@ class NodeExecutionResult(msgspec.Struct):
 
     `attempt` counts effects; `repeated` says that one of them may have happened twice. `error` is
     why it failed, or why its last attempt did. Until `waits_until` it sleeps, for its own time or
-    for the next attempt. `child_execution_id` is the run that a sub-graph became.
+    for the next attempt. `child_execution_id` is the run that a sub-graph became. `omitted` are
+    pins whose inputs are left out, because one answer had no room for all.
     """
 
     user_id: str
@@ -54,6 +57,7 @@ class NodeExecutionResult(msgspec.Struct):
     queue_time: datetime | None
     start_time: datetime | None
     end_time: datetime | None
+    omitted: list[str]
 
 
 class Waiting(msgspec.Struct):
@@ -70,9 +74,10 @@ class Waiting(msgspec.Struct):
     problems: dict[str, str]
 
 
-def node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
+def node_execution(run: Run, shown: Shown) -> NodeExecutionResult:
     """One execution of a node of the run."""
     assert run.created is not None
+    execution = shown.execution
     node = execution.node.node
     return NodeExecutionResult(
         user_id=run.created.user_id,
@@ -83,8 +88,8 @@ def node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
         node_id=node.node_id,
         block_id=node.contract.block_id,
         status=execution.status,
-        input_data=execution.data or execution.given,
-        output_data=by_pin(execution.outputs),
+        input_data=shown.data,
+        output_data=by_pin(shown.outputs),
         attempt=execution.attempt,
         repeated=bool(execution.lost),
         error=execution.error,
@@ -95,12 +100,14 @@ def node_execution(run: Run, execution: Execution) -> NodeExecutionResult:
         queue_time=execution.queued_at,
         start_time=execution.started_at,
         end_time=execution.ended_at,
+        omitted=shown.omitted,
     )
 
 
-def waiting_in(run: Run) -> tuple[list[Waiting], int]:
+def waiting_in(view: View) -> tuple[list[Waiting], int]:
     """The first of all that waits, executions before unreached nodes, and how many there are."""
-    executions = [e for e in run.executions.values() if e.status is RunStatus.INCOMPLETE]
+    run = view.run
+    executions = [e for e in view.unfinished if e.status is RunStatus.INCOMPLETE]
     unreached = [queue for queue in run.nodes if _is_unreached(queue)]
     listed = [_waiting(run, execution) for execution in executions[: limits.WAITING_LISTED_MAX]]
     listed += map(_unreached, unreached[: limits.WAITING_LISTED_MAX - len(listed)])

@@ -139,8 +139,9 @@ async def _shown(
 ) -> Response[GraphExecutionMeta]:
     """The run as it is behind the command."""
     run_id = done.answer.run_id
-    run = await run_details.load(services.streams, services.plans, run_id, context.owner)
-    return answer(services, context, done, current_meta(run))
+    async with services.views.turn() as turn:
+        meta = await run_details.look(services.views, turn, run_id, context.owner, current_meta)
+    return answer(services, context, done, meta)
 
 
 async def _end_of(services: Services, user_id: str, run_id: str) -> int | None:

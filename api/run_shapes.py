@@ -12,8 +12,11 @@ from msgspec import UNSET, UnsetType
 from api.node_shapes import NodeExecutionResult, Waiting, node_execution, waiting_in
 from api.paging import Pagination
 from commands.runs import RunAccepted
+from domain import limits
 from domain.engine.run import Run
+from domain.engine.views import View
 from domain.runs import Fork, Outcome, RunStatus
+from projections.run_pages import Pages
 from projections.runs import RunRow
 
 MICROSECONDS = 1_000_000
@@ -87,14 +90,18 @@ class GraphExecutionWithNodes(GraphExecutionMeta, kw_only=True):
     """A run as it is at one version of its stream.
 
     Node executions come in pages: `next_after` is where the next one begins, null behind the last.
+    So do outputs, with `next_outputs`. What there was no room for of the run's own inputs is named
+    in `omitted_inputs`.
     `waiting` explains the first of the executions and nodes that did not get what they need, and
     `waiting_count` counts all of them.
     """
 
+    omitted_inputs: list[str]
     version: int
     forked_from: ForkedFrom | None
     budget: BudgetModel
     outputs: dict[str, list[Any]]
+    next_outputs: int | None
     node_executions: list[NodeExecutionResult]
     next_after: int | None
     waiting: list[Waiting]
@@ -145,25 +152,34 @@ def listed_meta(row: RunRow) -> GraphExecutionMeta:
     )
 
 
-def current_meta(run: Run) -> GraphExecutionMeta:
+async def current_meta(view: View, pages: Pages) -> GraphExecutionMeta:
     """A run as its stream has it."""
-    return GraphExecutionMeta(**_meta(run))
+    return GraphExecutionMeta(**await _meta(view.run, pages))
 
 
-def run_in_full(run: Run, numbers: range) -> GraphExecutionWithNodes:
-    """A run with those of its node executions that have these numbers, all kept in the fold."""
-    created = run.created
+async def run_in_full(
+    view: View, pages: Pages, *, numbers: range, outputs_after: int
+) -> GraphExecutionWithNodes:
+    """A run with those of its node executions that have these numbers, and with its outputs
+    behind so many, as far as there is room for them.
+    """
+    run, created = view.run, view.run.created
     assert created is not None
-    shown = range(numbers.start, min(numbers.stop, run.count))
-    waiting, waiting_count = waiting_in(run)
+    meta = await _meta(run, pages)
+    shown = await pages.executions(numbers)
+    outputs = await pages.outputs(outputs_after)
+    waiting, waiting_count = waiting_in(view)
+    after = numbers.start + len(shown)
     return GraphExecutionWithNodes(
-        **_meta(run),
+        **meta,
+        omitted_inputs=[name for name in created.inputs if name not in meta["inputs"]],
         version=run.version,
         forked_from=None if created.fork is None else _forked_from(created.fork),
         budget=BudgetModel(created.steps_max, created.seconds_max, created.credits_max),
-        outputs=run.outputs_by_name(),
-        node_executions=[node_execution(run, run.executions[number]) for number in shown],
-        next_after=numbers.stop if numbers.stop < run.count else None,
+        outputs=outputs.by_name(),
+        next_outputs=outputs.next_after,
+        node_executions=[node_execution(run, one) for one in shown],
+        next_after=after if after < run.count else None,
         waiting=waiting,
         waiting_count=waiting_count,
     )
@@ -181,7 +197,7 @@ def _accepted(accepted: RunAccepted) -> dict[str, Any]:
     }
 
 
-def _meta(run: Run) -> dict[str, Any]:
+async def _meta(run: Run, pages: Pages) -> dict[str, Any]:
     created = run.created
     assert created is not None
     stats = run.stats
@@ -190,7 +206,7 @@ def _meta(run: Run) -> dict[str, Any]:
         "user_id": created.user_id,
         "graph_id": created.graph_id,
         "graph_version": created.graph_version,
-        "inputs": created.inputs,
+        "inputs": await pages.values(created.inputs, limits.OUTPUTS_PAGE_BYTES),
         "status": run.status,
         "outcome": run.outcome,
         "paused": run.is_paused,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from litestar import Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
@@ -25,13 +26,13 @@ from api.run_shapes import (
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs, runs
-from commands.run_states import Scope
 from commands.runs import Budget
 from domain import limits
 from domain.errors import Invalid
 from domain.json_values import check_json
 from projections import run_details
 from projections import runs as run_lists
+from projections.run_details import NOW, AsOf
 
 
 class ExecuteGraph(msgspec.Struct):
@@ -172,22 +173,40 @@ async def get_run(
     as_of: FromQuery[str | None] = None,
     after: FromQuery[int] = 0,
     limit: FromQuery[int] = limits.EXECUTIONS_PAGE,
-) -> GraphExecutionWithNodes:
+    outputs_after: FromQuery[int] = 0,
+) -> Response[GraphExecutionWithNodes]:
     """A run with its outputs and node executions, as current as the log.
 
     `as_of` shows it as it was: at a version of its stream, or at a time such as
-    `2026-01-31T12:00:00Z`. Of its node executions, `limit` are shown behind the first `after`.
+    `2026-01-31T12:00:00Z`. Of its node executions, at most `limit` are shown behind the first
+    `after`, and of its outputs those behind the first `outputs_after`: of both only as many as one
+    answer has room for, which is some megabytes. `next_after` and `next_outputs` say where to go
+    on.
     """
-    numbers = _numbers(after, limit)
-    run = await run_details.load(
-        services.streams,
-        services.plans,
-        run_id,
-        request.user.user_id,
-        graph_id=graph_id,
-        scope=_scope(as_of, numbers),
+    show = partial(
+        run_in_full,
+        numbers=_numbers(after, limit),
+        outputs_after=_checked(outputs_after, "outputs_after"),
     )
-    return run_in_full(run, numbers)
+    async with services.views.turn() as turn:
+        page = await run_details.look(
+            services.views,
+            turn,
+            run_id,
+            request.user.user_id,
+            show,
+            graph_id=graph_id,
+            as_of=_as_of(as_of),
+        )
+        # Encoded before others get their turn: what is large in memory are the parts.
+        content: Any = msgspec.json.encode(page)
+    return Response(content, media_type=MediaType.JSON)
+
+
+def _checked(after: int, name: str) -> int:
+    if not 0 <= after <= limits.JSON_INTEGER_MAX:
+        raise Invalid(f"{name} must be a whole number from 0")
+    return after
 
 
 def _numbers(after: int, limit: int) -> range:
@@ -198,12 +217,12 @@ def _numbers(after: int, limit: int) -> range:
     return range(after, after + limit)
 
 
-def _scope(as_of: str | None, numbers: range) -> Scope:
-    """The run up to a version or a time, by default all of it. Raises Invalid."""
+def _as_of(as_of: str | None) -> AsOf:
+    """A version or a time, by default the present. Raises Invalid."""
     if as_of is None:
-        return Scope(kept=numbers, gathers_outputs=True)
+        return NOW
     if POSITION_TEXT.fullmatch(as_of):
-        return Scope(version=int(as_of), kept=numbers, gathers_outputs=True)
+        return AsOf(version=int(as_of))
     try:
         moment = datetime.fromisoformat(as_of)
     except ValueError:
@@ -212,7 +231,7 @@ def _scope(as_of: str | None, numbers: range) -> Scope:
         raise Invalid(
             "as_of must be a version, or a time with its offset such as 2026-01-31T12:00:00Z"
         )
-    return Scope(moment=moment, kept=numbers, gathers_outputs=True)
+    return AsOf(moment=moment)
 
 
 handlers = [execute_version, execute_active, list_all, list_of_graph, get_run]

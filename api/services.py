@@ -13,6 +13,7 @@ from commands.plans import Plans
 from commands.streams import Done, Streams
 from domain import limits
 from projections import freshness
+from projections.run_views import Views
 from runtime import clock, nats
 from runtime.cache import BoundedCache
 from runtime.embedded.nats import nats_url
@@ -30,6 +31,7 @@ class Services:
         self.log = EventLog(database_url(settings), "api")
         self.streams = Streams(self.log)
         self.plans = Plans()
+        self.views = Views(self.streams, self.plans)
         self.feed = Feed(self.log)
         self.client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None

@@ -76,10 +76,11 @@ class Streams:
     async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
         """The stream's state as of now: the cached one plus what was written since."""
         state, version = self._cache.get(stream) or (initial, 0)
-        for recorded in await self.log.read_stream(stream, after=version):
-            assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
-            state = evolve(state, recorded.event)
-            version = recorded.version
+        async for page in self.log.stream_pages(stream, after=version):
+            for recorded in page:
+                assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
+                state = evolve(state, recorded.event)
+                version = recorded.version
         if version:
             self._cache.put(stream, (state, version))
         return Loaded(stream=stream, state=state, version=version)

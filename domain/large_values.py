@@ -19,6 +19,18 @@ from domain.runs import NodeCompleted, NodeFailed, Output, RunCompleted, RunCrea
 Place = TypeVar("Place", int, str)
 
 
+class Large:
+    """Stands for a value that was not read because nothing depends on what it is.
+
+    No struct, so that nothing takes it for a value and encodes it by itself.
+    """
+
+    __slots__ = ("hash",)
+
+    def __init__(self, hash: str) -> None:  # noqa: A002 - the word for it
+        self.hash = hash
+
+
 def hash_of(encoded: bytes) -> str:
     """The name of a value: SHA-256 of its JSON, in hex."""
     return hashlib.sha256(encoded).hexdigest()
@@ -52,7 +64,7 @@ def hashes_in(happened: Event) -> Iterable[str]:
 
 
 def put_back(happened: Event, values: Mapping[str, Any]) -> Event:
-    """The event with its large values in their places; `values` has all of them, by hash."""
+    """The event with its large values in their places, or what `values` has for them by hash."""
     match happened:
         case RunCreated(large=large) if large:
             inputs = {**happened.inputs, **{name: values[key] for name, key in large.items()}}

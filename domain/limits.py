@@ -155,6 +155,14 @@ SNAPSHOT_EVENTS = 5_000
 """So many events behind its last snapshot, a run in hand gets another one."""
 SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
 """A run whose state is larger is read from its beginning again."""
+CHECKPOINT_EVENTS = 1_500
+CHECKPOINT_EVENT_BYTES = 4 * 1024 * 1024
+"""After so many events, or so large ones, a run that somebody looks at gets another checkpoint,
+if they are also larger than the last one: what is kept of a run is no more than its stream."""
+CHECKPOINT_KEEP_SECONDS = 7 * 24 * 3600
+"""How long the checkpoints of a run are kept that nobody looks at."""
+CHECKPOINT_STREAMS_DELETED = 16
+"""Runs whose checkpoints are deleted, for one that gets its first: more goes than comes."""
 RUN_SLEEP_SECONDS_MIN = 1.0
 """A run that only waits, and at least this long, gives its place in the executor to others."""
 RUN_HOLD_SECONDS = 30.0
@@ -212,6 +220,15 @@ EXECUTIONS_LISTED_MAX = 250
 EXECUTIONS_PAGE = 5_000
 """Node executions in one answer about a run, unless fewer are asked for. A client that knows of no
 pages still sees all but the longest runs whole, and an answer still costs bounded memory."""
+EXECUTIONS_PAGE_BYTES = 4 * 1024 * 1024
+"""JSON of what the node executions in one answer were given and yielded, unless one alone has
+more. It ends a page before its count does."""
+OUTPUTS_PAGE_BYTES = 4 * 1024 * 1024
+"""JSON of the outputs of a run in one answer or message, unless one alone has more."""
+RUN_LIGHT_BYTES = 256 * 1024
+"""Whoever looks at more of a run than this waits for a turn,"""
+RUNS_LOOKED_AT_ONCE = 4
+"""of which an API process has so many, or its memory would not do."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
 STOP_ANSWER_SECONDS_MAX = 15.0

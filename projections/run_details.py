@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
-from commands import run_states
-from commands.plans import Plans
-from commands.run_states import NOW, Scope
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
 from commands.streams import Streams
 from domain import runs
-from domain.engine.run import Run
-from domain.errors import NotFound
+from domain.engine.views import View
+from domain.errors import NotFound, Unavailable
 from domain.runs import RunCreated
+from projections.run_pages import Pages
+from projections.run_values import first_event
+from projections.run_views import CheckpointsGone, Views
+from projections.turns import Turn
+from runtime.eventlog.log import EventLog
+
+T = TypeVar("T")
+
+Show = Callable[[View, Pages], Awaitable[T]]
+"""Makes of a view what is answered. It may be asked more than once."""
+
+ATTEMPTS = 3
+"""How often a look is begun when the checkpoints that it found are forgotten meanwhile."""
 
 
-async def load(
-    streams: Streams,
-    plans: Plans,
+class AsOf(msgspec.Struct, frozen=True):
+    """A version of a run, or a moment by the database's clock; neither for the present."""
+
+    version: int | None = None
+    moment: datetime | None = None
+
+
+NOW = AsOf()
+
+
+async def look(
+    views: Views,
+    turn: Turn,
     run_id: str,
     user_id: str,
+    show: Show[T],
     *,
     graph_id: str | None = None,
-    scope: Scope = NOW,
-) -> Run:
-    """A run of this user, and if one is named of this graph, within `scope`.
+    as_of: AsOf = NOW,
+) -> T:
+    """What `show` makes of a run of this user, and if one is named of this graph.
 
     Raises NotFound for another's as for none, before anything is folded, and for what lies outside
     the run's life: before it was created, or a version that it has not got to.
     """
-    created = await creation(streams, run_id, user_id)
-    if graph_id not in {None, created.graph_id}:
+    log = views.log
+    stream = runs.stream_of(run_id)
+    created, versions = await asyncio.gather(first_event(log, run_id), log.versions_of([stream]))
+    if created is None or created.user_id != user_id or graph_id not in {None, created.graph_id}:
         raise _not_found(run_id)
-    run = await run_states.load(streams, plans, run_id, scope)
-    if run is None:
-        raise NotFound(f"Execution {run_id} did not exist then")
-    if scope.version is not None and run.version < scope.version:
-        raise NotFound(f"Execution {run_id} has no version {scope.version}")
-    return run
+    version = await _version(log, run_id, versions[stream], as_of)
+    for _ in range(ATTEMPTS):
+        with suppress(CheckpointsGone):
+            view = await views.load(turn, run_id, created, version)
+            try:
+                return await show(view, Pages(views, turn, view))
+            except CheckpointsGone:
+                await views.forget(view)
+    raise Unavailable(f"Execution {run_id} could not be read; please repeat the request.")
 
 
 async def creation(streams: Streams, run_id: str, user_id: str) -> RunCreated:
     """How a run of this user began. Raises NotFound for another's as for none."""
-    async for page in streams.log.stream_pages(runs.stream_of(run_id), upto=1):
-        created = page[0].event
-        assert isinstance(created, RunCreated), "a run's stream begins with its creation"
-        if created.user_id == user_id:
-            return created
-    raise _not_found(run_id)
+    created = await first_event(streams.log, run_id)
+    if created is None or created.user_id != user_id:
+        raise _not_found(run_id)
+    return created
+
+
+async def _version(log: EventLog, run_id: str, present: int, as_of: AsOf) -> int:
+    version = present if as_of.version is None else as_of.version
+    if version > present:
+        raise NotFound(f"Execution {run_id} has no version {version}")
+    if as_of.moment is not None:
+        version = await log.version_at(runs.stream_of(run_id), as_of.moment)
+    if version == 0:
+        raise NotFound(f"Execution {run_id} did not exist then")
+    return version
 
 
 def _not_found(run_id: str) -> NotFound:

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from commands.streams import Streams
 from migrations.runner import migrate
 from runtime import ids
+from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.log import EventLog, opened
@@ -54,6 +55,13 @@ async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
     yield _url(postgres, name)
     async with await _administrator(postgres) as connection:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
+    """A connection to the test's database that may do everything."""
+    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

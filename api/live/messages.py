@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.live.progress import NodeEvent, NodeProgress, progress_of
-from domain.engine.run import Run
+from domain.engine.views import View
 from domain.runs import RunFailed, RunPaused, RunResumed, RunStatus, RunTerminated, run_of
 from projections.projection import Recorded
+from projections.run_pages import OutputsPage, Pages
 from runtime import clock
 
 
@@ -75,6 +77,8 @@ class ExecutionStatusResponse(Message, frozen=True, tag="execution_status_respon
     output: dict[str, list[Any]]
     error: str | None
     version: int
+    next_outputs: int | UnsetType = UNSET
+    """There are more outputs: behind so many the run's page goes on (`outputs_after`)."""
 
 
 class RunMessage(Message, frozen=True):
@@ -115,6 +119,8 @@ class ExecutionProgress(RunMessage, frozen=True, tag="execution_progress"):
 class ExecutionCompleted(RunMessage, frozen=True, tag="execution_completed"):
     result: dict[str, list[Any]]
     status: RunStatus = RunStatus.COMPLETED
+    next_outputs: int | UnsetType = UNSET
+    """As in an ExecutionStatusResponse."""
 
 
 class ExecutionFailed(RunMessage, frozen=True, tag="execution_failed"):
@@ -141,9 +147,10 @@ def in_review(rest: Recorded) -> ExecutionReview:
     return ExecutionReview(**_place(rest))
 
 
-def completed(end: Recorded, run: Run) -> ExecutionCompleted:
-    """`run` has gathered its outputs."""
-    return ExecutionCompleted(result=run.outputs_by_name(), **_place(end))
+async def completed(end: Recorded, _view: View, pages: Pages) -> ExecutionCompleted:
+    """With as many of the run's outputs as one message has room for."""
+    outputs = await pages.outputs(0)
+    return ExecutionCompleted(result=outputs.by_name(), next_outputs=_next(outputs), **_place(end))
 
 
 def of_event(recorded: Recorded) -> RunMessage | None:
@@ -165,25 +172,32 @@ def of_event(recorded: Recorded) -> RunMessage | None:
     return None
 
 
-def status_of(run: Run) -> ExecutionStatusResponse:
-    """Where a run stands that has gathered its outputs and keeps no finished execution."""
-    executions = run.executions.values()
-    working = (e.node.node.node_id for e in executions if e.status is RunStatus.RUNNING)
+async def status_of(view: View, pages: Pages) -> ExecutionStatusResponse:
+    """Where a run stands, with as many of its outputs as one message has room for."""
+    run = view.run
+    outputs = await pages.outputs(0)
+    working = (e.node.node.node_id for e in view.unfinished if e.status is RunStatus.RUNNING)
     return ExecutionStatusResponse(
         execution_id=run.run_id,
         status=run.status,
         paused=run.is_paused,
-        progress=_counts(run),
+        progress=_counts(view),
         current_node=next(working, None),
-        output=run.outputs_by_name(),
+        output=outputs.by_name(),
         error=run.error,
         version=run.version,
+        next_outputs=_next(outputs),
     )
 
 
-def _counts(run: Run) -> Counts:
-    """The end of a run gives its status to what it cuts off; that is not dropped from the fold."""
-    left = Counter(execution.status for execution in run.executions.values())
+def _next(outputs: OutputsPage) -> int | UnsetType:
+    return UNSET if outputs.next_after is None else outputs.next_after
+
+
+def _counts(view: View) -> Counts:
+    """The end of a run gives its status to what it cuts off, which has not finished."""
+    run = view.run
+    left = Counter(execution.status for execution in view.unfinished)
     failed = len(run.failed)
     return Counts(
         completed=run.count - left.total() - failed,

@@ -8,12 +8,12 @@ that means nothing to clients says nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from api.feed import decoded
 from api.live import messages
-from commands.plans import Plans
-from commands.run_states import Scope
 from commands.streams import Streams
 from domain import limits, runs
 from domain.events import Event
@@ -28,6 +28,7 @@ from domain.runs import (
 )
 from projections import run_details
 from projections.projection import Recorded, topics_of
+from projections.run_views import Views
 from runtime.cache import BoundedCache
 from runtime.eventlog.reader import LogEvent
 
@@ -64,9 +65,9 @@ class Past(msgspec.Struct, frozen=True):
 class Narrator:
     """One a process."""
 
-    def __init__(self, streams: Streams, plans: Plans) -> None:
+    def __init__(self, streams: Streams, views: Views) -> None:
         self._streams = streams
-        self._plans = plans
+        self._views = views
         self._graphs: BoundedCache[str, str] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """Graph ids by run id, so that a start is usually told without reading."""
         self._pasts: BoundedCache[str, Past] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
@@ -94,27 +95,22 @@ class Narrator:
         if recorded is None:
             return ()
         told = self.tell(recorded)
-        return _encoded(await self._look_up(recorded)) if told is None else told
+        return await self._look_up(recorded) if told is None else told
 
-    async def _look_up(self, recorded: Recorded) -> messages.Message | None:
+    async def _look_up(self, recorded: Recorded) -> Messages:
         run_id = run_of(recorded.stream)
         if isinstance(recorded.event, RunClaimed):
             before = await self._past(run_id, recorded.version - 1)
             if before.is_claimed:
-                return messages.continued(recorded)
+                return _encoded(messages.continued(recorded))
             created = await run_details.creation(self._streams, run_id, recorded.owner)
-            return messages.started(recorded, created.graph_id)
+            return _encoded(messages.started(recorded, created.graph_id))
         if isinstance(recorded.event, RunRested):
             past = await self._past(run_id, recorded.version)
-            return messages.in_review(recorded) if past.asking else None
-        run = await run_details.load(
-            self._streams,
-            self._plans,
-            run_id,
-            recorded.owner,
-            scope=Scope(gathers_outputs=True),
-        )
-        return messages.completed(recorded, run)
+            return _encoded(messages.in_review(recorded) if past.asking else None)
+        show = partial(messages.completed, recorded)
+        async with self._views.turn() as turn:
+            return _encoded(await run_details.look(self._views, turn, run_id, recorded.owner, show))
 
     async def _past(self, run_id: str, version: int) -> Past:
         """The run up to this version, which it has got to."""

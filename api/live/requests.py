@@ -17,7 +17,6 @@ from api.live.messages import Message
 from api.live.outbox import Outbox
 from api.services import Services
 from commands import graphs
-from commands.run_states import Scope
 from domain import limits
 from domain.errors import NotFound
 from projections import run_details
@@ -105,16 +104,10 @@ class Requests:
 
     async def _status(self, request: Request) -> None:
         run_id = _id(request, "execution_id", NO_RUN)
-        streams, plans = self._services.streams, self._services.plans
+        views, user_id = self._services.views, self._audience.user_id
         with _refusing("Failed to get execution status", NO_RUN):
-            run = await run_details.load(
-                streams,
-                plans,
-                run_id,
-                self._audience.user_id,
-                scope=Scope(gathers_outputs=True),
-            )
-        self._send(messages.status_of(run))
+            async with views.turn() as turn:
+                self._send(await run_details.look(views, turn, run_id, user_id, messages.status_of))
 
     async def _graph(self, request: Request) -> None:
         graph_id = _id(request, "graph_id", NO_GRAPH)

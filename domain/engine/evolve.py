@@ -269,6 +269,7 @@ def _finish(
         run.children_cost += result.child.cost
     if execution.number not in run.kept:
         del run.executions[execution.number]
+        execution.node.shed(execution)
     run.routing = _route_finished(run, execution.node, at)
     route_on(run)
 

@@ -93,7 +93,16 @@ class NodeQueue:
     execution that can take a value only moves forward: `_next` remembers where it stands.
     """
 
-    __slots__ = ("_done", "_next", "arrivals", "last_given", "node", "unrouted", "without_static")
+    __slots__ = (
+        "_done",
+        "_held_back",
+        "_next",
+        "arrivals",
+        "last_given",
+        "node",
+        "unrouted",
+        "without_static",
+    )
 
     def __init__(self, node: PlanNode) -> None:
         self.node = node
@@ -101,6 +110,8 @@ class NodeQueue:
         """The executions that may still take a value, among others, in order."""
         self._done = 0
         """How many of them take nothing any more."""
+        self._held_back = 0
+        """How many have finished of a node that delivers nothing, since they were dropped last."""
         self._next: dict[str, int] = {}
         self.without_static: dict[int, Execution] = {}
         """Incomplete executions that lack a static pin, by number."""
@@ -152,6 +163,26 @@ class NodeQueue:
         self._done += 1
         if self._done >= max(COMPACT_ARRIVALS, len(self.arrivals) // 2):
             self._compact()
+
+    def shed(self, finished: Execution) -> None:
+        """Keep of an execution that nobody looks at any more what is still to be delivered: it may
+        have to wait for ever, for one that was queued before it.
+        """
+        finished.given, finished.data = {}, {}
+        if self.unrouted[0] is finished:
+            return
+        finished.outputs = self.undelivered(finished)
+        if not self.node.output_links:
+            self._held_back += 1
+            if self._held_back >= max(COMPACT_ARRIVALS, len(self.unrouted) // 2):
+                self.unrouted = deque(one for one in self.unrouted if not one.is_finished)
+                self._held_back = 0
+
+    def undelivered(self, finished: Execution) -> list[Output]:
+        """What links will carry. All of it where it is compared with what had been delivered."""
+        if finished.delivered:
+            return finished.outputs
+        return [one for one in finished.outputs if self.node.links_for(one[0])]
 
     def _compact(self) -> None:
         """Forget the executions that take nothing any more, wherever they stand: one that stands

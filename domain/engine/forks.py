@@ -29,8 +29,9 @@ def take_over(run: Run, fork: Fork) -> None:
     run.lost, run.is_alone = [], False
     run.reused = run.steps
     run.put_back()
+    held_back = {execution.number for queue in run.nodes for execution in queue.unrouted}
     for number in fork.retried:
-        _take_up_again(run, run.executions[number])
+        _take_up_again(run, run.executions[number], is_held_back=number in held_back)
     for execution in list(run.open.values()):
         _begin_anew(run, execution)
     run.open.clear()
@@ -52,11 +53,13 @@ def check(run: Run, fork: Fork) -> None:
             raise Invalid(f"the input {name!r} was used before version {fork.version}")
 
 
-def _take_up_again(run: Run, execution: Execution) -> None:
-    execution.delivered = [output for output in execution.outputs if output[0] != ERROR_PIN]
+def _take_up_again(run: Run, execution: Execution, *, is_held_back: bool) -> None:
+    # What was held back behind an earlier execution keeps its place; nothing of it was delivered.
+    if not is_held_back:
+        execution.delivered = [output for output in execution.outputs if output[0] != ERROR_PIN]
+        execution.node.unrouted.append(execution)
     execution.outputs = []
     execution.ended_at = None
-    execution.node.unrouted.append(execution)
     run.errors -= 1
     run.failed.remove(execution.number)
     _begin_anew(run, execution)

@@ -129,6 +129,11 @@ def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def has_path(name: str) -> bool:
+    """Whether `merge_dynamic` would look at a pin of this name."""
+    return _DELIMITER.search(name) is not None
+
+
 def _is_tool_pin(name: str) -> bool:
     return name.startswith(_TOOL_PREFIX) and _TOOL_FIELD in name
 

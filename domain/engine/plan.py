@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
-from domain.engine.pins import Selector, base_pin, compile_selector
+from domain.engine.pins import Selector, base_pin, compile_selector, has_path
 from domain.engine.schemas import REQUIRED, Check, InputRules, compile_inputs, compile_outputs
 from domain.errors import Invalid
 from domain.graph_files import GraphDraft, Link, Node
@@ -105,6 +105,11 @@ class PlanNode:
     def prepare(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The whole input of an execution, and what is wrong with it (4.4, D5 b-f)."""
         return self.rules.prepare({**self._unlinked, **given})
+
+    def takes_unseen(self, pin: str) -> bool:
+        """Whether a value at this pin does not decide what `prepare` makes of the others."""
+        names = (pin, *self.linked_pins, *self._unlinked)
+        return pin not in self.rules.looked_at and not any(map(has_path, names))
 
     def lacks_link(self, given: Mapping[str, Any]) -> bool:
         """Whether a linked pin has no value: it never falls back to a default (4.4, D5 a)."""

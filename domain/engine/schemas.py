@@ -40,7 +40,7 @@ _SIZES: dict[str, tuple[str, Holds, str, str]] = {
 class InputRules:
     """The rules of one block's inputs, compiled."""
 
-    __slots__ = ("_checks", "_conversions", "_required")
+    __slots__ = ("_checks", "_conversions", "_required", "looked_at")
 
     def __init__(self, inputs: Mapping[str, Schema], required: tuple[str, ...]) -> None:
         schemas = {name: normalise(schema) for name, schema in inputs.items()}
@@ -51,6 +51,9 @@ class InputRules:
         checks = {name: _compiled(schema) for name, schema in schemas.items()}
         self._checks = tuple((name, check) for name, check in checks.items() if check is not None)
         self._required = required
+        self.looked_at = frozenset(name for name, _ in (*self._conversions, *self._checks))
+        """Pins whose values decide what `prepare` returns; of others it only matters whether they
+        are there."""
 
     def prepare(self, data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Merge, convert and check the inputs of one node execution, defaults included.

@@ -7,6 +7,7 @@ read, or of another FORMAT, is as good as none.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from domain.engine.run import Run
 from domain.engine.suspicion import Loss
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunCreated, RunStatus
 
-MEANING = 2
+MEANING = 3
 """Raised when what is kept means something else although it looks the same."""
 
 
@@ -94,7 +95,6 @@ _SAME = tuple(
     for field in FrozenRun.__struct_fields__
     if field not in {"nodes", "ready", "open", "approved_nodes"}
 )
-_SAME_OF_EXECUTION = FrozenExecution.__struct_fields__
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(FrozenRun).decode
@@ -105,15 +105,18 @@ def freeze(run: Run) -> bytes:
 
     At any moment, also while it is driven: what the driver has taken is ready for who thaws it.
     """
+    return _encode(frozen(run))
+
+
+def frozen(run: Run) -> FrozenRun:
+    """What `freeze` writes."""
     assert run.routing is None, "a state is whole when all has been delivered"
-    return _encode(
-        FrozenRun(
-            **{field: getattr(run, field) for field in _SAME},
-            nodes=[_frozen(queue) for queue in run.nodes],
-            ready=[*run.taken, *run.ready],
-            open=list(run.open),
-            approved_nodes=sorted(run.approved_nodes),
-        )
+    return FrozenRun(
+        **{field: getattr(run, field) for field in _SAME},
+        nodes=[_frozen(queue) for queue in run.nodes],
+        ready=[*run.taken, *run.ready],
+        open=list(run.open),
+        approved_nodes=sorted(run.approved_nodes),
     )
 
 
@@ -143,14 +146,43 @@ def _frozen(queue: NodeQueue) -> FrozenNode:
     incomplete = (one for one in queue.arrivals if one.status is RunStatus.INCOMPLETE)
     return FrozenNode(
         incomplete=[_frozen_execution(one) for one in incomplete],
-        unrouted=[_frozen_execution(one) for one in queue.unrouted],
+        unrouted=list(_frozen_unrouted(queue)),
         without_static=list(queue.without_static),
         last_given=queue.last_given,
     )
 
 
+def _frozen_unrouted(queue: NodeQueue) -> Iterator[FrozenExecution]:
+    """What has finished and is held back is kept for what it has to deliver, also by who still
+    looks at it.
+    """
+    for one in queue.unrouted:
+        if not one.is_finished:
+            yield _frozen_execution(one)
+        elif queue.node.output_links:
+            kept = _frozen_execution(one)
+            kept.given, kept.data, kept.outputs = {}, {}, queue.undelivered(one)
+            yield kept
+
+
 def _frozen_execution(execution: Execution) -> FrozenExecution:
-    return FrozenExecution(**{field: getattr(execution, field) for field in _SAME_OF_EXECUTION})
+    # Field by field in both directions: there can be ten thousands of them.
+    return FrozenExecution(
+        execution.number,
+        execution.status,
+        execution.given,
+        execution.data,
+        execution.outputs,
+        execution.delivered,
+        execution.attempt,
+        execution.lost,
+        execution.error,
+        execution.until,
+        execution.child,
+        execution.asked,
+        execution.decided,
+        execution.queue_number,
+    )
 
 
 def _thaw_node(queue: NodeQueue, node: FrozenNode, everyone: dict[int, Execution]) -> None:
@@ -163,6 +195,17 @@ def _thaw_node(queue: NodeQueue, node: FrozenNode, everyone: dict[int, Execution
 
 def _thawed(queue: NodeQueue, frozen: FrozenExecution) -> Execution:
     execution = Execution(frozen.number, queue, None)
-    for field in _SAME_OF_EXECUTION:
-        setattr(execution, field, getattr(frozen, field))
+    execution.status = frozen.status
+    execution.given = frozen.given
+    execution.data = frozen.data
+    execution.outputs = frozen.outputs
+    execution.delivered = frozen.delivered
+    execution.attempt = frozen.attempt
+    execution.lost = frozen.lost
+    execution.error = frozen.error
+    execution.until = frozen.until
+    execution.child = frozen.child
+    execution.asked = frozen.asked
+    execution.decided = frozen.decided
+    execution.queue_number = frozen.queue_number
     return execution

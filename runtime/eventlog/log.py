@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from runtime import database
 from runtime.eventlog import reader
 from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
+from runtime.eventlog.checkpoints import Checkpoints
 from runtime.eventlog.pages import PageReader
 from runtime.eventlog.reader import Answered, StreamEvent
 from runtime.eventlog.snapshots import Snapshots
@@ -25,6 +27,7 @@ class EventLog:
         self.appender = Appender(database_url, f"{application} appender")
         self.values = ValueStore(self.pool)
         self.snapshots = Snapshots(self.pool)
+        self.checkpoints = Checkpoints(self.pool)
         self._pages = PageReader(self.pool)
 
     async def open(self) -> None:
@@ -48,15 +51,12 @@ class EventLog:
         """
         return await self.appender.append(Append(writes, origin, receipt))
 
-    async def read_stream(self, stream: str, after: int = 0) -> list[StreamEvent]:
-        """All events of `stream` with a version above `after`, in order."""
-        return [event async for page in self.stream_pages(stream, after) for event in page]
-
     def stream_pages(
         self, stream: str, after: int = 0, upto: int | None = None
     ) -> AsyncIterator[list[StreamEvent]]:
-        """The same, up to the version `upto`, in pages that are never empty: of a long stream no
-        more than one is in memory, and others run between them.
+        """The events of `stream` with versions above `after` and up to `upto`, in order, in pages
+        that are never empty: of a long stream no more than one is in memory, and others run
+        between them.
         """
         return self._pages.pages(stream, after, upto)
 
@@ -70,6 +70,16 @@ class EventLog:
         """
         async with self.pool.connection() as connection:
             return await reader.read_topics(connection, stream, topics, after)
+
+    async def read_events(self, stream: str, versions: Collection[int]) -> list[StreamEvent]:
+        """The events of `stream` with these versions, in order; the caller knows their sizes."""
+        async with self.pool.connection() as connection:
+            return await reader.read_events(connection, stream, versions)
+
+    async def version_at(self, stream: str, moment: datetime) -> int:
+        """The version of `stream` at a moment by the database's clock, 0 before its first."""
+        async with self.pool.connection() as connection:
+            return await reader.read_version_at(connection, stream, moment)
 
     async def read_last(self, streams: Collection[str]) -> tuple[dict[str, StreamEvent], int]:
         """The last event of each stream that has any, and the log's last position, both as of

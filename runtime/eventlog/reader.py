@@ -19,6 +19,8 @@ SELECT_TOPICS = sql.load(__file__, "select_topics")
 SELECT_LAST = sql.load(__file__, "select_last")
 SELECT_VERSIONS = sql.load(__file__, "select_versions")
 SELECT_HEAD = sql.load(__file__, "select_head")
+SELECT_EVENTS = sql.load(__file__, "select_events")
+SELECT_VERSION_AT = sql.load(__file__, "select_version_at")
 FIND_RECEIPT = sql.load(__file__, "find_receipt")
 
 
@@ -33,6 +35,8 @@ class StreamEvent(msgspec.Struct, frozen=True):
     event: Event
     position: int
     recorded_at: datetime
+    bytes: int = 0
+    """Encoded, without large values."""
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +75,7 @@ class Answered(msgspec.Struct, frozen=True):
 def to_stream_event(row: database.Row) -> StreamEvent:
     """Decode a row that begins with version, topic, state, position and moment."""
     version, topic, state, position, moment = row[:5]
-    return StreamEvent(version, events.decode(topic, state), position, moment)
+    return StreamEvent(version, events.decode(topic, state), position, moment, len(state))
 
 
 async def read_topics(
@@ -82,6 +86,26 @@ async def read_topics(
     cursor = await connection.execute(SELECT_TOPICS, parameters, binary=True)
     rows = await cursor.fetchall()
     return [to_stream_event(row) for row in rows if row[0] is not None], rows[0][5]
+
+
+async def read_events(
+    connection: AsyncConnection[database.Row], stream: str, versions: Collection[int]
+) -> list[StreamEvent]:
+    """The stream's events with these versions, in order."""
+    elements = [arrays.int8_element(version) for version in versions]
+    parameters = (arrays.Int8Array(len(elements), elements), stream)
+    cursor = await connection.execute(SELECT_EVENTS, parameters, binary=True)
+    return [to_stream_event(row) for row in await cursor.fetchall()]
+
+
+async def read_version_at(
+    connection: AsyncConnection[database.Row], stream: str, moment: datetime
+) -> int:
+    """The version of the stream's last event that was recorded by a moment, 0 for none."""
+    parameters = {"stream": stream, "moment": moment}
+    cursor = await connection.execute(SELECT_VERSION_AT, parameters, binary=True)
+    row = await cursor.fetchone()
+    return row[0] if row else 0
 
 
 async def read_last(

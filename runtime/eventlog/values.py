@@ -15,6 +15,7 @@ from runtime.eventlog import arrays
 
 INSERT_VALUES = sql.load(__file__, "insert_values")
 SELECT_VALUES = sql.load(__file__, "select_values")
+SELECT_SIZES = sql.load(__file__, "select_value_sizes")
 
 
 class ValueMissing(Exception):
@@ -66,6 +67,22 @@ class ValueStore:
                 raise ValueMissing(f"{owner} has no value {name}")
             if hash_of(found[name]) != name:
                 raise ValueDamaged(f"the value {name} of {owner} is damaged")
+        return found
+
+    async def sizes(self, owner: str, hashes: Collection[str]) -> dict[str, int]:
+        """How many bytes of JSON the owner's values have, without reading them.
+
+        Raises ValueMissing and psycopg.Error.
+        """
+        if not hashes:
+            return {}
+        parameters = (arrays.text_array(hashes), owner)
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(SELECT_SIZES, parameters, binary=True)
+            found: dict[str, int] = dict(await cursor.fetchall())
+        for name in hashes:
+            if name not in found:
+                raise ValueMissing(f"{owner} has no value {name}")
         return found
 
 

@@ -15,6 +15,7 @@ from domain.runs import RunCreated
 from runtime import ids
 from tests.support.api import Caller, Platform, answered, saved
 from tests.support.graphs import Document, agent_input, agent_output, echo, graph, items, node
+from tests.support.log import whole_stream
 from tests.support.written import begun
 
 META = {
@@ -262,7 +263,7 @@ async def test_settings_hold_for_every_version_and_for_later_runs(
     later = [await begun(still.log, author, saved), await begun(still.log, author, saved)]
     asked = []
     for run in (first, *later):
-        [created] = await still.log.read_stream(run.stream)
+        [created] = await whole_stream(still.log, run.stream)
         assert isinstance(created.event, RunCreated)
         asked.append((created.event.asks, created.event.asks_sensitive))
     assert asked == [(True, False), (False, True), (False, True)]

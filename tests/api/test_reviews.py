@@ -20,6 +20,7 @@ from domain.runs import (
 from runtime import ids
 from tests.support.api import Caller, Platform, Saved, answered
 from tests.support.graphs import Document, agent_output, graph, items
+from tests.support.log import whole_stream
 from tests.support.written import CLAIM, WrittenRun, begun
 
 SPREAD = graph(items("a", 1), agent_output("y"), links="a.item > y.value")
@@ -62,7 +63,7 @@ def item(run: WrittenRun, number: int, *, approved: bool = True, **members: Any)
 
 
 async def decisions(still: Platform, run: WrittenRun) -> list[ReviewDecided]:
-    entries = await still.log.read_stream(run.stream)
+    entries = await whole_stream(still.log, run.stream)
     return [entry.event for entry in entries if isinstance(entry.event, ReviewDecided)]
 
 

@@ -20,6 +20,7 @@ from domain.runs import (
 from runtime import ids
 from tests.support.api import Caller, Platform, Saved, answered, eventually
 from tests.support.graphs import Document, echo
+from tests.support.log import whole_stream
 from tests.support.written import CLAIM, WrittenRun, begun
 
 ENDED = RunCompleted(RunStats(steps=2))
@@ -32,7 +33,7 @@ async def saved(author: Caller) -> Saved:
 
 async def kinds(still: Platform, run: WrittenRun) -> list[type]:
     """What has happened in the run, in order."""
-    return [type(entry.event) for entry in await still.log.read_stream(run.stream)]
+    return [type(entry.event) for entry in await whole_stream(still.log, run.stream)]
 
 
 async def listed(author: Caller, run: WrittenRun) -> Document:

@@ -33,6 +33,7 @@ from runtime import clock, ids
 from runtime.eventlog.log import Origin, StreamWrite
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import Document, agent_output, echo, graph, items, node
+from tests.support.log import whole_stream
 from tests.support.written import CLAIM, WrittenRun, begun
 
 SPREAD = graph(items("a", 1), agent_output("y"), links="a.item > y.value")
@@ -128,7 +129,7 @@ async def test_a_run_is_shown_as_it_was_at_each_version(still: Platform, author:
     assert [page["version"] for page in then] == list(range(1, 13))
     for page in then:
         assert await run.shown(as_of=page["version"]) == page
-    moments = [entry.recorded_at for entry in await still.log.read_stream(run.stream)]
+    moments = [entry.recorded_at for entry in await whole_stream(still.log, run.stream)]
     for page, moment in zip(then, moments, strict=True):
         assert await run.shown(as_of=moment.isoformat().replace("+00:00", "Z")) == page
     later = (clock.now() + timedelta(days=1)).isoformat().replace("+00:00", "Z")

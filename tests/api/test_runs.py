@@ -24,7 +24,7 @@ META = {
 }
 PAGE = META | {
     *("version", "forked_from", "budget", "outputs", "node_executions", "next_after"),
-    *("waiting", "waiting_count"),
+    *("waiting", "waiting_count", "next_outputs", "omitted_inputs"),
 }
 STATS = {
     *("cost", "duration", "duration_cpu_only", "node_exec_time", "node_exec_time_cpu_only"),
@@ -33,7 +33,7 @@ STATS = {
 NODE_EXECUTION = {
     *("user_id", "graph_id", "graph_version", "graph_exec_id", "node_exec_id", "node_id"),
     *("block_id", "status", "input_data", "output_data", "attempt", "repeated", "error"),
-    *("waits_until", "child_execution_id", "review"),
+    *("waits_until", "child_execution_id", "review", "omitted"),
     *("add_time", "queue_time", "start_time", "end_time"),
 }
 

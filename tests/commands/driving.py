@@ -33,6 +33,7 @@ from domain.runs import (
 )
 from runtime.eventlog.log import Origin, StreamWrite
 from tests.support.graphs import Document, node
+from tests.support.log import whole_stream
 
 ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
 EVERYTHING = Scope(kept=range(1_000_000), gathers_outputs=True)
@@ -167,7 +168,7 @@ async def folded(streams: Streams, run_id: str) -> Run:
 
 
 async def events_of(streams: Streams, run_id: str) -> list[Event]:
-    return [entry.event for entry in await streams.log.read_stream(stream_of(run_id))]
+    return [entry.event for entry in await whole_stream(streams.log, stream_of(run_id))]
 
 
 async def created(streams: Streams, run_id: str) -> RunCreated:

@@ -24,7 +24,7 @@ from domain.runs import Parent, RunCreated, execution_id
 from runtime import ids
 from tests.commands.driving import ADA, EVE, Worker, agent, created, saved, start
 from tests.support.graphs import Document, agent_input, agent_output, echo, graph, node
-from tests.support.log import append
+from tests.support.log import append, whole_stream
 
 PAID_ECHO = graph(
     agent_input("x"),
@@ -150,7 +150,7 @@ async def test_a_child_asks_as_its_own_graph_says(streams: Streams) -> None:
 async def test_large_inputs_of_a_child_are_stored_apart(streams: Streams) -> None:
     parent = await parent_of(streams, await saved(streams, echo()), "x" * 70_000)
     child = await parent.becomes_a_parent()
-    first = (await streams.log.read_stream(f"run-{child.run_id}"))[0].event
+    first = (await whole_stream(streams.log, f"run-{child.run_id}"))[0].event
     assert isinstance(first, RunCreated)
     assert (first.inputs, list(first.large)) == ({"z": 2, "x": None}, ["x"])
     assert child.run.created is not None

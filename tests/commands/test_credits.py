@@ -10,6 +10,7 @@ from commands.streams import Streams
 from domain import credits as accounts
 from domain.credits import CreditsGranted
 from domain.errors import Invalid
+from tests.support.log import whole_stream
 
 
 async def test_a_grant_adds_up_and_is_the_owners(streams: Streams) -> None:
@@ -17,7 +18,7 @@ async def test_a_grant_adds_up_and_is_the_owners(streams: Streams) -> None:
     await commands.grant(streams, worker, amount=3, reason="signup")
     done = await commands.grant(streams, worker, amount=4, reason="gift")
     assert (done.answer.granted, done.answer.available) == (7, 7)
-    recorded = await streams.log.read_stream(accounts.stream_of("ada"))
+    recorded = await whole_stream(streams.log, accounts.stream_of("ada"))
     assert [entry.event for entry in recorded] == [
         CreditsGranted(amount=3, reason="signup"),
         CreditsGranted(amount=4, reason="gift"),

@@ -14,6 +14,7 @@ from commands.streams import Done, Streams
 from domain.errors import GraphInvalid, Invalid, NotFound
 from domain.graphs import Settings, VersionSaved
 from tests.support.graphs import Document, echo, graph, items, node
+from tests.support.log import whole_stream
 
 ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
 LOOP = graph(
@@ -46,7 +47,7 @@ async def test_a_graph_is_one_event_of_its_stream(streams: Streams) -> None:
     done = await create(streams)
     assert done.position == 1
     assert done.answer.graph.id is not None
-    (entry,) = await streams.log.read_stream(f"graph-{done.answer.graph.id}")
+    (entry,) = await whole_stream(streams.log, f"graph-{done.answer.graph.id}")
     assert entry.event == done.answer
     assert (done.answer.version, done.answer.user_id) == (1, "ada")
     assert AgentInput.id in done.answer.contracts

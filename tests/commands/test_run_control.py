@@ -32,6 +32,7 @@ from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import opened
 from tests.commands.driving import ADA, EVE, Worker, agent, events_of, saved, start
 from tests.support.graphs import Document, agent_output, echo, graph, items, node
+from tests.support.log import whole_stream
 
 PAID = graph(
     items("url", "http://localhost/"),
@@ -69,8 +70,8 @@ async def test_a_queued_run_ends_at_once_and_gives_its_credits_back(streams: Str
     done = await run_control.stop(streams, ADA, worker.run_id)
     assert done.answer.status is RunStatus.TERMINATED
     assert (await events_of(streams, worker.run_id))[1:] == [RunTerminated(RunStats())]
-    end = (await streams.log.read_stream(f"run-{worker.run_id}"))[-1]
-    settled = (await streams.log.read_stream("credits-ada"))[-1]
+    end = (await whole_stream(streams.log, f"run-{worker.run_id}"))[-1]
+    settled = (await whole_stream(streams.log, "credits-ada"))[-1]
     assert settled.event == HoldReleased(worker.run_id, held=1)
     assert settled.recorded_at == end.recorded_at
     assert done.position == settled.position
@@ -84,7 +85,7 @@ async def test_a_resting_run_pays_for_what_was_done(streams: Streams) -> None:
     await worker.completes(SendWebRequest, ("response", "ok"))
     await worker.rests()
     await run_control.stop(streams, ADA, worker.run_id)
-    last = (await streams.log.read_stream("credits-ada"))[-1].event
+    last = (await whole_stream(streams.log, "credits-ada"))[-1].event
     assert last == HoldSettled(worker.run_id, held=1, spent=1)
     end = (await events_of(streams, worker.run_id))[-1]
     assert end == RunTerminated(RunStats(steps=3, cost=1, nodes_us=2))
@@ -244,7 +245,7 @@ async def test_a_parent_does_not_pay_for_its_children(streams: Streams) -> None:
     end = (await events_of(streams, parent.run_id))[-1]
     assert isinstance(end, RunTerminated)
     assert end.stats.cost == 2
-    entries = await streams.log.read_stream("credits-ada")
+    entries = await whole_stream(streams.log, "credits-ada")
     assert [entry.event for entry in entries[-2:]] == [
         HoldSettled(child.run_id, held=1, spent=1),
         HoldSettled(parent.run_id, held=1, spent=1),

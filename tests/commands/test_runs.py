@@ -20,6 +20,7 @@ from domain.errors import GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import RunCreated
 from tests.commands.driving import ADA, EVE, created, folded, saved, start
 from tests.support.graphs import agent_output, echo, graph, items, node
+from tests.support.log import whole_stream
 
 PAID = graph(
     items("url", "http://localhost/"),
@@ -35,7 +36,7 @@ PAID = graph(
 async def test_a_free_run_is_one_event(streams: Streams) -> None:
     graph_id = await saved(streams, echo())
     done = await start(streams, graph_id, inputs={"x": 1})
-    (entry,) = await streams.log.read_stream(f"run-{done.answer.run_id}")
+    (entry,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
     assert entry.event == RunCreated(
         user_id="ada",
         graph_id=graph_id,
@@ -48,8 +49,8 @@ async def test_a_free_run_is_one_event(streams: Streams) -> None:
 
 async def test_a_run_and_its_hold_are_one_append(streams: Streams) -> None:
     done = await start(streams, await saved(streams, PAID))
-    (created,) = await streams.log.read_stream(f"run-{done.answer.run_id}")
-    held = (await streams.log.read_stream("credits-ada"))[-1]
+    (created,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
+    held = (await whole_stream(streams.log, "credits-ada"))[-1]
     assert held.event == CreditsHeld(hold=done.answer.run_id, amount=1)
     assert held.recorded_at == created.recorded_at
     assert isinstance(created.event, RunCreated)
@@ -70,7 +71,7 @@ async def test_everything_of_a_run_is_found_under_its_id(streams: Streams) -> No
 
 async def test_a_run_with_cycles_has_a_smaller_budget(streams: Streams) -> None:
     done = await start(streams, await saved(streams, echo() | {"allow_cycles": True}))
-    (entry,) = await streams.log.read_stream(f"run-{done.answer.run_id}")
+    (entry,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
     assert isinstance(entry.event, RunCreated)
     assert entry.event.steps_max == limits.CYCLIC_RUN_STEPS_MAX
 

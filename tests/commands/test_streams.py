@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -61,15 +62,15 @@ async def test_a_cached_state_ahead_of_its_stream_is_read_anew(
     """As after a backup was restored beneath a process that lives on."""
     await append(streams.log, STREAM, 0, granted(1))
     async with opened(database_url, "restored") as restored:
-        read_stream = restored.read_stream
+        stream_pages = restored.stream_pages
 
-        async def read_longer(stream: str, after: int = 0) -> list[StreamEvent]:
-            [first] = await read_stream(stream, after)
-            return [first, *(msgspec.structs.replace(first, version=n) for n in (2, 3))]
+        async def read_longer(stream: str, after: int = 0) -> AsyncIterator[list[StreamEvent]]:
+            async for [first] in stream_pages(stream, after):
+                yield [first, *(msgspec.structs.replace(first, version=n) for n in (2, 3))]
 
         streams.log = restored
         with monkeypatch.context() as before_it:
-            before_it.setattr(restored, "read_stream", read_longer)
+            before_it.setattr(restored, "stream_pages", read_longer)
             assert (await commands.load(streams, "ada")).version == 3
         done = await grant(streams, amount=5)
     assert (done.answer.granted, done.position) == (6, 2)

@@ -8,6 +8,7 @@ from commands.context import Context
 from commands.streams import Streams
 from domain.credits import CreditsGranted
 from domain.users import ProfileChanged, UserRegistered
+from tests.support.log import whole_stream
 
 ADA = Context(owner="ada", actor="ada")
 EMAIL = "ada@example.com"
@@ -18,8 +19,8 @@ async def test_user_and_credits_are_one_append(streams: Streams) -> None:
     assert (done.answer.user_id, done.answer.email, done.answer.name) == ("ada", EMAIL, "Ada")
     assert done.answer.created_at == done.answer.updated_at
     assert done.position == 2
-    (registered,) = await streams.log.read_stream("user-ada")
-    (granted,) = await streams.log.read_stream("credits-ada")
+    (registered,) = await whole_stream(streams.log, "user-ada")
+    (granted,) = await whole_stream(streams.log, "credits-ada")
     assert registered.event == UserRegistered("ada", EMAIL, "Ada", done.answer.created_at)
     assert granted.event == CreditsGranted(amount=5, reason=users.SIGNUP)
     assert registered.recorded_at == granted.recorded_at
@@ -36,7 +37,7 @@ async def test_a_new_profile_brings_no_new_credits(streams: Streams) -> None:
     await users.get_or_create(streams, ADA, email=EMAIL, name=None, signup_credits=5)
     done = await users.get_or_create(streams, ADA, email="new", name="Ada", signup_credits=5)
     assert (done.answer.email, done.answer.name, done.position) == ("new", "Ada", 3)
-    entries = await streams.log.read_stream("user-ada")
+    entries = await whole_stream(streams.log, "user-ada")
     assert [type(entry.event) for entry in entries] == [UserRegistered, ProfileChanged]
 
 

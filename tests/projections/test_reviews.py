@@ -25,7 +25,7 @@ from projections.reviews import ReviewRow, find, list_of_run, list_waiting
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
 from tests.projections.support import bring_up_to_date
-from tests.support.log import ORIGIN, append
+from tests.support.log import ORIGIN, append, whole_stream
 
 STATS = RunStats()
 USER = ORIGIN.owner
@@ -64,7 +64,7 @@ async def test_a_question_waits_until_it_is_answered(
     payload = {"to": ["Ünï"], "cc": None}
     await run(event_log, "r", asked(3, payload))
     [row] = await waiting(connection)
-    [_, _, entry] = await event_log.read_stream("run-r")
+    [_, _, entry] = await whole_stream(event_log, "run-r")
     assert row == ReviewRow(
         node_exec_id=execution_id("r", 3),
         user_id=USER,
@@ -81,7 +81,7 @@ async def test_a_question_waits_until_it_is_answered(
     )
     await append(event_log, "run-r", 3, RunRested(STATS), decided(3))
     assert await waiting(connection) == []
-    [*_, entry] = await event_log.read_stream("run-r")
+    [*_, entry] = await whole_stream(event_log, "run-r")
     assert await rows(connection) == [("APPROVED", "fine", True, entry.recorded_at, 5)]
 
 
@@ -127,7 +127,7 @@ async def test_the_end_of_a_run_rejects_what_still_waits(
         assert len(await waiting(connection)) == 2
     await append(event_log, "run-ends", 5, end)
     assert [row.run_id for row in await waiting(connection)] == ["goes on"]
-    [*_, entry] = await event_log.read_stream("run-ends")
+    [*_, entry] = await whole_stream(event_log, "run-ends")
     answered, _, rejected = await rows(connection)
     assert answered[0] == "APPROVED"
     assert rejected == ("REJECTED", None, None, entry.recorded_at, 9)

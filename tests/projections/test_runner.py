@@ -23,7 +23,7 @@ from runtime.eventlog.mapper import Encoded
 from runtime.eventlog.reader import GapFound
 from tests.projections.support import bring_up_to_date, catch_up, opened
 from tests.support.history import Entry, History
-from tests.support.log import ORIGIN, append, granted
+from tests.support.log import ORIGIN, append, granted, whole_stream
 
 MANY = 8_000
 
@@ -75,7 +75,7 @@ async def test_accounts_are_what_their_streams_fold_to(
     assert len(found) == 5
     for user_id, total, spent, held, available in found:
         account: Account = accounts.EMPTY
-        for entry in await event_log.read_stream(accounts.stream_of(user_id)):
+        for entry in await whole_stream(event_log, accounts.stream_of(user_id)):
             account = accounts.evolve(account, entry.event)
         assert (total, spent, held, available) == (
             *(account.granted, account.spent, account.held, account.available),

@@ -40,7 +40,7 @@ from projections.runs import (
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
 from tests.projections.support import bring_up_to_date
-from tests.support.log import append
+from tests.support.log import append, whole_stream
 
 STATS = RunStats(steps=3, errors=1, cost=7, nodes_us=99)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -89,7 +89,7 @@ async def listed(connection: AsyncConnection[Row], user_id: str = "u") -> list[R
 
 
 async def recorded(log: EventLog, run_id: str) -> list[datetime]:
-    return [entry.recorded_at for entry in await log.read_stream(f"run-{run_id}")]
+    return [entry.recorded_at for entry in await whole_stream(log, f"run-{run_id}")]
 
 
 async def test_a_run_goes_through_its_life(

@@ -21,6 +21,7 @@ from domain.events import Event
 from projections.catalogue import PROJECTIONS
 from projections.credits import Sums
 from projections.runner import Runner
+from tests.support.log import whole_stream
 
 AMOUNTS = st.integers(-5, 200)
 HOLDS = st.sampled_from("abcd")
@@ -99,7 +100,7 @@ async def test_credits_are_conserved_in_a_crowd(
     refusals = PaymentRequired | Invalid | Conflict
     assert all(result is None or isinstance(result, refusals) for result in results)
     account = accounts.EMPTY
-    for entry in await streams.log.read_stream(accounts.stream_of("ada")):
+    for entry in await whole_stream(streams.log, accounts.stream_of("ada")):
         account = accounts.evolve(account, entry.event)
         check(account)
     async with await AsyncConnection.connect(database_url, autocommit=True) as connection:

@@ -14,7 +14,7 @@ import sys
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import EventLog, opened
-from tests.support.log import ORIGIN, granted
+from tests.support.log import ORIGIN, granted, whole_stream
 
 STREAMS = tuple(f"s-{number}" for number in range(6))
 TASKS = 4
@@ -36,7 +36,7 @@ class Writer:
         try:
             appended = await self.log.append(writes, ORIGIN)
         except VersionConflict as conflict:
-            recorded = await self.log.read_stream(conflict.stream)
+            recorded = await whole_stream(self.log, conflict.stream)
             self.versions[conflict.stream] = len(recorded)
             return None
         for stream in streams:

@@ -18,7 +18,7 @@ from domain.events import UnknownEventType
 from runtime.database import Row
 from runtime.eventlog.log import EventLog, StreamWrite, opened
 from runtime.eventlog.reader import StreamEvent
-from tests.support.log import ORIGIN, append, eventually, granted
+from tests.support.log import ORIGIN, append, eventually, granted, whole_stream
 
 BLOCKED = (
     "SELECT pid FROM pg_stat_activity"
@@ -52,7 +52,7 @@ async def barred(url: str) -> AsyncIterator[Bar]:
 
 async def ask(log: EventLog, *streams: str) -> list[asyncio.Task[list[StreamEvent]]]:
     """Reads that have been asked for and not been answered."""
-    reads = [asyncio.create_task(log.read_stream(stream)) for stream in streams]
+    reads = [asyncio.create_task(whole_stream(log, stream)) for stream in streams]
     await asyncio.sleep(0)
     return reads
 
@@ -81,7 +81,7 @@ async def test_a_long_stream_comes_in_pages(
     assert await versions(event_log, "s", after=2, upto=6) == [3, 4, 5, 6]
     assert await versions(event_log, "s", upto=1) == [1]
     assert await versions(event_log, "s", after=4, upto=4) == []
-    recorded = await event_log.read_stream("s")
+    recorded = await whole_stream(event_log, "s")
     assert [entry.event for entry in recorded] == written
     assert [entry.position for entry in recorded] == list(range(1, 8))
 
@@ -103,7 +103,7 @@ async def test_a_crowd_shares_statements(
     async with opened(database_url, "test") as log:
         writes = [StreamWrite.of(name, 0, [granted(n)]) for n, name in enumerate(streams, 1)]
         await log.append(writes, ORIGIN)
-        found = await asyncio.gather(*map(log.read_stream, (*streams, "none")))
+        found = await asyncio.gather(*(whole_stream(log, stream) for stream in (*streams, "none")))
     assert found.pop() == []
     assert [[entry.event for entry in entries] for entries in found] == [
         [granted(amount)] for amount in range(1, 101)
@@ -183,7 +183,7 @@ async def test_a_giant_holds_nobody_back(
     pages = event_log.stream_pages("giant")
     first = await anext(pages)
     giant = asyncio.create_task(_length(pages))
-    assert len(await event_log.read_stream("small")) == 1
+    assert len(await whole_stream(event_log, "small")) == 1
     assert not giant.done()
     assert len(first) + await giant == 50
 
@@ -219,7 +219,7 @@ async def test_everybody_hears_that_the_line_broke(event_log: EventLog, database
         await bar.observer.execute("SELECT pg_terminate_backend(%s)", (pid,))
         for outcome in await asyncio.gather(*reads, return_exceptions=True):
             assert isinstance(outcome, psycopg.OperationalError)
-    assert len(await event_log.read_stream("a")) == 1
+    assert len(await whole_stream(event_log, "a")) == 1
 
 
 async def test_what_one_stream_holds_harms_no_other(
@@ -232,7 +232,7 @@ async def test_what_one_stream_holds_harms_no_other(
     )
     reads = await ask(event_log, "a", "b", "\0", "a")
     found, unknown, impossible, again = await asyncio.gather(*reads, return_exceptions=True)
-    assert found == again == await event_log.read_stream("a")
+    assert found == again == await whole_stream(event_log, "a")
     assert isinstance(unknown, UnknownEventType)
     assert isinstance(impossible, Invalid)
 
@@ -242,7 +242,7 @@ async def test_nobody_waits_for_a_log_that_is_closed(
 ) -> None:
     log = EventLog(database_url, "test")
     with pytest.raises(PoolClosed):
-        await log.read_stream("a")
+        await whole_stream(log, "a")
     await log.open()
     async with barred(database_url) as bar:
         reads = await ask(log, "a")
@@ -252,4 +252,4 @@ async def test_nobody_waits_for_a_log_that_is_closed(
         for outcome in await asyncio.gather(*reads, return_exceptions=True):
             assert isinstance(outcome, PoolClosed)
     with pytest.raises(PoolClosed):
-        await log.read_stream("a")
+        await whole_stream(log, "a")

@@ -24,6 +24,7 @@ from runtime.eventlog.reader import StreamEvent
 from tests.support import plugin_blocks
 from tests.support.api import SECONDS_MAX, Caller, Platform, eventually, platform
 from tests.support.cluster import Cluster
+from tests.support.log import whole_stream
 from tests.support.plugin import plugin_path, write_plugin
 
 EXECUTOR = "executor-1"
@@ -61,7 +62,7 @@ class Installation(Platform):
 
     async def events(self, run_id: str) -> list[StreamEvent]:
         """The run's stream."""
-        return await self.log.read_stream(stream_of(run_id))
+        return await whole_stream(self.log, stream_of(run_id))
 
     async def recorded(self, run_id: str, kind: type[SomeEvent]) -> SomeEvent:
         """Wait until the run's stream holds an event of this kind, and return the last of them."""

@@ -39,6 +39,7 @@ from runtime import ids
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
 from runtime.secrets import sign_token
 from runtime.settings import Settings
+from tests.support.log import whole_stream
 from tests.support.processes import until
 from workers import relay
 
@@ -266,7 +267,7 @@ class Script:
     async def calls(self, after: int = 0) -> list[tuple[str, int, int]]:
         """Type, version and position of the messages that the stream calls for."""
         calls = []
-        for entry in await self._log.read_stream(runs.stream_of(self.run_id), after):
+        for entry in await whole_stream(self._log, runs.stream_of(self.run_id), after):
             kind = KINDS.get(type(entry.event))
             if kind == "execution_started" and entry.version != FIRST_CLAIM:
                 kind = "execution_continued"

@@ -13,6 +13,7 @@ from domain.events import Event
 from runtime.database import Row
 from runtime.eventlog.append import Appended, Receipt
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
+from runtime.eventlog.reader import StreamEvent
 
 ORIGIN = Origin(owner="ada", actor="ada")
 
@@ -27,6 +28,11 @@ async def append(
     """Write `events`, or one that hardly matters, to one stream."""
     write = StreamWrite.of(stream, expected, events or (granted(),))
     return await log.append([write], ORIGIN, receipt)
+
+
+async def whole_stream(log: EventLog, stream: str, after: int = 0) -> list[StreamEvent]:
+    """All events of a stream with a version above `after`."""
+    return [event async for page in log.stream_pages(stream, after) for event in page]
 
 
 def receipt(key: str, answer: bytes = b"{}", owner: str = ORIGIN.owner) -> Receipt:

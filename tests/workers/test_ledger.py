@@ -22,6 +22,7 @@ from runtime.eventlog.errors import OutcomeUnknown
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
 from tests.commands.driving import saved, start
 from tests.support.graphs import node
+from tests.support.log import whole_stream
 from workers.executor.ledger import Ledger, RunLost
 from workers.executor.tools import Tools
 
@@ -114,7 +115,7 @@ async def test_a_run_that_the_log_does_not_know_is_lost(event_log: EventLog) -> 
     ledger.claim()
     with pytest.raises(RunLost):
         await ledger.flush()
-    assert await event_log.read_stream(stream) == []
+    assert await whole_stream(event_log, stream) == []
     assert await event_log.snapshots.load(stream, snapshots.FORMAT) is None
 
 
@@ -157,5 +158,5 @@ def answers(monkeypatch: pytest.MonkeyPatch, event_log: EventLog, *lost: Answer)
 
 
 async def names(event_log: EventLog, run: Run) -> list[str]:
-    stream = await event_log.read_stream(stream_of(run.run_id))
+    stream = await whole_stream(event_log, stream_of(run.run_id))
     return [type(entry.event).__name__ for entry in stream]

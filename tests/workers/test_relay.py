@@ -33,7 +33,7 @@ from runtime.eventlog.reader import LogEvent
 from runtime.nats import Bell
 from runtime.settings import Settings
 from tests.support.live import relaying
-from tests.support.log import eventually
+from tests.support.log import eventually, whole_stream
 from tests.support.processes import until
 from tests.workers.scene import SECONDS_MAX, STATS, Scene
 from workers import relay
@@ -73,7 +73,7 @@ async def test_a_new_run_is_rung_for_with_how_it_was_created(
     async with relaying(settings):
         await scene.create("a")
         bell = await scene.bell()
-    [entry] = await scene.log.read_stream(stream_of("a"))
+    [entry] = await whole_stream(scene.log, stream_of("a"))
     assert bell.run_id == "a"
     assert bell.created is not None
     assert events.decode(events.topic_of(RunCreated), bell.created) == entry.event

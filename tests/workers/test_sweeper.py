@@ -18,7 +18,7 @@ from runtime import ids, nats
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.mapper import Encoded
 from runtime.nats import Bell
-from tests.support.log import ORIGIN, eventually
+from tests.support.log import ORIGIN, eventually, whole_stream
 from tests.workers.scene import Scene
 from workers.sweeper import Sweeper
 
@@ -271,7 +271,7 @@ async def test_stopping_an_orphan_ends_it(scene: Scene, streams: Streams) -> Non
     stop = partial(run_control.stop_orphan, streams)
     sweeper = Sweeper(scene.log.pool, scene.client, stop)
     assert await sweeper.stop_orphans() == [child]
-    last = (await scene.log.read_stream(stream_of(child)))[-1].event
+    last = (await whole_stream(scene.log, stream_of(child)))[-1].event
     assert isinstance(last, RunTerminated)
     assert last.parent == parent
     await scene.project()

@@ -25,6 +25,7 @@ from runtime import clock, database, faults
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded, to_encoded
+from runtime.eventlog.reader import StreamEvent
 from workers.executor.tools import Tools
 
 log = structlog.get_logger()
@@ -305,18 +306,24 @@ class Ledger:
 
         Raises RunLost for what is neither.
         """
-        tail = await patiently(lambda: self._streams.log.read_stream(self._stream, self._durable))
         written = 0
-        for entry in tail:
-            if isinstance(entry.event, FROM_OUTSIDE):
-                evolve(self.run, entry.event, entry.recorded_at)
-                self.outside += 1
-            elif written < len(attempted) and entry.event == _decoded(attempted[written]):
-                written += 1
-            else:
-                raise RunLost(self.run.run_id)
-            self._durable = entry.version
+        while tail := await patiently(self._next_page):
+            for entry in tail:
+                if isinstance(entry.event, FROM_OUTSIDE):
+                    evolve(self.run, entry.event, entry.recorded_at)
+                    self.outside += 1
+                elif written < len(attempted) and entry.event == _decoded(attempted[written]):
+                    written += 1
+                else:
+                    raise RunLost(self.run.run_id)
+                self._durable = entry.version
         return written > 0
+
+    async def _next_page(self) -> list[StreamEvent]:
+        """What follows on what we know of the stream, empty when nothing does."""
+        async for page in self._streams.log.stream_pages(self._stream, self._durable):
+            return page
+        return []
 
     async def _store_large(self) -> None:
         if self._large:

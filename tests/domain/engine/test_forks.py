@@ -229,6 +229,14 @@ def test_credits_are_those_of_the_fork() -> None:
     assert run.held == 2
 
 
+def test_what_was_held_back_when_it_failed_is_delivered_once_and_whole() -> None:
+    happened = [done(0, "x", ("out", 1), ("out", 2)), failed(2, "s", ("out", 9))]
+    run = forked(plan("x.out > s.a", "s.out > t.a"), happened, retried=(2,))
+    evolve(run, done(2, "s", ("out", 9), ("out", 10)))
+    evolve(run, done(1, "s", ("out", 8)))
+    assert [data["a"] for node, data in ready(run) if node == "t"] == [8, 9, 10]
+
+
 # --- other inputs --------------------------------------------------------------------------------
 INPUT = [Node("i", "input", {"name": "city"}), Node("j", "input", {"name": "town", "value": "x"})]
 CITIES = plan("i.result => s.a", "j.result => s.b", nodes=INPUT)

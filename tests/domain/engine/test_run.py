@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from domain.engine.evolve import evolve
+from domain.engine.execution import COMPACT_ARRIVALS
+from domain.engine.run import Run
 from domain.runs import (
     CreditsExtended,
     NodeCompleted,
@@ -104,3 +107,23 @@ def test_credits_held_are_added_up() -> None:
     evolve(run, CreditsExtended(amount=2))
     evolve(run, CreditsExtended(amount=4))
     assert run.held == 6
+
+
+def test_what_finished_behind_one_that_waits_for_ever_leaves_only_what_is_to_be_delivered() -> None:
+    text = "x" * 1_000
+    run = Run("run", plan("x.out > s.a", "s.out > leaf.a"))
+    evolve(run, msgspec.structs.replace(created(), steps_max=100_000))
+    count = 3 * COMPACT_ARRIVALS
+    evolve(run, NodeCompleted(0, "x", [("out", text)] * count, elapsed_us=1))
+    [head, *others] = run.nodes[1].unrouted
+    for number in range(2, count + 1):
+        evolve(run, NodeCompleted(number, "s", [("out", 1), ("more", text)], elapsed_us=1))
+    assert [other.outputs for other in others] == [[("out", 1)]] * (count - 1)
+    assert not any(other.given or other.data for other in others)
+    evolve(run, NodeCompleted(head.number, "s", [("out", 1)], elapsed_us=1))
+    leaves = run.nodes[2]
+    first = leaves.unrouted[0].number
+    for number in range(first + 1, first + count):
+        evolve(run, NodeCompleted(number, "leaf", [("out", text)], elapsed_us=1))
+    assert len(leaves.unrouted) <= COMPACT_ARRIVALS
+    assert not any(one.outputs for one in leaves.unrouted)

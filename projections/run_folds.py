@@ -1,0 +1,99 @@
+"""The fold of a view, event by event, which leaves checkpoints on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from domain import limits, runs
+from domain.engine import evolve, lookups, records
+from domain.engine.views import Place, View
+from domain.events import Event
+from domain.large_values import Large, hashes_in, put_back
+from projections.run_values import read_values
+from projections.turns import Turn
+from runtime.eventlog.checkpoints import Checkpoint, CheckpointPart
+from runtime.eventlog.log import EventLog
+from runtime.eventlog.reader import StreamEvent
+
+
+class Fold:
+    """Reads a run's stream on into a view."""
+
+    def __init__(self, log: EventLog, turn: Turn, view: View, owner: str) -> None:
+        self._log = log
+        self._turn = turn
+        self._view = view
+        self._owner = owner
+        self._base: int | None = None
+        self._events = self._bytes = self._last = 0
+        """Since the last checkpoint, and how large that is."""
+
+    def leave_checkpoints(self, base: int, size: int) -> None:
+        """Leave checkpoints behind the one at version `base`, where the view begins."""
+        self._base, self._last = base, size
+
+    async def on(self, version: int) -> bool:
+        """Fold up to this version; False when another reader's checkpoint is in the way."""
+        run = self._view.run
+        stream = runs.stream_of(run.run_id)
+        async for page in self._log.stream_pages(stream, after=run.version, upto=version):
+            if not await self._fold(page):
+                return False
+            if self._bytes > limits.RUN_LIGHT_BYTES:
+                await self._turn.take()
+            await asyncio.sleep(0)
+        return True
+
+    async def _fold(self, page: Sequence[StreamEvent]) -> bool:
+        view, run = self._view, self._view.run
+        for entry in page:
+            happened = await self._with_values(entry.event)
+            view.begin(happened, entry.recorded_at, Place(run.run_id, entry.version, entry.bytes))
+            while run.routing is not None:
+                await asyncio.sleep(0)
+                evolve.route_on(run)
+            view.finish()
+            self._events += 1
+            self._bytes += entry.bytes
+            if self._is_due and not await self._cut():
+                return False
+        return True
+
+    async def _with_values(self, happened: Event) -> Event:
+        """With the large values that the engine has to look at."""
+        hashes = hashes_in(happened)
+        if not hashes:
+            return happened
+        seen = lookups.looked_at(self._view.run, happened)
+        if seen:
+            await self._turn.take()
+        values = await read_values(self._log, self._owner, seen)
+        self._view.note_loaded((value, key) for key, value in values.items())
+        return put_back(happened, {**{key: Large(key) for key in hashes}, **values})
+
+    @property
+    def _is_due(self) -> bool:
+        is_much = (
+            self._events >= limits.CHECKPOINT_EVENTS or self._bytes >= limits.CHECKPOINT_EVENT_BYTES
+        )
+        run = self._view.run
+        return is_much and self._bytes >= self._last and self._base is not None and not run.is_ended
+
+    async def _cut(self) -> bool:
+        view, base = self._view, self._base
+        assert base is not None
+        cut = records.cut(view)
+        parts = [CheckpointPart(part.kind, part.block, part.content) for part in cut.parts]
+        is_kept = await self._log.checkpoints.save(
+            runs.stream_of(view.run.run_id),
+            records.FORMAT,
+            base,
+            Checkpoint(cut.version, cut.state),
+            parts,
+        )
+        if is_kept:
+            records.drop(view, cut)
+            self._base, self._last = cut.version, len(cut.state)
+            self._events = self._bytes = 0
+        return is_kept

@@ -1,0 +1,1 @@
+DELETE FROM work.checkpointed WHERE stream = %b AND format = %b

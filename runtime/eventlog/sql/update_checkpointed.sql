@@ -1,0 +1,1 @@
+UPDATE work.checkpointed SET used_at = now() WHERE stream = %b AND format = %b
