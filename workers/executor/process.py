@@ -161,13 +161,16 @@ class Executor:
         if run is None or not await self._may_claim(run):
             return
         suspicion = await self._suspicion(run)
-        if not suspicion.is_any:
-            await self._in_hand(run, rung, failures)
-        elif suspicion.is_proof:
-            await self._give_up(run, rung, suspicion)
-        else:
+        if suspicion.is_proof:
+            error = f"Parked: {suspicion.subject} ended its worker {suspicion.deaths} times"
+            await self._give_up(run, error)
+        elif failures >= limits.RUN_CRASHES_MAX:
+            await self._give_up(run, INSIDE)
+        elif suspicion.is_any:
             async with self._lanes.watched(run, self._lease.worker, suspicion) as watch:
-                await self._in_hand(run, rung, failures, watch)
+                await self._in_hand(run, rung, watch)
+        else:
+            await self._in_hand(run, rung)
 
     async def _load(self, rung: Rung) -> Run | None:
         """The run, None when there is none. Raises NotLoaded for one that cannot be read."""
@@ -197,16 +200,14 @@ class Executor:
         living = await self._lease.living(run.lost_workers())
         return run.suspicion(self._lease.worker, living)
 
-    async def _give_up(self, run: Run, rung: Rung, suspicion: Suspicion) -> None:
+    async def _give_up(self, run: Run, error: str) -> None:
+        """End the run without handling anything of it."""
         ledger = Ledger(run, self._tools)
         ledger.claim()
-        error = f"Parked: {suspicion.subject} ended its worker {suspicion.deaths} times"
         await Drive(ledger, self._tools).fail(error)
-        await rung.answer()
+        await self._shelf.put(run)
 
-    async def _in_hand(
-        self, run: Run, rung: Rung, failures: int, watch: Watch | None = None
-    ) -> None:
+    async def _in_hand(self, run: Run, rung: Rung, watch: Watch | None = None) -> None:
         ledger = Ledger(run, self._tools, watch.look if watch else None)
         ledger.claim(alone=watch is not None and watch.is_alone)
         drive = Drive(ledger, self._tools)
@@ -218,10 +219,7 @@ class Executor:
                 watch.begin(drive.survive)
 
         try:
-            if failures >= limits.RUN_CRASHES_MAX:
-                await drive.fail(INSIDE)
-            else:
-                await drive.to_end(claimed)
+            await drive.to_end(claimed)
         finally:
             del self._drives[run.run_id]
         await self._shelf.put(run)
