@@ -137,7 +137,8 @@ class Drive:
     def _begins_with_effects(self) -> bool:
         """No block's code runs before the first intents, so the claim can go along with them."""
         run = self._run
-        if run.open or run.is_paused or run.is_stopping or self._over_budget() is not None:
+        may_begin = self._leave_by is None and not (run.is_paused or run.is_stopping)
+        if run.open or not may_begin or self._over_budget() is not None:
             return False
         return all(
             execution.node.node.effect is Effect.EFFECTFUL and not execution.node.node.is_review
