@@ -9,8 +9,7 @@ from domain import limits, runs
 from domain.engine import evolve, lookups, records
 from domain.engine.views import Place, View
 from domain.events import Event
-from domain.large_values import Large, hashes_in, put_back
-from projections.run_values import read_values
+from projections.run_values import put_back, read_values
 from projections.turns import Turn
 from runtime.eventlog.checkpoints import Checkpoint, CheckpointPart
 from runtime.eventlog.log import EventLog
@@ -62,15 +61,13 @@ class Fold:
 
     async def _with_values(self, happened: Event) -> Event:
         """With the large values that the engine has to look at."""
-        hashes = hashes_in(happened)
-        if not hashes:
-            return happened
         seen = lookups.looked_at(self._view.run, happened)
-        if seen:
-            await self._turn.take()
+        if not seen:
+            return put_back(happened, {})
+        await self._turn.take()
         values = await read_values(self._log, self._owner, seen)
         self._view.note_loaded((value, key) for key, value in values.items())
-        return put_back(happened, {**{key: Large(key) for key in hashes}, **values})
+        return put_back(happened, values)
 
     @property
     def _is_due(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,12 +30,10 @@ async def read_values(log: EventLog, owner: str, hashes: Collection[str]) -> dic
     return {key: msgspec.json.decode(value) for key, value in found.items()}
 
 
-async def put_back(log: EventLog, owner: str, happened: Event, wanted: Collection[str]) -> Event:
-    """The event with the large values that are wanted, and with `Large` for the others."""
-    values: dict[str, Any] = {key: Large(key) for key in large_values.hashes_in(happened)}
-    if wanted:
-        values.update(await read_values(log, owner, wanted))
-    return large_values.put_back(happened, values) if values else happened
+def put_back(happened: Event, values: Mapping[str, Any]) -> Event:
+    """The event with these of its large values by hash, and with `Large` for the others."""
+    unread = {key: Large(key) for key in large_values.hashes_in(happened)}
+    return large_values.put_back(happened, {**unread, **values}) if unread else happened
 
 
 async def results_at(
@@ -48,7 +46,7 @@ async def results_at(
     found: dict[Place, NodeCompleted | NodeFailed] = {}
     for run_id, versions in by_run.items():
         for entry in await log.read_events(runs.stream_of(run_id), list(versions)):
-            happened = await put_back(log, "", entry.event, ())
+            happened = put_back(entry.event, {})
             assert isinstance(happened, NodeCompleted | NodeFailed)
             found[versions[entry.version]] = happened
     return found

@@ -26,7 +26,14 @@ from domain.engine.run import Run
 from domain.engine.views import Place, Segment, View
 from domain.runs import Fork, NodeFailed, RunCreated
 from projections.run_folds import Fold
-from projections.run_values import first_event, large_in, put_back, read_back, results_at
+from projections.run_values import (
+    first_event,
+    large_in,
+    put_back,
+    read_back,
+    read_values,
+    results_at,
+)
 from projections.turns import Turn
 from runtime.eventlog.checkpoints import Checkpoint
 
@@ -198,6 +205,6 @@ class Views:
         events = await results_at(self.log, places.values())
         for number, place in places.items():
             large = large_in(value for _, value in events[place].outputs)
-            whole = await put_back(self.log, owner, events[place], large)
+            whole = put_back(events[place], await read_values(self.log, owner, large))
             assert isinstance(whole, NodeFailed), "what is retried has failed"
             view.run.executions[number].outputs = whole.outputs

@@ -91,8 +91,7 @@ def _created(run: Run, created: RunCreated, at: Moment) -> None:
 
 
 def _claimed(run: Run, claimed: RunClaimed, at: Moment) -> None:
-    if run.worker not in {None, claimed.worker}:
-        assert run.worker is not None
+    if run.worker is not None and run.worker != claimed.worker:
         _lose(run, Loss(run.worker, run.is_alone))
     run.worker = claimed.worker
     run.is_alone = claimed.alone

@@ -141,8 +141,9 @@ class Run:
 
     def suspicion(self, successor: str, living: Collection[str] = ()) -> Suspicion:
         """How suspect it is when `successor` takes it now, if the workers `living` came back."""
-        worker = self.worker
-        now = [] if worker in {None, successor} else [Loss(str(worker), self.is_alone)]
+        now = []
+        if self.worker is not None and self.worker != successor:
+            now.append(Loss(self.worker, self.is_alone))
         subjects = [("the run", [*self.lost, *now])]
         for one in self.open.values():
             if one.is_in_doubt:

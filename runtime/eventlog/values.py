@@ -62,10 +62,9 @@ class ValueStore:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(SELECT_VALUES, parameters, binary=True)
             found: dict[str, bytes] = dict(await cursor.fetchall())
-        for name in hashes:
-            if name not in found:
-                raise ValueMissing(f"{owner} has no value {name}")
-            if hash_of(found[name]) != name:
+        _require(owner, hashes, found)
+        for name, value in found.items():
+            if hash_of(value) != name:
                 raise ValueDamaged(f"the value {name} of {owner} is damaged")
         return found
 
@@ -80,10 +79,14 @@ class ValueStore:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(SELECT_SIZES, parameters, binary=True)
             found: dict[str, int] = dict(await cursor.fetchall())
-        for name in hashes:
-            if name not in found:
-                raise ValueMissing(f"{owner} has no value {name}")
+        _require(owner, hashes, found)
         return found
+
+
+def _require(owner: str, hashes: Collection[str], found: Collection[str]) -> None:
+    for name in hashes:
+        if name not in found:
+            raise ValueMissing(f"{owner} has no value {name}")
 
 
 def _batches(values: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:

@@ -107,10 +107,6 @@ class Ledger:
         return self._durable
 
     @property
-    def is_dirty(self) -> bool:
-        return bool(self._pending)
-
-    @property
     def is_full(self) -> bool:
         return (
             len(self._pending) >= limits.RUN_FLUSH_EVENTS
@@ -120,9 +116,7 @@ class Ledger:
     def claim(self, *, alone: bool = False) -> None:
         """Take the run. When that has been flushed it is ours, and a death counts from then on."""
         claimed = RunClaimed(worker=self._worker, alone=alone)
-        encoded = to_encoded(claimed)
-        self._pending.append(encoded)
-        self._pending_bytes += len(encoded.state)
+        self._keep_for_flush(to_encoded(claimed))
         evolve(self.run, claimed, clock.now())
 
     def claim_beside_others(self) -> None:
@@ -135,8 +129,7 @@ class Ledger:
     def record_result(self, result: Result) -> None:
         """Record a result; `routed` must follow before the run is looked at."""
         encoded = result.encoded
-        self._pending.append(encoded)
-        self._pending_bytes += len(encoded.state)
+        self._keep_for_flush(encoded)
         happened = _decoded(encoded)
         if result.large:
             self.keep(result.large)
@@ -233,6 +226,10 @@ class Ledger:
             return True
         await self.flush()
         return False
+
+    def _keep_for_flush(self, encoded: Encoded) -> None:
+        self._pending.append(encoded)
+        self._pending_bytes += len(encoded.state)
 
     def _next_chunk(self) -> list[Encoded]:
         size = 0
