@@ -19,7 +19,6 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from domain import catalogue, limits
-from domain.events import UnknownEventType
 from projections.projection import Recorded
 from runtime import clock, database, nats
 from runtime.eventlog import reader
@@ -185,9 +184,9 @@ class Feed:
 
     async def _recorded(self, entry: LogEvent) -> Recorded | None:
         """The entry decoded; from the log, if the message had it without state or damaged."""
-        recorded = decoded(entry) if entry.state else None
-        if recorded is not None:
-            return recorded
+        if entry.state:
+            with contextlib.suppress(Exception):
+                return _decode(entry)
         async with self._log.pool.connection() as connection:
             stored = await reader.read_page(connection, entry.position - 1, 1)
         return decoded(stored[0]) if stored else None
@@ -215,15 +214,20 @@ def decoded(entry: LogEvent) -> Recorded | None:
     That is logged, and passed over: nobody's feed may stop for it.
     """
     try:
-        event = entry.decode()
-    except (UnknownEventType, msgspec.DecodeError, RecursionError) as error:
-        log.error("feed.unreadable", position=entry.position, topic=entry.topic, error=repr(error))
+        return _decode(entry)
+    except Exception as error:
+        log.exception(
+            "feed.unreadable", position=entry.position, topic=entry.topic, error=repr(error)
+        )
         return None
+
+
+def _decode(entry: LogEvent) -> Recorded:
     return Recorded(
         position=entry.position,
         stream=entry.stream,
         version=entry.version,
         owner=entry.owner,
         recorded_us=entry.recorded_us,
-        event=event,
+        event=entry.decode(),
     )

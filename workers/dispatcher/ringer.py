@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
+import structlog
 from nats.aio.client import Client
 from psycopg import AsyncConnection
 
@@ -32,6 +33,8 @@ from runtime.eventlog import reader
 from runtime.eventlog.reader import LogEvent
 from runtime.settings import Settings
 from workers.dispatcher.dispatcher import Dispatcher
+
+log = structlog.get_logger()
 
 Hear = Callable[[Dispatcher, LogEvent], None]
 
@@ -62,12 +65,19 @@ class Ringer:
             self._dispatcher.load(run)
 
     def hear(self, page: Sequence[LogEvent]) -> None:
-        """Take the next events of the log; those that have been heard say nothing."""
+        """Take the next events of the log; those that have been heard say nothing.
+
+        Nor do those that cannot be read, so that the other runs do not wait for theirs.
+        """
         self._created.clear()
         for entry in page:
             hear = _HEARD.get(entry.topic)
             if hear is not None and entry.position > self.position:
-                hear(self._dispatcher, entry)
+                try:
+                    hear(self._dispatcher, entry)
+                except Exception:
+                    log.exception("ringer.unreadable", position=entry.position, topic=entry.topic)
+                    continue
                 if entry.topic == CREATED and len(entry.state) <= limits.BELL_STATE_BYTES_MAX:
                     self._created[run_of(entry.stream)] = entry
         if page:
