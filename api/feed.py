@@ -14,14 +14,12 @@ from functools import partial
 
 import msgspec
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from domain import catalogue, limits
-from domain.events import UnknownEventType
 from projections.projection import Recorded
 from runtime import clock, database, nats
+from runtime.broker import Broker, Ear
 from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import LogEvent
@@ -31,9 +29,6 @@ log = structlog.get_logger()
 Listener = Callable[[Recorded], None]
 
 RUN_TOPICS = frozenset(topic for topic in catalogue.TOPICS if topic.startswith("runs."))
-
-FLUSH_SECONDS = 1
-"""How long NATS may take to say that it sends."""
 
 _decode_batch = msgspec.msgpack.Decoder(list[LogEvent]).decode
 
@@ -52,8 +47,8 @@ class Feed:
         self._poll_at = 0.0
         """When the log itself is looked at, if nothing new has come by then."""
         self._following: asyncio.Task[None] | None = None
-        self._client: Client | None = None
-        self._subscription: Subscription | None = None
+        self._broker: Broker | None = None
+        self._ear: Ear | None = None
         """What NATS sends us; None while nobody listens, since all of it costs something."""
 
     @property
@@ -70,10 +65,10 @@ class Feed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._following
 
-    async def attach(self, client: Client) -> None:
+    async def attach(self, broker: Broker) -> None:
         """Hear from NATS at once what the log would tell within a second."""
         async with self._joining:
-            self._client = client
+            self._broker = broker
             if self._listeners:
                 await self._hear()
 
@@ -102,18 +97,17 @@ class Feed:
 
     async def _hear(self) -> None:
         """Have NATS send us what happens from now on; without it the log is looked at."""
-        if self._subscription is not None or self._client is None:
+        if self._ear is not None or self._broker is None:
             return
+        self._ear = await self._broker.listen(nats.LIVE_SUBJECT, self._receive)
         with contextlib.suppress(*nats.NatsError):
-            self._subscription = await self._client.subscribe(nats.LIVE_SUBJECT, cb=self._receive)
-            await self._client.flush(FLUSH_SECONDS)
+            await self._broker.confirm(limits.NATS_ANSWER_SECONDS_MAX)
 
     async def _fall_silent(self) -> None:
         async with self._joining:
-            if self._subscription is not None and not self._listeners:
-                subscription, self._subscription = self._subscription, None
-                with contextlib.suppress(*nats.NatsError):
-                    await subscription.unsubscribe()
+            if self._ear is not None and self._broker is not None and not self._listeners:
+                ear, self._ear = self._ear, None
+                await self._broker.ignore(ear)
 
     async def _receive(self, message: Msg) -> None:
         if not self._listeners:
@@ -185,9 +179,9 @@ class Feed:
 
     async def _recorded(self, entry: LogEvent) -> Recorded | None:
         """The entry decoded; from the log, if the message had it without state or damaged."""
-        recorded = decoded(entry) if entry.state else None
-        if recorded is not None:
-            return recorded
+        if entry.state:
+            with contextlib.suppress(Exception):
+                return _decode(entry)
         async with self._log.pool.connection() as connection:
             stored = await reader.read_page(connection, entry.position - 1, 1)
         return decoded(stored[0]) if stored else None
@@ -215,15 +209,20 @@ def decoded(entry: LogEvent) -> Recorded | None:
     That is logged, and passed over: nobody's feed may stop for it.
     """
     try:
-        event = entry.decode()
-    except (UnknownEventType, msgspec.DecodeError, RecursionError) as error:
-        log.error("feed.unreadable", position=entry.position, topic=entry.topic, error=repr(error))
+        return _decode(entry)
+    except Exception as error:
+        log.exception(
+            "feed.unreadable", position=entry.position, topic=entry.topic, error=repr(error)
+        )
         return None
+
+
+def _decode(entry: LogEvent) -> Recorded:
     return Recorded(
         position=entry.position,
         stream=entry.stream,
         version=entry.version,
         owner=entry.owner,
         recorded_us=entry.recorded_us,
-        event=event,
+        event=entry.decode(),
     )

@@ -48,7 +48,7 @@ async def _silent_part(services: Services) -> str | None:
             await session.execute("SELECT 1")
     except database.LOST:
         return "database"
-    if services.client is None or not services.client.is_connected:
+    if not services.broker.is_heard:
         return "nats"
     return None
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from nats.aio.client import Client
-
 from api.auth import Verifier
 from api.feed import Feed
 from commands.plans import Plans
@@ -14,9 +12,9 @@ from commands.streams import Done, Streams
 from domain import limits
 from projections import freshness
 from projections.run_views import Views
-from runtime import clock, nats
+from runtime import clock
+from runtime.broker import Broker
 from runtime.cache import BoundedCache
-from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
@@ -33,8 +31,7 @@ class Services:
         self.plans = Plans()
         self.views = Views(self.streams, self.plans)
         self.feed = Feed(self.log)
-        self.client: Client | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self.broker = Broker(settings, "api")
         self._written: BoundedCache[str, int] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
 
     async def open(self) -> None:
@@ -44,15 +41,12 @@ class Services:
         """
         await self.log.open()
         await self.feed.open()
-        self._connecting = asyncio.create_task(self._connect_nats(), name="nats")
+        self.broker.open()
+        await self.feed.attach(self.broker)
 
     async def close(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait({self._connecting})
         await self.feed.close()
-        if self.client is not None:
-            await self.client.close()
+        await self.broker.close()
         await self.log.close()
 
     def note(self, user_id: str, done: Done[Any]) -> None:
@@ -73,7 +67,3 @@ class Services:
                     return
             await asyncio.sleep(delay)
             delay = min(delay * 2, 0.05)
-
-    async def _connect_nats(self) -> None:
-        self.client = await nats.connect(nats_url(self.settings), "api")
-        await self.feed.attach(self.client)

@@ -201,7 +201,17 @@ BELL_STATE_BYTES_MAX = 16 * 1024
 """A bell for a new run brings its creation along if that is no larger."""
 BELL_ACK_SECONDS = 60
 BELL_KEEP_SECONDS = 24 * 3600
+BELL_STALE_SECONDS = 10.0
+"""After this long a bell in the database is taken for one whose run has been found without it."""
 NATS_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
+NATS_PENDING_BYTES_MAX = 32 * 1024 * 1024
+"""Messages that wait in a process for whoever reads them; what comes beyond them is dropped."""
+NATS_CONNECT_SECONDS_MAX = 2.0
+NATS_ANSWER_SECONDS_MAX = 1.0
+"""How long NATS may take to answer a question, or to take what is sent."""
+NATS_MISSES_MAX = 2
+"""Questions in a row that NATS may leave unanswered before its connection is replaced. After the
+first one this process itself may have been too busy to hear."""
 POLL_SECONDS = 1.0
 """The net under every notification."""
 RELAY_REST_SECONDS_MAX = 0.005

@@ -23,10 +23,10 @@ def base_url(settings: Settings) -> str:
 
 
 def complete(settings: Settings) -> Settings:
-    """The settings with the embedded servers' URLs where none were given.
+    """The settings with the embedded database's URL where none was given.
 
-    Raises StartError when they have never run.
+    NATS is looked up before each connection instead, since it may move while we run. Raises
+    StartError when either has never run.
     """
-    return msgspec.structs.replace(
-        settings, database_url=database_url(settings), nats_url=nats_url(settings)
-    )
+    nats_url(settings)
+    return msgspec.structs.replace(settings, database_url=database_url(settings))

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 import msgspec
-import nats
 import nats.errors
 import structlog
-from nats.aio.client import Client
+from nats.aio import client as library
+from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from domain import limits
+from runtime import ids
 
 log = structlog.get_logger()
 
@@ -56,40 +57,113 @@ decode_bell = msgspec.msgpack.Decoder(Bell).decode
 """The Bell in a message. Raises msgspec.MsgspecError for anything else."""
 
 
-async def connect(
-    url: str, name: str, *, reconnected: Callable[[], Awaitable[None]] | None = None
-) -> Client:
-    """A connection that comes back by itself. Waits for the server, however long it takes."""
+class Client(library.Client):
+    """A connection that is not repaired: once lost it is closed, and its calls raise NatsError.
 
-    async def lost() -> None:
-        log.warning("nats.lost")
+    What the library has for that is not used. A reconnection or a `flush` of its own that takes too
+    long leaves it deaf although "connected".
+    """
 
-    async def failed(error: Exception) -> None:
-        log.debug("nats.error", error=repr(error))
+    def __init__(self) -> None:
+        super().__init__()
+        self._transport = self._wire = _Wire()  # type: ignore[no-untyped-call]
+        self._mailbox = ""
+        self._asked: dict[bytes, asyncio.Future[None]] = {}
+        self._gone = asyncio.Event()
 
-    while True:
+    async def open(self, url: str, name: str) -> None:
+        """Connect. Raises NatsError."""
+        await self.connect(
+            url,
+            name=f"evergraph {name}",
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            closed_cb=self._go,
+            error_cb=_note,
+            flush_timeout=limits.NATS_ANSWER_SECONDS_MAX,
+        )
+        self._mailbox = self.new_inbox()
+        await self.subscribe(self._mailbox, cb=self._answered)
+
+    async def confirm(self, seconds: float) -> None:
+        """Return when the server has taken all that was sent before, and is heard by us.
+
+        A word to ourselves goes the way of everything else, and the server keeps the order of what
+        one connection sends. Raises TimeoutError after so many seconds, or another NatsError.
+        """
+        token = ids.new_secret(8).encode()
+        answer = self._asked[token] = asyncio.get_running_loop().create_future()
         try:
-            return await nats.connect(
-                url,
-                name=f"evergraph {name}",
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_SECONDS,
-                reconnected_cb=reconnected,
-                disconnected_cb=lost,
-                error_cb=failed,
-            )
-        except NatsError as error:
-            log.warning("nats.unreachable", error=repr(error))
-            await asyncio.sleep(RECONNECT_SECONDS)
+            await self.publish(self._mailbox, token)
+            async with asyncio.timeout(seconds):
+                await answer
+        finally:
+            del self._asked[token]
+
+    async def lost(self, seconds: float) -> bool:
+        """Wait so long for the end of the connection, and say whether it has come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
+        return self._gone.is_set()
+
+    async def abandon(self) -> None:
+        """Close at once, whatever has not been sent: a server that hangs would take nothing."""
+        self._pending.clear()
+        self._pending_data_size = 0
+        self._wire.abort()
+        with contextlib.suppress(*NatsError):
+            async with asyncio.timeout(limits.NATS_ANSWER_SECONDS_MAX):
+                await self.close()
+
+    async def _answered(self, message: Msg) -> None:
+        answer = self._asked.get(message.data)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+
+    async def _go(self) -> None:
+        self._gone.set()
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(nats.errors.ConnectionClosedError())
 
 
-async def ensure_stream(client: Client) -> None:
+class _Wire(TcpTransport):
+    """The library's transport, which can also be ended without waiting for the other side."""
+
+    def __bool__(self) -> bool:
+        # Not yet connected, it is still the one to use.
+        return True
+
+    def abort(self) -> None:
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
+
+
+async def _note(error: Exception) -> None:
+    log.debug("nats.error", error=repr(error))
+
+
+async def connect(url: str, name: str) -> Client:
+    """An open connection. Raises NatsError when there is none in time."""
+    client = Client()
+    try:
+        async with asyncio.timeout(limits.NATS_CONNECT_SECONDS_MAX):
+            await client.open(url, name)
+    except BaseException:
+        await client.abandon()
+        raise
+    return client
+
+
+async def ensure_stream(client: library.Client) -> None:
     """Create the stream and its consumer when they are missing: a wiped store costs nothing.
 
     Bells are rung again when they are lost, so they are kept in memory and never wait for a disk.
     A stream that was made with another kind of storage is replaced. Raises NatsError.
     """
-    jetstream: JetStreamContext = client.jetstream()
+    jetstream = _jetstream(client)
     with contextlib.suppress(NotFoundError):
         stream = await jetstream.stream_info(STREAM)
         if stream.config.storage == StorageType.MEMORY:
@@ -123,7 +197,11 @@ async def _ensure_consumer(jetstream: JetStreamContext) -> None:
         )
 
 
-async def waiting_bells(client: Client) -> int:
+async def waiting_bells(client: library.Client) -> int:
     """How many bells wait for an executor. Raises NatsError."""
-    info = await client.jetstream().consumer_info(STREAM, CONSUMER)
+    info = await _jetstream(client).consumer_info(STREAM, CONSUMER)
     return int(info.num_pending or 0)
+
+
+def _jetstream(client: library.Client) -> JetStreamContext:
+    return client.jetstream(timeout=limits.NATS_ANSWER_SECONDS_MAX)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
-from nats.aio.client import Client
 
 from domain import limits
 from runtime import clock, database, faults, nats, sql
-from runtime.embedded.nats import nats_url
+from runtime.broker import Broker
 from runtime.embedded.postgres import database_url
 from runtime.eventlog import reader
 from runtime.eventlog.bell import LogBell
@@ -33,7 +33,6 @@ CHECKPOINT = "relay"
 LOAD = sql.load(__file__, "load_relay_checkpoint")
 SAVE = sql.load(__file__, "save_relay_checkpoint")
 SAVE_SECONDS = 1.0
-FLUSH_SECONDS = 5
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -43,10 +42,10 @@ class Relay:
     stands.
     """
 
-    def __init__(self, term: Term, client: Client, ringer: Ringer) -> None:
+    def __init__(self, term: Term, broker: Broker, ringer: Ringer) -> None:
         self._term = term
         self._connection = term.connection
-        self._client = client
+        self._broker = broker
         self._ringer = ringer
         self._told = 0
         """The position up to which the sockets have been told."""
@@ -60,13 +59,13 @@ class Relay:
         cursor = await self._connection.execute(LOAD, (CHECKPOINT,))
         row = await cursor.fetchone()
         self._told = self._saved = row[0] if row else 0
-        await self._ringer.open(self._connection)
+        await self._ringer.open()
         self.position = min(self._told, self._ringer.position)
 
     async def step(self) -> bool:
         """Pass one page on; returns whether the log may go on.
 
-        Raises NatsError, GapFound, or Deposed when another relay has begun.
+        Raises GapFound, or Deposed when another relay has begun.
         """
         page = await reader.read_page(self._connection, self.position, limits.FEED_BATCH_EVENTS_MAX)
         faults.reach("relay.read")
@@ -81,16 +80,28 @@ class Relay:
         return reader.is_full(page, limits.FEED_BATCH_EVENTS_MAX)
 
     async def _tell(self, page: Sequence[LogEvent]) -> None:
-        for batch in split(page[max(0, self._told - self.position) :]):
-            await self._client.publish(nats.LIVE_SUBJECT, _encode(batch))
+        """Tell the sockets, if NATS hears it: they look into the log themselves before long."""
+        if not self._broker.is_heard:
+            return
+        with suppress(*nats.NatsError):
+            for batch in split(page[max(0, self._told - self.position) :]):
+                await self._broker.publish(nats.LIVE_SUBJECT, _encode(batch))
 
     async def _save_sometimes(self) -> None:
-        """What is saved has reached NATS: it has answered a flush behind it."""
+        """What is saved has reached NATS: it has answered behind it.
+
+        So the checkpoint stands for as long as NATS is not heard, for everybody to see.
+        """
         is_due = clock.monotonic() - self._saved_at > SAVE_SECONDS
-        if is_due and self._saved != self._told:
-            await self._client.flush(FLUSH_SECONDS)
-            await self._save()
-            self._saved_at = clock.monotonic()
+        if not (is_due and self._saved != self._told and self._broker.is_heard):
+            return
+        self._saved_at = clock.monotonic()
+        try:
+            await self._broker.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+        except nats.NatsError as error:
+            log.warning("relay.not_confirmed", error=repr(error))
+            return
+        await self._save()
 
     async def _save(self) -> None:
         """Raises Deposed when another relay has begun, whose checkpoint it is now."""
@@ -130,41 +141,44 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     bell = LogBell(database_url(settings), "relay")
-    reconnected = asyncio.Event()
+    changed = asyncio.Event()
 
-    async def note() -> None:
-        reconnected.set()
+    def note() -> None:
+        changed.set()
         bell.ring()
 
-    client = await nats.connect(nats_url(settings), "relay", reconnected=note)
+    broker = Broker(settings, "relay", note)
 
     async def pass_on(term: Term) -> None:
-        ringer = Ringer(client, settings)
-        await _relay(Relay(term, client, ringer), ringer, client, bell, reconnected)
+        ringer = Ringer(term.connection, broker, settings)
+        await _relay(Relay(term, broker, ringer), ringer, broker, bell, changed)
 
+    broker.open()
     bell.open()
     try:
         while True:
             try:
                 await lead(settings, "relay", pass_on)
-            except (Deposed, *database.LOST, *nats.NatsError) as error:
+            except (Deposed, *database.LOST) as error:
                 log.warning("relay.interrupted", error=repr(error))
             await asyncio.sleep(nats.RECONNECT_SECONDS)
     finally:
-        await client.close()
+        await broker.close()
         await bell.close()
 
 
 async def _relay(
-    relay: Relay, ringer: Ringer, client: Client, bell: LogBell, reconnected: asyncio.Event
+    relay: Relay, ringer: Ringer, broker: Broker, bell: LogBell, changed: asyncio.Event
 ) -> None:
     await relay.open()
-    reconnected.set()
+    changed.set()
     while True:
-        if reconnected.is_set():
-            reconnected.clear()
-            await nats.ensure_stream(client)
+        if changed.is_set():
+            changed.clear()
             ringer.bells_lost()
+            # If that fails, the executors make it: they miss it too.
+            with suppress(*nats.NatsError):
+                await nats.ensure_stream(broker.client)
         began = clock.monotonic()
         is_behind = await relay.step()
         stop_if_cancelled()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, LiteralString
 
 import structlog
-from nats.aio.client import Client
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -24,13 +24,15 @@ from domain import limits
 from domain.errors import DomainError
 from domain.runs import stream_of
 from runtime import clock, database, nats, sql
+from runtime.broker import Broker
 from runtime.database import Row
-from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import GapFound
+from runtime.nats import Bell
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
+from workers import bells
 from workers.claims import LET_GO, Claims
 
 log = structlog.get_logger()
@@ -77,9 +79,9 @@ class Round:
 class Sweeper:
     """Remembers for whom it rang and why, so that a slow executor is not rung deaf."""
 
-    def __init__(self, pool: Pool, client: Client, stop: Stop) -> None:
+    def __init__(self, pool: Pool, broker: Broker, stop: Stop) -> None:
         self._pool = pool
-        self._client = client
+        self._broker = broker
         self._stop = stop
         self._claims = Claims()
         self._asked_at = -math.inf
@@ -97,12 +99,13 @@ class Sweeper:
         self._orphans = Round("parent_id", "run_id")
 
     async def sweep(self) -> list[str]:
-        """Ring for every run that should move and return them. Raises NatsError or database.LOST.
+        """Ring for every run that should move and return them. Raises database.LOST.
 
         Runs with a dead worker are rung for at once. That somebody has forgotten a run is believed
         after two looks, and only while no bell waits for an executor.
         """
-        await nats.ensure_stream(self._client)
+        with suppress(*nats.NatsError):
+            await nats.ensure_stream(self._broker.client)
         stuck = await self._find_abandoned()
         now = clock.monotonic()
         if now - self._looked_at >= limits.SWEEP_FORGOTTEN_SECONDS:
@@ -178,7 +181,7 @@ class Sweeper:
         return [row for row in stuck if stream_of(row[0]) not in free]
 
     async def _find_forgotten(self) -> list[Stuck]:
-        if await nats.waiting_bells(self._client):
+        if await self._are_waiting():
             self._suspects = None
             return []
         portion = await self._find(FIND_FORGOTTEN, self._wanting.parameters)
@@ -196,13 +199,12 @@ class Sweeper:
         lost = {
             row for row in stuck if self._rung.get(row, now) <= now - limits.SWEEP_AGAIN_SECONDS
         }
-        if lost and await nats.waiting_bells(self._client):
+        if lost and await self._are_waiting():
             lost.clear()
         due = [row for row in stuck if row not in self._rung or row in lost]
-        for run_id, _ in due:
-            await self._client.publish(nats.READY_SUBJECT, nats.encode_bell(nats.Bell(run_id)))
         if due:
-            await self._client.flush()
+            async with self._pool.connection() as connection:
+                await bells.ring(self._broker, connection, [Bell(run_id) for run_id, _ in due])
             log.info("sweeper.rang", runs=len(due))
         self._rung |= dict.fromkeys(due, now)
         self._seen.update(stuck)
@@ -210,6 +212,12 @@ class Sweeper:
             self._rung = {row: at for row, at in self._rung.items() if row in self._seen}
             self._seen.clear()
         return [run_id for run_id, _ in due]
+
+    async def _are_waiting(self) -> bool:
+        """Whether bells wait for an executor; with a NATS that is not heard there are none."""
+        with suppress(*nats.NatsError):
+            return await nats.waiting_bells(self._broker.client) > 0
+        return False
 
     async def _find(self, query: LiteralString, parameters: Any) -> list[Row]:
         async with self._pool.connection() as connection:
@@ -219,18 +227,19 @@ class Sweeper:
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
-    client = await nats.connect(nats_url(settings), "sweeper")
+    broker = Broker(settings, "sweeper")
+    broker.open()
     event_log = EventLog(database_url(settings), "sweeper")
     await event_log.open()
     stop = partial(run_control.stop_orphan, Streams(event_log))
-    sweeper = Sweeper(event_log.pool, client, stop)
+    sweeper = Sweeper(event_log.pool, broker, stop)
     try:
         async with asyncio.TaskGroup() as chores:
             for chore in (sweeper.sweep, sweeper.stop_orphans, sweeper.forget_receipts):
                 chores.create_task(_repeat(chore), name=chore.__name__)
     finally:
         await event_log.close()
-        await client.close()
+        await broker.close()
 
 
 async def _repeat(chore: Callable[[], Awaitable[object]]) -> None:
@@ -239,7 +248,7 @@ async def _repeat(chore: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await chore()
-        except (*database.LOST, *nats.NatsError) as error:
+        except database.LOST as error:
             log.warning("sweeper.interrupted", chore=name, error=repr(error))
         except Exception:
             log.exception("sweeper.failed", chore=name)

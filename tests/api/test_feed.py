@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
-from nats.aio.client import Client
 from psycopg import AsyncConnection
 
 from api.feed import Feed
@@ -17,12 +16,14 @@ from domain.events import topic_of
 from domain.runs import RunFailed
 from projections.projection import Recorded
 from runtime import ids, nats
+from runtime.broker import Broker
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog, Origin, StreamWrite, opened
 from runtime.eventlog.mapper import Encoded
 from runtime.eventlog.reader import LogEvent
 from runtime.settings import Settings
+from tests.support.brokers import hearing
 from tests.support.live import SECONDS_MAX, Script, relaying, saved_graph
 from tests.support.processes import until
 
@@ -57,10 +58,9 @@ async def feed(database_url: str) -> AsyncIterator[Feed]:
 
 
 @pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url, "test")
-    yield client
-    await client.close()
+async def broker(nats_server: NatsServer) -> AsyncIterator[Broker]:
+    async with hearing(nats_server.url) as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -81,15 +81,15 @@ async def entries(log: EventLog) -> list[LogEvent]:
         return await reader.read_page(connection, 1)
 
 
-async def publish(client: Client, *batches: Sequence[LogEvent]) -> None:
+async def publish(broker: Broker, *batches: Sequence[LogEvent]) -> None:
     for batch in batches:
-        await client.publish(nats.LIVE_SUBJECT, msgspec.msgpack.encode(batch))
+        await broker.publish(nats.LIVE_SUBJECT, msgspec.msgpack.encode(batch))
 
 
 async def test_the_relay_brings_every_event_in_order(
-    feed: Feed, client: Client, script: Script, nats_server: NatsServer, database_url: str
+    feed: Feed, broker: Broker, script: Script, nats_server: NatsServer, database_url: str
 ) -> None:
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     leave = await feed.subscribe(script.owner, ear)
     settings = Settings(database_url=database_url, nats_url=nats_server.url)
@@ -104,50 +104,50 @@ async def test_the_relay_brings_every_event_in_order(
 
 @pytest.mark.usefixtures("only_nats")
 async def test_late_and_doubled_batches_change_nothing(
-    feed: Feed, client: Client, script: Script, event_log: EventLog, streams: Streams
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog, streams: Streams
 ) -> None:
     """Among the events of somebody who does not listen."""
     stranger = Script(event_log, await saved_graph(streams, ids.new_id()), repeats=20)
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     for _ in range(6):
         await script.go_on(1)
         await stranger.go_on(1)
     log = (await entries(event_log))[1:]
-    await publish(client, log[:4], log[:4], log[1:3], log[2:8], log[5:9], log[9:], log, log[::-1])
+    await publish(broker, log[:4], log[:4], log[1:3], log[2:8], log[5:9], log[9:], log, log[::-1])
     await script.go_on(1)
-    await publish(client, (await entries(event_log))[-1:])
+    await publish(broker, (await entries(event_log))[-1:])
     await ear.hears_up_to(15)
     assert ear.positions == [3, 5, 7, 9, 11, 13, 15]
 
 
 @pytest.mark.usefixtures("only_nats")
 async def test_a_gap_is_read_from_the_log(
-    feed: Feed, client: Client, script: Script, event_log: EventLog
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog
 ) -> None:
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     await script.go_on(12)
     log = await entries(event_log)
-    await publish(client, log[:2], log[10:])
+    await publish(broker, log[:2], log[10:])
     await ear.hears_up_to(13)
     assert ear.positions == list(range(2, 14))
 
 
 @pytest.mark.usefixtures("only_nats")
 async def test_a_state_that_is_missing_or_damaged_is_read_from_the_log(
-    feed: Feed, client: Client, script: Script, event_log: EventLog
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog
 ) -> None:
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     await script.go_on(4)
     log = await entries(event_log)
     emptied = msgspec.structs.replace(log[1], state=b"")
     damaged = msgspec.structs.replace(log[2], state=b'{"execution":')
-    await publish(client, [log[0], emptied, damaged, log[3]])
+    await publish(broker, [log[0], emptied, damaged, log[3]])
     await ear.hears_up_to(5)
     assert [recorded.event for recorded in ear.heard] == [entry.decode() for entry in log]
 
@@ -169,16 +169,16 @@ MALFORMED = (
 
 @pytest.mark.usefixtures("only_nats")
 async def test_malformed_messages_are_passed_over(
-    feed: Feed, client: Client, script: Script, event_log: EventLog
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog
 ) -> None:
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     await script.go_on(4)
     log = await entries(event_log)
     for message in MALFORMED:
-        await client.publish(nats.LIVE_SUBJECT, message)
-    await publish(client, [log[0], log[3], log[1]], log)
+        await broker.publish(nats.LIVE_SUBJECT, message)
+    await publish(broker, [log[0], log[3], log[1]], log)
     await ear.hears_up_to(5)
     assert ear.positions == [2, 3, 4, 5]
 
@@ -194,15 +194,15 @@ async def test_without_nats_the_log_is_polled(feed: Feed, script: Script) -> Non
 
 
 async def test_positions_that_the_log_does_not_have_are_taken_back(
-    feed: Feed, client: Client, script: Script, event_log: EventLog
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog
 ) -> None:
-    await feed.attach(client)
+    await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     await script.go_on(1)
     await ear.hears_up_to(2)
     (real,) = await entries(event_log)
-    await publish(client, [msgspec.structs.replace(real, position=3)])
+    await publish(broker, [msgspec.structs.replace(real, position=3)])
     await ear.hears_up_to(3)
     await until(lambda: feed.position == 2, seconds=SECONDS_MAX)
     await script.go_on(2)

@@ -122,6 +122,15 @@ class Cluster:
             os.kill(supervisor, signal.SIGCONT)
         await self.replaced(name, dead)
 
+    @asynccontextmanager
+    async def hung(self, name: str) -> AsyncIterator[None]:
+        """A process hangs for the length of the block."""
+        pid = await self.send(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     async def kill_everything(self) -> None:
         """`kill -9` of all at once, the supervisor included; nobody is left when this returns."""
         assert self._supervisor is not None

@@ -168,7 +168,7 @@ async def live_api(settings: Settings) -> AsyncIterator[LiveApi]:
     await until(lambda: server.started or serving.done())
     api = LiveApi(settings, app, server)
     try:
-        await until(lambda: api.services.client is not None)
+        await until(lambda: api.services.broker.is_heard)
         yield api
     finally:
         api.stop()

@@ -12,9 +12,11 @@ from psycopg import AsyncConnection
 
 from domain import limits
 from runtime import database, nats
+from runtime.broker import Broker
 from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog.log import EventLog
+from tests.support.brokers import hearing
 from tests.workers.scene import Scene
 from workers.sweeper import Sweeper
 
@@ -37,6 +39,13 @@ async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
+async def broker(nats_server: NatsServer, client: Client) -> AsyncIterator[Broker]:
+    """A process's connection to that NATS."""
+    async with hearing(nats_server.url) as broker:
+        yield broker
+
+
+@pytest.fixture
 def scene(event_log: EventLog, connection: AsyncConnection[Row], client: Client) -> Scene:
     return Scene(event_log, connection, client)
 
@@ -48,7 +57,9 @@ def stopped() -> list[str]:
 
 
 @pytest.fixture
-def sweeper(scene: Scene, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> Sweeper:
+def sweeper(
+    scene: Scene, broker: Broker, stopped: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Sweeper:
     """One that looks for forgotten runs each time, and for which no outage lies behind."""
     monkeypatch.setattr(limits, "SWEEP_FORGOTTEN_SECONDS", 0.0)
     monkeypatch.setattr(limits, "LEASE_SECONDS", 0.0)
@@ -56,4 +67,4 @@ def sweeper(scene: Scene, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -
     async def stop(run_id: str) -> None:
         stopped.append(run_id)
 
-    return Sweeper(scene.log.pool, scene.client, stop)
+    return Sweeper(scene.log.pool, broker, stop)

@@ -264,8 +264,9 @@ async def test_a_broker_that_forgot_everything_is_told_again(
             os.kill(server.pid, signal.SIGKILL)
             await until(lambda: not server.alive)
             await server.start()
+            scene.client = await nats.connect(server.url, "test")
             assert await scene.rung(1) == ["a"]
-        await client.close()
+            await scene.client.close()
 
 
 # --- a wrong clock -----------------------------------------------------------------------------

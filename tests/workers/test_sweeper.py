@@ -15,6 +15,7 @@ from domain.runs import RunClaimed, RunPaused, RunStopRequested, RunTerminated, 
 from projections.runner import reset
 from projections.runs import RunsProjection
 from runtime import ids, nats
+from runtime.broker import Broker
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.mapper import Encoded
 from runtime.nats import Bell
@@ -246,7 +247,7 @@ async def test_unfinished_children_of_ended_parents_are_stopped(
 
 @pytest.mark.parametrize("error", [Conflict("busy"), ValueError("unreadable")])
 async def test_an_orphan_that_cannot_be_stopped_does_not_keep_the_others_alive(
-    scene: Scene, error: Exception
+    scene: Scene, broker: Broker, error: Exception
 ) -> None:
     tried = []
 
@@ -258,18 +259,18 @@ async def test_an_orphan_that_cannot_be_stopped_does_not_keep_the_others_alive(
     await scene.create("c1", "c2", parent="p")
     await scene.end("p")
     await scene.project()
-    await Sweeper(scene.log.pool, scene.client, refuse).stop_orphans()
+    await Sweeper(scene.log.pool, broker, refuse).stop_orphans()
     assert sorted(tried) == ["c1", "c2"]
 
 
-async def test_stopping_an_orphan_ends_it(scene: Scene, streams: Streams) -> None:
+async def test_stopping_an_orphan_ends_it(scene: Scene, broker: Broker, streams: Streams) -> None:
     parent, child = str(ids.new_id()), str(ids.new_id())
     await scene.create(parent)
     await scene.create(child, parent=parent)
     await scene.end(parent)
     await scene.project()
     stop = partial(run_control.stop_orphan, streams)
-    sweeper = Sweeper(scene.log.pool, scene.client, stop)
+    sweeper = Sweeper(scene.log.pool, broker, stop)
     assert await sweeper.stop_orphans() == [child]
     last = (await whole_stream(scene.log, stream_of(child)))[-1].event
     assert isinstance(last, RunTerminated)

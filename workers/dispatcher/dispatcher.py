@@ -129,11 +129,16 @@ class Dispatcher:
             self._let_go(run_id, run)
             self._call(run_id, run)
 
-    def bells_waiting(self, until: float, now: float) -> None:
-        """Bells rung at this moment or earlier still wait for a worker: they count as new."""
-        for run_id in self._rung_until(until):
+    def bells_waiting(self, until: float, now: float) -> list[str]:
+        """Bells rung at this moment or earlier still wait for a worker: they count as new.
+
+        Returns the runs that they are for.
+        """
+        waiting = self._rung_until(until)
+        for run_id in waiting:
             del self._rung[run_id]
             self._rung[run_id] = now
+        return waiting
 
     # --- what to do --------------------------------------------------------------------------
 

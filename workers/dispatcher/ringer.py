@@ -1,11 +1,12 @@
-"""Rings for runs: what the log says goes to the dispatcher, what that decides goes to NATS."""
+"""Rings for runs: what the log says goes to the dispatcher, what that decides to executors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import cast
 
-from nats.aio.client import Client
+import structlog
 from psycopg import AsyncConnection
 
 from domain import events, limits
@@ -27,11 +28,16 @@ from domain.runs import (
 from projections.projection import topics_of
 from projections.runs import load_unfinished
 from runtime import clock, nats
+from runtime.broker import Broker
 from runtime.database import Row
 from runtime.eventlog import reader
 from runtime.eventlog.reader import LogEvent
+from runtime.nats import Bell
 from runtime.settings import Settings
+from workers import bells
 from workers.dispatcher.dispatcher import Dispatcher
+
+log = structlog.get_logger()
 
 Hear = Callable[[Dispatcher, LogEvent], None]
 
@@ -42,8 +48,12 @@ CREATED = events.topic_of(RunCreated)
 class Ringer:
     """One at a time may ring; another one begins where the read model of runs stands."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
-        self._client = client
+    def __init__(
+        self, connection: AsyncConnection[Row], broker: Broker, settings: Settings
+    ) -> None:
+        """The connection must be in autocommit mode."""
+        self._connection = connection
+        self._broker = broker
         self._dispatcher = Dispatcher(settings.runs_per_user, settings.runs_per_graph)
         self._created: dict[str, LogEvent] = {}
         """Runs to which nothing has happened yet, of the page that was heard last."""
@@ -51,41 +61,51 @@ class Ringer:
         self.position = 0
         """Up to where the log has been heard."""
 
-    async def open(self, connection: AsyncConnection[Row]) -> None:
-        """Load what is unfinished. Bells that an earlier ringer rang are rung again.
-
-        The connection must be in autocommit mode.
-        """
-        self._silent_until = await reader.read_head(connection)
-        self.position, unfinished = await load_unfinished(connection)
+    async def open(self) -> None:
+        """Load what is unfinished. Bells that an earlier ringer rang are rung again."""
+        self._silent_until = await reader.read_head(self._connection)
+        self.position, unfinished = await load_unfinished(self._connection)
         for run in unfinished:
             self._dispatcher.load(run)
 
     def hear(self, page: Sequence[LogEvent]) -> None:
-        """Take the next events of the log; those that have been heard say nothing."""
+        """Take the next events of the log; those that have been heard say nothing.
+
+        Nor do those that cannot be read, so that the other runs do not wait for theirs.
+        """
         self._created.clear()
         for entry in page:
             hear = _HEARD.get(entry.topic)
             if hear is not None and entry.position > self.position:
-                hear(self._dispatcher, entry)
+                try:
+                    hear(self._dispatcher, entry)
+                except Exception:
+                    log.exception("ringer.unreadable", position=entry.position, topic=entry.topic)
+                    continue
                 if entry.topic == CREATED and len(entry.state) <= limits.BELL_STATE_BYTES_MAX:
                     self._created[run_of(entry.stream)] = entry
         if page:
             self.position = max(self.position, page[-1].position)
 
     async def ring(self) -> None:
-        """Publish what is due, unless the log is still being caught up with. Raises NatsError."""
+        """Ring for what is due, unless the log is still being caught up with. Raises database.LOST.
+
+        Whoever has a run in hand also looks by itself, so wake-up calls may get lost.
+        """
         if self.position < self._silent_until:
             return
         now = clock.now().timestamp()
         await self._look_for_lost_bells(now)
-        for run_id in self._dispatcher.ring(now):
-            await self._client.publish(nats.READY_SUBJECT, self._bell(run_id))
-        for run_id in self._dispatcher.take_wakes():
-            await self._client.publish(nats.WAKE_SUBJECT, run_id.encode())
+        due = [self._bell(run_id) for run_id in self._dispatcher.ring(now)]
+        await bells.ring(self._broker, self._connection, due)
+        wakes = self._dispatcher.take_wakes()
+        if self._broker.is_heard:
+            with suppress(*nats.NatsError):
+                for run_id in wakes:
+                    await self._broker.publish(nats.WAKE_SUBJECT, run_id.encode())
 
     def bells_lost(self) -> None:
-        """NATS may have forgotten what it had."""
+        """NATS may have forgotten what it had, or never heard it."""
         self._dispatcher.bells_lost(clock.now().timestamp())
 
     @property
@@ -103,17 +123,23 @@ class Ringer:
         until = now - limits.DISPATCH_AGAIN_SECONDS
         if first is None or first > until:
             return
-        # While bells wait for an executor, those that nobody has claimed are among them.
-        if await nats.waiting_bells(self._client):
-            self._dispatcher.bells_waiting(until, now)
+        # While bells wait for an executor, those that nobody has claimed are among them. Perhaps
+        # executors do not hear NATS, but the database they do.
+        if await self._are_waiting():
+            await bells.put(self._connection, self._dispatcher.bells_waiting(until, now))
         else:
             self._dispatcher.bells_lost(until)
 
-    def _bell(self, run_id: str) -> bytes:
+    async def _are_waiting(self) -> bool:
+        """Whether bells wait: with NATS, or as far as we know, if that is not heard."""
+        try:
+            return await nats.waiting_bells(self._broker.client) > 0
+        except nats.NatsError:
+            return True
+
+    def _bell(self, run_id: str) -> Bell:
         entry = self._created.get(run_id)
-        if entry is None:
-            return nats.encode_bell(nats.Bell(run_id))
-        return nats.encode_bell(nats.Bell(run_id, entry.state, entry.recorded_us))
+        return Bell(run_id) if entry is None else Bell(run_id, entry.state, entry.recorded_us)
 
 
 def _created(dispatcher: Dispatcher, entry: LogEvent) -> None:

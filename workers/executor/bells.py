@@ -1,4 +1,4 @@
-"""Run ids as they come from JetStream: pulled, as many as there is room for.
+"""Bells as they come: pulled from JetStream, or found in the database, as there is room for.
 
 The client library's `fetch` waits until a batch is full or its time is over, which is either slow
 or chatty. Here a request stays open at the server and is renewed before it is used up.
@@ -14,26 +14,36 @@ from collections.abc import Callable
 import msgspec
 import structlog
 from nats.aio.msg import Msg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from domain import limits
-from runtime import nats
+from runtime import clock, database, ids, nats
+from runtime.broker import Broker
+from runtime.database import Row
+from runtime.nats import Bell
+from runtime.process import stop_if_cancelled
+from runtime.settings import Settings
+from workers import bells
 
 log = structlog.get_logger()
 
 NEXT = f"$JS.API.CONSUMER.MSG.NEXT.{nats.STREAM}.{nats.CONSUMER}"
 REQUEST_SECONDS = 2
 """Less than a lease: when a worker that hangs has lost its runs, their bells do not go to it."""
+Pool = AsyncConnectionPool[AsyncConnection[Row]]
+
 STATUS, UNUSED = "Status", "Nats-Pending-Messages"
 
 
 class Rung:
     """A run that somebody rang for."""
 
-    def __init__(self, message: Msg) -> None:
-        bell = nats.decode_bell(message.data)
+    def __init__(self, bell: Bell, message: Msg | None = None) -> None:
+        """`message` is what is to be answered, if it came in one."""
         self.run_id = bell.run_id
         self._created = bell.created
-        self._message: Msg | None = message
+        self._message = message
 
     def take_created(self) -> bytes | None:
         """How the run was created, if that came along and was all there was; only once."""
@@ -49,56 +59,83 @@ class Rung:
 
 
 class Bells:
-    """The run ids handed to this executor, over a connection of its own.
+    """The bells of this executor, over a connection of its own and from the database.
 
     `wake` is told the runs that something came for from outside, whoever drives them.
     """
 
-    def __init__(self, wake: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, pool: Pool, wake: Callable[[str], None]) -> None:
+        self._pool = pool
         self._wake = wake
-        self._messages: deque[Msg] = deque()
+        self._broker = Broker(settings, "executor", self._forget_requests)
+        self._inbox = f"_INBOX.{ids.new_id()}"
+        self._delivered: deque[Rung] = deque()
+        """What has come and was not taken yet: another executor cannot have it."""
         self._rung = asyncio.Event()
         self._requested = 0
         """Messages that open requests may still bring."""
+        self._renew_at = 0.0
+        """When they have run out, whatever came of them;"""
+        self._look_at = 0.0
+        """and when the database is looked into."""
 
-    async def open(self, url: str) -> None:
-        """Connect to NATS, however long it takes."""
-        self._client = await nats.connect(url, "executor", reconnected=self._forget_requests)
-        self._inbox = self._client.new_inbox()
-        await self._client.subscribe(self._inbox, cb=self._receive)
-        await self._client.subscribe(nats.WAKE_SUBJECT, cb=self._pass_on)
+    async def open(self) -> None:
+        """Begin to listen. NATS may come later."""
+        await self._broker.listen(self._inbox, self._receive)
+        await self._broker.listen(nats.WAKE_SUBJECT, self._pass_on)
+        self._broker.open()
 
     async def close(self) -> None:
-        with contextlib.suppress(*nats.NatsError):
-            await self._client.close()
+        await self._broker.close()
 
     async def take(self, room: int) -> Rung:
         """The next ring. `room` is how many more this executor could drive, at least 1."""
         while True:
-            if self._requested <= room // 2:
-                await self._request(room - self._requested)
-            while self._messages:
-                rung = await _read(self._messages.popleft())
-                if rung is not None:
-                    return rung
+            stop_if_cancelled()
+            await self._request(room)
+            await self._look(room)
+            if self._delivered:
+                return self._delivered.popleft()
             self._rung.clear()
-            try:
-                async with asyncio.timeout(REQUEST_SECONDS * 2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._look_at - clock.monotonic())):
                     await self._rung.wait()
-            except TimeoutError:
-                self._requested = 0
 
-    async def _request(self, count: int) -> None:
+    async def _request(self, room: int) -> None:
+        """Ask for as many as there is room for, beside what has come or may come already."""
+        now = clock.monotonic()
+        if now >= self._renew_at:
+            self._requested = 0
+        expected = self._requested + len(self._delivered)
+        if expected > room // 2 or not self._broker.is_heard:
+            return
+        count = room - expected
         request = {"batch": count, "expires": REQUEST_SECONDS * 1_000_000_000}
         try:
-            await self._client.publish(NEXT, msgspec.json.encode(request), reply=self._inbox)
+            await self._broker.publish(NEXT, msgspec.json.encode(request), reply=self._inbox)
         except nats.NatsError as error:
             log.warning("bells.request_failed", error=repr(error))
-            await asyncio.sleep(nats.RECONNECT_SECONDS)
         else:
             self._requested += count
+            self._renew_at = now + 2 * REQUEST_SECONDS
 
-    async def _forget_requests(self) -> None:
+    async def _look(self, room: int) -> None:
+        """Take from the database what was rung for there, once a second."""
+        if clock.monotonic() < self._look_at:
+            return
+        self._look_at = clock.monotonic() + limits.POLL_SECONDS
+        count = room - len(self._delivered)
+        if count <= 0:
+            return
+        try:
+            async with self._pool.connection() as connection:
+                found = await bells.take(connection, count)
+        except database.LOST as error:
+            log.warning("bells.not_looked", error=repr(error))
+            return
+        self._delivered.extend(Rung(Bell(run_id)) for run_id in found)
+
+    def _forget_requests(self) -> None:
         """They died with the connection."""
         self._requested = 0
         self._rung.set()
@@ -107,7 +144,9 @@ class Bells:
         headers = message.headers or {}
         if STATUS not in headers:
             self._requested -= 1
-            self._messages.append(message)
+            rung = await _read(message)
+            if rung is not None:
+                self._delivered.append(rung)
         elif UNUSED in headers:
             self._requested -= int(headers[UNUSED])
         else:
@@ -121,7 +160,7 @@ class Bells:
 
     async def _restore(self) -> None:
         with contextlib.suppress(*nats.NatsError):
-            await nats.ensure_stream(self._client)
+            await nats.ensure_stream(self._broker.client)
             return
         await asyncio.sleep(limits.POLL_SECONDS)
 
@@ -129,7 +168,7 @@ class Bells:
 async def _read(message: Msg) -> Rung | None:
     """The ring in a message. One that cannot be read is dropped: it would come back for ever."""
     try:
-        return Rung(message)
+        return Rung(nats.decode_bell(message.data), message)
     except msgspec.MsgspecError as error:
         log.warning("bell.unreadable", error=str(error))
     with contextlib.suppress(*nats.NatsError):

@@ -18,7 +18,6 @@ from domain.engine.suspicion import Suspicion
 from domain.errors import Conflict, DomainError, Unavailable
 from runtime import database, faults, ids
 from runtime.egress import Egress
-from runtime.embedded.nats import nats_url
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
@@ -81,8 +80,8 @@ class Executor:
             await self._let_go()
 
     async def _listen(self) -> None:
-        bells = Bells(self._wake)
-        await bells.open(nats_url(self._settings))
+        bells = Bells(self._settings, self._log.pool, self._wake)
+        await bells.open()
         log.info("executor.ready", worker=self._lease.worker)
         try:
             while True:

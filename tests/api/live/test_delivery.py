@@ -204,8 +204,7 @@ async def test_an_event_that_the_feed_was_cheated_of_is_read_from_the_stream(
     head = await event_log.read_head()
     async with live_api(settings) as api, api.peer(user_id) as peer:
         await subscribe(peer, script.run_id, after_version=2)
-        assert api.services.client is not None
-        say = partial(api.services.client.publish, nats.LIVE_SUBJECT)
+        say = partial(api.services.broker.publish, nats.LIVE_SUBJECT)
         lie = LogEvent(head + 1, "other", 1, "other.Happened@1", b"{}", "nobody", 0)
         await say(msgspec.msgpack.encode([lie]))
         await until(lambda: api.services.feed.position == head + 1)
@@ -242,7 +241,7 @@ async def test_while_nats_is_down_and_when_it_is_back_each_event_is_told_once(
             await free.go_on(3)
             told += [await subscriber.next() for _ in range(12)]
             await server.start()
-            await until(lambda: api.services.client and api.services.client.is_connected)
+            await until(lambda: api.services.broker.is_heard)
             client = await nats.connect(server.url, "test")
             live = await client.subscribe(nats.LIVE_SUBJECT)
             await free.go_on()

@@ -1,0 +1,92 @@
+"""Bells on their way to executors: over NATS or by the database, to each what it has room for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nats.aio.client import Client
+from psycopg import AsyncConnection
+
+from domain import limits
+from runtime import nats
+from runtime.broker import Broker
+from runtime.database import Row
+from runtime.embedded.nats import NatsServer
+from runtime.nats import Bell
+from runtime.settings import Settings
+from tests.support.processes import until
+from tests.workers.scene import SECONDS_MAX, Scene
+from workers import bells
+from workers.executor.bells import Bells
+
+COUNT = "SELECT count(*) FROM work.bells"
+AGE = "UPDATE work.bells SET rung_at = rung_at - make_interval(secs => %s)"
+NOWHERE = "nats://127.0.0.1:1"
+
+
+@asynccontextmanager
+async def executor(scene: Scene, url: str) -> AsyncIterator[Bells]:
+    taking = Bells(Settings(nats_url=url), scene.log.pool, lambda _: None)
+    await taking.open()
+    try:
+        yield taking
+    finally:
+        await taking.close()
+
+
+async def taken(taking: Bells, room: int) -> list[str]:
+    """The runs that an executor takes until it has no more room."""
+    runs = []
+    async with asyncio.timeout(SECONDS_MAX):
+        for left in range(room, 0, -1):
+            rung = await taking.take(left)
+            runs.append(rung.run_id)
+    return runs
+
+
+async def test_who_has_no_room_left_leaves_the_others_to_others(
+    scene: Scene, broker: Broker, nats_server: NatsServer
+) -> None:
+    runs = [f"run {number}" for number in range(24)]
+    await bells.ring(broker, scene.connection, [Bell(run_id) for run_id in runs])
+    async with executor(scene, nats_server.url) as one, executor(scene, nats_server.url) as other:
+        first = [(await one.take(8)).run_id]
+        # What has come is not asked for any more, and takes up room all the same.
+        await until(lambda: len(one._delivered) == 7)
+        first += await taken(one, 7)
+        assert sorted([*first, *await taken(other, 16)]) == sorted(runs)
+
+
+async def test_they_share_what_is_in_the_database(scene: Scene) -> None:
+    runs = [f"run {number}" for number in range(24)]
+    await bells.put(scene.connection, runs)
+    async with executor(scene, NOWHERE) as one, executor(scene, NOWHERE) as other:
+        both = await asyncio.gather(taken(one, 8), taken(other, 16))
+    assert sorted([*both[0], *both[1]]) == sorted(runs)
+
+
+async def test_while_nats_is_heard_the_database_is_left_alone(
+    scene: Scene, broker: Broker, client: Client
+) -> None:
+    await bells.ring(broker, scene.connection, [Bell("a", b"created")])
+    assert await count(scene.connection) == 0
+    assert await scene.bell() == Bell("a", b"created")
+    assert await nats.waiting_bells(client) == 0
+
+
+async def test_without_nats_each_run_is_in_the_database_once_and_not_for_ever(scene: Scene) -> None:
+    deaf = Broker(Settings(nats_url=NOWHERE), "test")
+    for _ in range(2):
+        await bells.ring(deaf, scene.connection, [Bell("a", b"created"), Bell("a"), Bell("b")])
+    assert await count(scene.connection) == 2
+    await scene.connection.execute(AGE, (limits.BELL_STALE_SECONDS,))
+    await bells.ring(deaf, scene.connection, [Bell("c")])
+    assert await bells.take(scene.connection, 10) == ["c"]
+
+
+async def count(connection: AsyncConnection[Row]) -> int:
+    row = await (await connection.execute(COUNT)).fetchone()
+    assert row is not None
+    return int(row[0])
