@@ -26,8 +26,8 @@ WIDEST = 16 * BLOCK
 
 
 class Shown(msgspec.Struct):
-    """An execution with its values as JSON. `omitted` are the pins for whose values there was no
-    room although it was alone.
+    """An execution with its values as JSON. `omitted` are the pins of which values had no room
+    although it was alone.
     """
 
     execution: Execution
@@ -273,17 +273,25 @@ def _count(sizes: Sequence[int], room: int, *, is_first: bool) -> int:
 
 
 def _left_out(alone: Draft, large: Mapping[str, int], room: int) -> list[str]:
-    """Take from an execution the inputs for which there is no room beside its outputs."""
-    room -= sum(_size(value, large) for _, value in alone.outputs)
+    """Take from an execution what there is no room for, inputs before outputs."""
     omitted = []
-    for pin, value in list(alone.data.items()):
+    outputs, alone.outputs = alone.outputs, []
+    data, alone.data = alone.data, {}
+    for name, value in outputs:
+        size = _size(value, large)
+        if size > room:
+            omitted.append(name)
+        else:
+            alone.outputs.append((name, value))
+            room -= size
+    for pin, value in data.items():
         size = _size(value, large)
         if size > room:
             omitted.append(pin)
-            del alone.data[pin]
         else:
+            alone.data[pin] = value
             room -= size
-    return omitted
+    return list(dict.fromkeys(omitted))
 
 
 def _entry(gone: Mapping[int, Any], place: int) -> Output:
