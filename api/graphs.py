@@ -45,7 +45,7 @@ class GraphSettingsChange(msgspec.Struct):
 @post(
     "/graphs",
     operation_id="postV1CreateNewGraph",
-    responses=refusals(409, 413, 422),
+    responses=refusals(413, 422),
     status_code=200,
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
@@ -64,7 +64,7 @@ async def create_graph(
 @put(
     "/graphs/{graph_id:str}",
     operation_id="putV1UpdateGraphVersion",
-    responses=refusals(404, 409, 413, 422),
+    responses=refusals(404, 413, 422),
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
 )
@@ -144,7 +144,7 @@ async def get_version(
 @patch(
     "/graphs/{graph_id:str}/settings",
     operation_id="patchV1UpdateGraphSettings",
-    responses=refusals(404, 409, 413, 422),
+    responses=refusals(404, 413, 422),
     tags=["graphs"],
 )
 async def change_settings(

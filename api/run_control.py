@@ -203,11 +203,7 @@ async def _control(
     try:
         return await control(services.streams, context, run_id)
     except Conflict:
-        stream = runs.stream_of(run_id)
-        last, _ = await services.log.read_last([stream])
-        if isinstance(last[stream].event, RunEnd):
-            return None
-        raise
+        return None
 
 
 handlers = [stop_run, pause_run, resume_run, pause_runs, resume_runs]

@@ -76,7 +76,7 @@ async def _execute(
     "/graphs/{graph_id:str}/execute/{graph_version:int}",
     operation_class=OptionalBody,
     operation_id="postV1ExecuteGraphAgent",
-    responses=refusals(402, 404, 409, 413, 422),
+    responses=refusals(402, 404, 413, 422),
     status_code=200,
     tags=["graphs"],
 )
@@ -95,7 +95,7 @@ async def execute_version(
     "/graphs/{graph_id:str}/execute",
     operation_class=OptionalBody,
     operation_id="postV1ExecuteActiveGraphAgent",
-    responses=refusals(402, 404, 409, 413, 422),
+    responses=refusals(402, 404, 413, 422),
     status_code=200,
     tags=["graphs"],
 )

@@ -27,7 +27,7 @@ class UserModel(msgspec.Struct):
 @post(
     "/auth/user",
     operation_id="postV1GetOrCreateUser",
-    responses=refusals(409, 413, 422),
+    responses=refusals(413, 422),
     status_code=200,
     tags=["auth"],
 )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from commands.context import Context
-from commands.streams import Decision, Done, Outrun, Streams
-from domain import limits, run_life, runs
+from commands.streams import Decision, Done, Streams
+from domain import run_life, runs
 from domain.errors import NotFound
 from domain.run_life import Life
-from runtime import clock
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -63,15 +61,10 @@ async def execute(
 ) -> Done[A]:
     """Run a command about a run to its end; what it appends is found under the run's id.
 
-    The worker that has the run appends all the time and never loses a race for long, so this is
-    tried for RUN_COMMAND_SECONDS_MAX. Raises as Streams.execute, and NotFound for what is no id.
+    Raises as Streams.execute, and NotFound for what is no id.
     """
     context = msgspec.structs.replace(context, correlation=_uuid_of(run_id))
-    last_us = clock.monotonic_us() + int(limits.RUN_COMMAND_SECONDS_MAX * 1_000_000)
-    while clock.monotonic_us() < last_us:
-        with suppress(Outrun):
-            return await streams.execute(context, decide, answer_type)
-    raise Outrun
+    return await streams.execute(context, decide, answer_type)
 
 
 def _uuid_of(run_id: str) -> UUID:

@@ -15,8 +15,9 @@ import msgspec
 from commands.context import Context
 from commands.turns import Turns
 from domain import limits
-from domain.errors import Conflict, KeyReused
+from domain.errors import KeyReused, Unavailable
 from domain.events import Event
+from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.eventlog.append import Appended, Origin, Receipt
 from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
@@ -28,8 +29,8 @@ A = TypeVar("A", bound=msgspec.Struct)
 Evolve = Callable[[S, Event], S]
 
 
-class Outrun(Conflict):
-    """Somebody else was always first."""
+class Outrun(Unavailable):
+    """Somebody else was always first, which is nothing that the caller could mend."""
 
     def __init__(self) -> None:
         super().__init__("Too many changes at the same moment; please repeat the request.")
@@ -108,19 +109,22 @@ class Streams:
         """Run a command to its end; under an idempotency key, at most once.
 
         Whoever loses a race queues up behind the other losers of the same owner, and so does who
-        comes while they wait; otherwise most of a crowd would lose again and again.
+        comes while they wait; otherwise most of a crowd would lose again and again. Workers append
+        to the same streams, but none wins every race for CONFLICT_SECONDS_MAX.
 
-        Raises what `decide` raises, KeyReused, Outrun after too many lost races, Unavailable and
+        Raises what `decide` raises, KeyReused, Outrun when it lost for so long, Unavailable and
         OutcomeUnknown. `decide` must not execute other commands.
         """
         if not self._turns.is_awaited(context.owner):
             with suppress(VersionConflict, ReceiptExists):
                 return await self._attempt(context, decide, answer_type)
         async with self._turns.of(context.owner):
-            for _ in range(limits.CONFLICT_RETRIES_MAX):
+            last = clock.monotonic() + limits.CONFLICT_SECONDS_MAX
+            while True:
                 with suppress(VersionConflict, ReceiptExists):
                     return await self._attempt(context, decide, answer_type)
-        raise Outrun
+                if clock.monotonic() > last:
+                    raise Outrun
 
     async def _attempt(
         self,

@@ -54,8 +54,6 @@ RUN_CREDITS_MAX = 10**9
 """Credits that a run may be given as its budget."""
 SUB_GRAPHS_CHECKED_MAX = 1_000
 """Sub-graphs of a graph, and theirs, that the start of a run looks at."""
-RUN_COMMAND_SECONDS_MAX = 5.0
-"""How long a command tries to get in between what the worker of a run appends."""
 RUNS_STOPPED_AT_ONCE = 64
 """Sub-graphs of a run that are stopped side by side."""
 FORK_DEPTH_MAX = 32
@@ -96,8 +94,8 @@ VALUE_INLINE_BYTES_MAX = 64 * 1024
 """A value whose JSON is larger is stored by its hash and not in the event."""
 VALUE_STATEMENT_BYTES = 8 * 1024 * 1024
 """The value that brings a statement to this size is its last."""
-CONFLICT_RETRIES_MAX = 8
-"""How often a command decides anew after somebody else wrote first."""
+CONFLICT_SECONDS_MAX = 5.0
+"""How long a command decides anew because somebody else wrote first."""
 TURN_SECONDS_MAX = 5.0
 """How long a command that lost a race waits behind the others that did."""
 STATE_CACHE_STREAMS_MAX = 2_048

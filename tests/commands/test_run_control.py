@@ -160,15 +160,6 @@ async def test_a_stop_gets_through_to_a_run_that_never_rests(
     assert len(happened) == 2 + attempts
 
 
-async def test_who_never_gets_in_between_is_told(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "RUN_COMMAND_SECONDS_MAX", 0)
-    worker = await begun(streams, echo())
-    with pytest.raises(Conflict, match="Too many changes"):
-        await run_control.pause(streams, ADA, worker.run_id)
-
-
 # --- the runs below it ---------------------------------------------------------------------------
 async def family(streams: Streams) -> tuple[Worker, Worker, Worker]:
     """A run, its child and its grandchild. Each has a request of its own to pay for."""
