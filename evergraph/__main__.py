@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--name")
     token.add_argument("--admin", action="store_true")
     add(_migrate, "migrate", "bring the database up to date")
+    add(_restored, "restored", "say that the database's files were put back from a copy")
     for name, (_, text) in PROCESSES.items():
         add(_serve, name, text)
     return parser
@@ -123,6 +124,16 @@ def _migrate(_: Options, environ: Environ) -> int:
             console.say(name)
 
     return process.run("migrate", live, environ)
+
+
+def _restored(_: Options, environ: Environ) -> int:
+    from evergraph import database  # noqa: PLC0415
+    from runtime import process  # noqa: PLC0415
+
+    async def live(config: Settings) -> None:
+        console.say(f"The log has another epoch now: {await database.begin_epoch(config)}")
+
+    return process.run("restored", live, environ)
 
 
 def _token(options: Options, environ: Environ) -> int:

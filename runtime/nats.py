@@ -43,12 +43,13 @@ class Bell(msgspec.Struct, frozen=True, array_like=True):
 
     `created` is the encoded RunCreated of a run to which nothing else has happened yet, as far as
     the ringer knew, and `recorded_us` when that was recorded, in microseconds since 1970. Without
-    it the run's stream has to be read.
+    it the run's stream has to be read. `epoch` says of which log that is true.
     """
 
     run_id: str
     created: bytes | None = None
     recorded_us: int = 0
+    epoch: str = ""
 
 
 encode_bell = msgspec.msgpack.Encoder().encode

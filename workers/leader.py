@@ -63,8 +63,15 @@ class Term:
         raise Deposed(f"the lease of the {self.role} was not renewed in time")
 
 
-async def lead(settings: Settings, role: str, work: Callable[[Term], Awaitable[None]]) -> None:
+async def lead(
+    settings: Settings,
+    role: str,
+    work: Callable[[Term], Awaitable[None]],
+    check: database.Check,
+) -> None:
     """Wait until the role is ours, and do the work that goes with it for as long as it is.
+
+    The connection is given to `check` before its first use.
 
     Raises Deposed, what the work raises, or psycopg.OperationalError: a lost connection is a lost
     role.
@@ -73,6 +80,7 @@ async def lead(settings: Settings, role: str, work: Callable[[Term], Awaitable[N
     holder = f"{settings.worker_name or role}/{settings.incarnation or ids.new_id()}"
     connection = await database.connect(url, role)
     async with connection:
+        await check(connection)
         milliseconds = str(round(limits.LEADER_LEASE_SECONDS * 1_000))
         await connection.execute(BOUND_TRANSACTIONS, (milliseconds,))
         await connection.execute(ENSURE, (role,))

@@ -28,7 +28,7 @@ async def serve(settings: Settings) -> None:
     try:
         while True:
             try:
-                await lead(settings, "projector", partial(_project, bell))
+                await lead(settings, "projector", partial(_project, bell), bell.epoch.check)
             except (Deposed, CheckpointMoved, *database.LOST) as error:
                 log.warning("projector.interrupted", error=str(error))
             await asyncio.sleep(limits.POLL_SECONDS)

@@ -158,7 +158,7 @@ async def serve(settings: Settings) -> None:
     try:
         while True:
             try:
-                await lead(settings, "relay", pass_on)
+                await lead(settings, "relay", pass_on, bell.epoch.check)
             except (Deposed, *database.LOST) as error:
                 log.warning("relay.interrupted", error=repr(error))
             await asyncio.sleep(nats.RECONNECT_SECONDS)

@@ -45,9 +45,11 @@ PREDECESSOR_MISSING = "LG001"
 class Appender:
     """The one writer of this process."""
 
-    def __init__(self, database_url: str, application: str) -> None:
+    def __init__(self, database_url: str, application: str, check: database.Check) -> None:
+        """Each connection is given to `check` before anything is appended over it."""
         self._database_url = database_url
         self._application = application
+        self._check = check
         self._queue = AppendQueue()
         self._batch: list[Pending] = []
         self._written: dict[str, int] = {}
@@ -202,6 +204,7 @@ class Appender:
         async with asyncio.timeout(limits.APPEND_SILENCE_SECONDS_MAX):
             connection = await database.connect(self._database_url, self._application)
             self._connection = connection
+            await self._check(connection)
             # The server shall give up before we do, because then nobody has to wonder.
             await connection.execute(f"SET lock_timeout = '{limits.APPEND_LOCK_SECONDS_MAX}s'")
             statement = Prepared(connection, APPEND)

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from domain import limits
 from runtime import database
 from runtime.database import Row
+from runtime.eventlog.epoch import LogEpoch
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class LogBell:
     def __init__(self, database_url: str, application: str) -> None:
         self._database_url = database_url
         self._application = f"{application} bell"
+        self.epoch = LogEpoch()
         self._rung = asyncio.Event()
         self._awaited = asyncio.Event()
         self._told = 0
@@ -70,6 +72,7 @@ class LogBell:
             try:
                 connection = await database.connect(self._database_url, self._application)
                 async with connection:
+                    await self.epoch.check(connection)
                     await connection.execute(f"LISTEN {CHANNEL}")
                     # What was committed before LISTEN rang no bell.
                     self._rung.set()

@@ -11,6 +11,7 @@ from runtime.eventlog import reader
 from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
 from runtime.eventlog.checkpoints import Checkpoints
+from runtime.eventlog.epoch import LogEpoch
 from runtime.eventlog.pages import PageReader
 from runtime.eventlog.reader import Answered, StreamEvent
 from runtime.eventlog.snapshots import Snapshots
@@ -23,8 +24,9 @@ class EventLog:
     """Append to the log and read it. Open once a process."""
 
     def __init__(self, database_url: str, application: str) -> None:
-        self.pool = database.pool(database_url, application)
-        self.appender = Appender(database_url, f"{application} appender")
+        self.epoch = LogEpoch()
+        self.pool = database.pool(database_url, application, self.epoch.check)
+        self.appender = Appender(database_url, f"{application} appender", self.epoch.check)
         self.values = ValueStore(self.pool)
         self.snapshots = Snapshots(self.pool)
         self.checkpoints = Checkpoints(self.pool)

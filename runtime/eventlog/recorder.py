@@ -13,6 +13,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from domain.errors import Unavailable
 from runtime.eventlog.append import Append, Appended, Origin, StreamWrite
 from runtime.eventlog.appender import Appender
+from runtime.eventlog.epoch import LogEpoch
 from runtime.eventlog.errors import AppendError
 from runtime.eventlog.mapper import Encoded
 
@@ -29,7 +30,7 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
     def __init__(self, datastore: PostgresDatastore, *, database_url: str) -> None:
         super().__init__(datastore, events_table_name="stored_events")
         self.sql_create_statements = []
-        self._appender = Appender(database_url, "recorder")
+        self._appender = Appender(database_url, "recorder", LogEpoch().check)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="recorder", daemon=True)
         self._thread.start()

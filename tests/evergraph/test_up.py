@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -186,6 +187,18 @@ def test_a_wrong_setting_is_one_line_and_nothing_starts(
     assert refused.stderr.startswith("evergraph: ")
     assert refused.stderr.count("\n") == 1
     assert not data_dir.exists()
+
+
+def test_whoever_puts_files_back_says_so(database_url: str, tmp_path: Path) -> None:
+    said = [
+        evergraph("restored", "--data-dir", str(tmp_path), DATABASE_URL=url)
+        for url in (database_url, database_url, f"{database_url}1")
+    ]
+    assert [one.returncode for one in said] == [0, 0, 1]
+    first, second = (one.stdout.removeprefix("The log has another epoch now: ") for one in said[:2])
+    assert re.fullmatch(r"[0-9a-f]{16}\n", first)
+    assert first != second
+    assert said[2].stderr.startswith("evergraph: the database does not answer: ")
 
 
 def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path: Path, port: int) -> None:

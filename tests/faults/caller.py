@@ -95,6 +95,10 @@ class Caller:
                     return answer.json()
                 await asyncio.sleep(AGAIN_SECONDS)
 
+    async def status(self, method: str, path: str) -> int:
+        """The status of the one answer to a request."""
+        return (await self._http.request(method, path)).status_code
+
     async def _answer(
         self, method: str, path: str, body: Any, headers: dict[str, str] | None
     ) -> httpx2.Response | None:

@@ -97,8 +97,7 @@ async def taken_by(process: Process) -> Entry:
 
 async def interrupted(one: Scene, role: str) -> None:
     """Wait until the process has noticed that it leads no more."""
-    path = one.cluster.settings.data_dir / "logs" / f"{role}.log"
-    await until(lambda: f"{role}.interrupted" in path.read_text(encoding="utf-8"), seconds=30)
+    await until(lambda: f"{role}.interrupted" in one.cluster.log_of(role), seconds=30)
 
 
 async def positions(one: Scene) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import nats
+import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -79,8 +80,12 @@ async def test_bells_are_doubled_shuffled_and_forged(whole: Scene) -> None:
     assert sum(map(whole.cluster.deaths, ("executor-1", "executor-2", "relay"))) == deaths
 
 
-async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(whole: Scene) -> None:
+@pytest.mark.parametrize("is_of_this_log", [True, False])
+async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(
+    whole: Scene, is_of_this_log: bool
+) -> None:
     """Nor does one that says how the run was created, as after a backup was restored."""
+    epoch = (await whole.row("SELECT log.epoch()"))[0] if is_of_this_log else "another"
     known = await whole.start(EFFECT_CHAIN)
     await whole.ended(known)
     (created,) = await whole.row(CREATED, stream_of(known.runs[0]))
@@ -89,7 +94,8 @@ async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(whole:
     client = await nats.connect(nats_url(whole.cluster.settings))
     try:
         for run_id in forged.runs:
-            await client.jetstream().publish(READY_SUBJECT, encode_bell(Bell(run_id, created)))
+            bell = encode_bell(Bell(run_id, created, epoch=epoch))
+            await client.jetstream().publish(READY_SUBJECT, bell)
         async with asyncio.timeout(BACK_SECONDS_MAX):
             # A bell is kept until an executor has said that the run is in hand or wants nobody.
             while (await client.jetstream().stream_info(STREAM)).state.messages:  # noqa: ASYNC110

@@ -158,6 +158,11 @@ class Cluster:
         await until(lambda: self.pids().keys() == self.names, seconds=SECONDS_MAX)
         await self._healthy()
 
+    def log_of(self, name: str) -> str:
+        """What a process has logged, and those before it under its name."""
+        path = self.settings.data_dir / "logs" / f"{name}.log"
+        return path.read_text(encoding="utf-8")
+
     def deaths(self, name: str) -> int:
         """How often the supervisor has seen this process end."""
         ends = (entry for entry in self._logged() if entry["event"] == "child.ended")

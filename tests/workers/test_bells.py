@@ -28,7 +28,7 @@ NOWHERE = "nats://127.0.0.1:1"
 
 @asynccontextmanager
 async def executor(scene: Scene, url: str) -> AsyncIterator[Bells]:
-    taking = Bells(Settings(nats_url=url), scene.log.pool, lambda _: None)
+    taking = Bells(Settings(nats_url=url), scene.log, lambda _: None)
     await taking.open()
     try:
         yield taking
@@ -84,6 +84,18 @@ async def test_without_nats_each_run_is_in_the_database_once_and_not_for_ever(sc
     await scene.connection.execute(AGE, (limits.BELL_STALE_SECONDS,))
     await bells.ring(deaf, scene.connection, [Bell("c")])
     assert await bells.take(scene.connection, 10) == ["c"]
+
+
+async def test_what_a_bell_of_another_log_says_of_a_run_is_not_believed(
+    scene: Scene, broker: Broker, nats_server: NatsServer
+) -> None:
+    known = scene.log.epoch.known
+    rung = [Bell("a", b"then", epoch="another"), Bell("b", b"now", epoch=known), Bell("c", b"then")]
+    await bells.ring(broker, scene.connection, rung)
+    async with executor(scene, nats_server.url) as one, asyncio.timeout(SECONDS_MAX):
+        heard = [await one.take(room) for room in (3, 2, 1)]
+    told = {ring.run_id: ring.take_created() for ring in heard}
+    assert told == {"a": None, "b": b"now", "c": None}
 
 
 async def count(connection: AsyncConnection[Row]) -> int:

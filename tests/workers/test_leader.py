@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from domain import limits
 from runtime import clock
 from runtime.database import Row
+from runtime.eventlog.epoch import LogEpoch
 from runtime.settings import Settings
 from workers import relay
 from workers.leader import Deposed, Term, lead
@@ -33,7 +34,7 @@ class Leader:
     def __init__(self, settings: Settings) -> None:
         self._begun = asyncio.Event()
         self.term: Term | None = None
-        self.task = asyncio.ensure_future(lead(settings, ROLE, self._work))
+        self.task = asyncio.ensure_future(lead(settings, ROLE, self._work, LogEpoch().check))
 
     async def leads(self) -> Term:
         async with asyncio.timeout(SECONDS_MAX):

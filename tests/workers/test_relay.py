@@ -78,6 +78,7 @@ async def test_a_new_run_is_rung_for_with_how_it_was_created(
     assert bell.created is not None
     assert events.decode(events.topic_of(RunCreated), bell.created) == entry.event
     assert bell.recorded_us == round(entry.recorded_at.timestamp() * 1_000_000)
+    assert bell.epoch == scene.log.epoch.known
 
 
 async def test_a_large_creation_does_not_travel(scene: Scene, settings: Settings) -> None:

@@ -30,7 +30,7 @@ from projections.runs import load_unfinished
 from runtime import clock, nats
 from runtime.broker import Broker
 from runtime.database import Row
-from runtime.eventlog import reader
+from runtime.eventlog import epoch, reader
 from runtime.eventlog.reader import LogEvent
 from runtime.nats import Bell
 from runtime.settings import Settings
@@ -58,11 +58,14 @@ class Ringer:
         self._created: dict[str, LogEvent] = {}
         """Runs to which nothing has happened yet, of the page that was heard last."""
         self._silent_until = 0
+        self._epoch = ""
+        """That of the log that is heard."""
         self.position = 0
         """Up to where the log has been heard."""
 
     async def open(self) -> None:
         """Load what is unfinished. Bells that an earlier ringer rang are rung again."""
+        self._epoch = await epoch.read(self._connection)
         self._silent_until = await reader.read_head(self._connection)
         self.position, unfinished = await load_unfinished(self._connection)
         for run in unfinished:
@@ -139,7 +142,9 @@ class Ringer:
 
     def _bell(self, run_id: str) -> Bell:
         entry = self._created.get(run_id)
-        return Bell(run_id) if entry is None else Bell(run_id, entry.state, entry.recorded_us)
+        if entry is None:
+            return Bell(run_id)
+        return Bell(run_id, entry.state, entry.recorded_us, self._epoch)
 
 
 def _created(dispatcher: Dispatcher, entry: LogEvent) -> None:

@@ -14,13 +14,11 @@ from collections.abc import Callable
 import msgspec
 import structlog
 from nats.aio.msg import Msg
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from domain import limits
 from runtime import clock, database, ids, nats
 from runtime.broker import Broker
-from runtime.database import Row
+from runtime.eventlog.log import EventLog
 from runtime.nats import Bell
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
@@ -31,7 +29,6 @@ log = structlog.get_logger()
 NEXT = f"$JS.API.CONSUMER.MSG.NEXT.{nats.STREAM}.{nats.CONSUMER}"
 REQUEST_SECONDS = 2
 """Less than a lease: when a worker that hangs has lost its runs, their bells do not go to it."""
-Pool = AsyncConnectionPool[AsyncConnection[Row]]
 
 STATUS, UNUSED = "Status", "Nats-Pending-Messages"
 
@@ -64,8 +61,11 @@ class Bells:
     `wake` is told the runs that something came for from outside, whoever drives them.
     """
 
-    def __init__(self, settings: Settings, pool: Pool, wake: Callable[[str], None]) -> None:
-        self._pool = pool
+    def __init__(
+        self, settings: Settings, event_log: EventLog, wake: Callable[[str], None]
+    ) -> None:
+        self._pool = event_log.pool
+        self._epoch = event_log.epoch
         self._wake = wake
         self._broker = Broker(settings, "executor", self._forget_requests)
         self._inbox = f"_INBOX.{ids.new_id()}"
@@ -144,7 +144,7 @@ class Bells:
         headers = message.headers or {}
         if STATUS not in headers:
             self._requested -= 1
-            rung = await _read(message)
+            rung = await self._read(message)
             if rung is not None:
                 self._delivered.append(rung)
         elif UNUSED in headers:
@@ -155,6 +155,20 @@ class Bells:
             self._requested = 0
         self._rung.set()
 
+    async def _read(self, message: Msg) -> Rung | None:
+        """The ring in a message. One that cannot be read is dropped: it would come back for ever.
+
+        From another log it says no more than which run to look for.
+        """
+        try:
+            bell = nats.decode_bell(message.data)
+        except msgspec.MsgspecError as error:
+            log.warning("bell.unreadable", error=str(error))
+            with contextlib.suppress(*nats.NatsError):
+                await message.ack()
+            return None
+        return Rung(bell if bell.epoch == self._epoch.known else Bell(bell.run_id), message)
+
     async def _pass_on(self, message: Msg) -> None:
         self._wake(message.data.decode())
 
@@ -163,14 +177,3 @@ class Bells:
             await nats.ensure_stream(self._broker.client)
             return
         await asyncio.sleep(limits.POLL_SECONDS)
-
-
-async def _read(message: Msg) -> Rung | None:
-    """The ring in a message. One that cannot be read is dropped: it would come back for ever."""
-    try:
-        return Rung(nats.decode_bell(message.data), message)
-    except msgspec.MsgspecError as error:
-        log.warning("bell.unreadable", error=str(error))
-    with contextlib.suppress(*nats.NatsError):
-        await message.ack()
-    return None

@@ -80,7 +80,7 @@ class Executor:
             await self._let_go()
 
     async def _listen(self) -> None:
-        bells = Bells(self._settings, self._log.pool, self._wake)
+        bells = Bells(self._settings, self._log, self._wake)
         await bells.open()
         log.info("executor.ready", worker=self._lease.worker)
         try:
