@@ -6,8 +6,9 @@ second try, never a wrong write, because each append names the versions that it 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -15,11 +16,11 @@ import msgspec
 from commands.context import Context
 from commands.turns import Turns
 from domain import limits
-from domain.errors import KeyReused, Unavailable
+from domain.errors import DomainError, KeyReused, Unavailable
 from domain.events import Event
 from runtime import clock
 from runtime.cache import BoundedCache
-from runtime.eventlog.append import Appended, Origin, Receipt
+from runtime.eventlog.append import NOTHING_READ, Appended, Origin, Receipt
 from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
 from runtime.eventlog.log import EventLog, StreamWrite
 
@@ -64,30 +65,72 @@ class Done(msgspec.Struct, Generic[A], frozen=True):
     position: int | None
 
 
+class _Cached(msgspec.Struct, frozen=True):
+    """A folded state. `is_quiet`: when it was looked at last, nothing had been written since."""
+
+    state: Any
+    version: int
+    is_quiet: bool
+
+
+class _Trust:
+    """Cached states that a decision took for the present ones; `versions` by stream.
+
+    The append proves it, under the log's lock, which costs less than to read each stream before.
+    What is not appended is not proven.
+    """
+
+    def __init__(self) -> None:
+        self.versions: dict[str, int] = {}
+
+    def reads(self, writes: Sequence[StreamWrite]) -> Mapping[str, int]:
+        """What an append of these writes must prove beside the versions that they expect."""
+        written = {write.stream for write in writes}
+        return {s: version for s, version in self.versions.items() if s not in written}
+
+
+class _Unproven(Exception):
+    """Nothing is to be appended, and that may be wrong: it was decided on cached states."""
+
+
+_TRUST: ContextVar[_Trust | None] = ContextVar("trust", default=None)
+
+
 class Streams:
     """The streams of this process's commands, folded and cached."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._turns = Turns()
-        self._cache: BoundedCache[str, tuple[Any, int]] = BoundedCache(
-            limits.STATE_CACHE_STREAMS_MAX
-        )
+        self._cache: BoundedCache[str, _Cached] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
 
     async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
-        """The stream's state as of now: the cached one plus what was written since."""
-        state, version = self._cache.get(stream) or (initial, 0)
+        """The stream's state as of now: the cached one plus what was written since.
+
+        While a command decides for the first time, the cached one alone may do: see `_Trust`.
+        """
+        cached = self._cache.get(stream)
+        trust = _TRUST.get()
+        if cached is not None and cached.is_quiet and trust is not None:
+            trust.versions[stream] = cached.version
+            return Loaded(stream=stream, state=cached.state, version=cached.version)
+        state, version = (cached.state, cached.version) if cached is not None else (initial, 0)
         async for page in self.log.stream_pages(stream, after=version):
             for recorded in page:
                 assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
                 state = evolve(state, recorded.event)
                 version = recorded.version
         if version:
-            self._cache.put(stream, (state, version))
+            is_quiet = cached is not None and version == cached.version
+            self._cache.put(stream, _Cached(state, version, is_quiet))
         return Loaded(stream=stream, state=state, version=version)
 
     async def append(
-        self, writes: Sequence[StreamWrite], origin: Origin, receipt: Receipt | None = None
+        self,
+        writes: Sequence[StreamWrite],
+        origin: Origin,
+        receipt: Receipt | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
     ) -> Appended:
         """Append to the log; raises as EventLog.append does.
 
@@ -95,7 +138,7 @@ class Streams:
         is read anew the next time; otherwise no append to it would ever succeed here.
         """
         try:
-            return await self.log.append(writes, origin, receipt)
+            return await self.log.append(writes, origin, receipt, reads)
         except PredecessorMissing as missing:
             self._cache.drop(missing.stream)
             raise
@@ -117,7 +160,10 @@ class Streams:
         """
         if not self._turns.is_awaited(context.owner):
             with suppress(VersionConflict, ReceiptExists):
-                return await self._attempt(context, decide, answer_type)
+                try:
+                    return await self._attempt(context, decide, answer_type, _Trust())
+                except _Unproven:
+                    return await self._attempt(context, decide, answer_type)
         async with self._turns.of(context.owner):
             last = clock.monotonic() + limits.CONFLICT_SECONDS_MAX
             while True:
@@ -131,15 +177,17 @@ class Streams:
         context: Context,
         decide: Callable[[], Awaitable[Decision[A]]],
         answer_type: type[A],
+        trust: _Trust | None = None,
     ) -> Done[A]:
         answered = await self._answered(context, answer_type)
         if answered is not None:
             return answered
-        decision = await decide()
+        decision = await _decided(decide, trust)
         if not decision.writes:
             return Done(answer=decision.answer, position=None)
         receipt = _receipt(context, decision.answer)
-        appended = await self.append(decision.writes, context.origin, receipt)
+        reads = trust.reads(decision.writes) if trust is not None else NOTHING_READ
+        appended = await self.append(decision.writes, context.origin, receipt, reads)
         return Done(answer=decision.answer, position=appended.last)
 
     async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:
@@ -152,6 +200,24 @@ class Streams:
             raise KeyReused("This Idempotency-Key was used for another request.")
         answer = msgspec.json.decode(found.answer, type=answer_type)
         return Done(answer=answer, position=found.position)
+
+
+async def _decided(
+    decide: Callable[[], Awaitable[Decision[A]]], trust: _Trust | None
+) -> Decision[A]:
+    """Raises what `decide` raises, and _Unproven."""
+    token = _TRUST.set(trust)
+    try:
+        decision = await decide()
+    except DomainError:
+        if trust is not None and trust.versions:
+            raise _Unproven from None
+        raise
+    finally:
+        _TRUST.reset(token)
+    if not decision.writes and trust is not None and trust.versions:
+        raise _Unproven
+    return decision
 
 
 def _receipt(context: Context, answer: msgspec.Struct) -> Receipt | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
@@ -58,13 +59,17 @@ class Appended(msgspec.Struct, frozen=True):
     last: int
 
 
+NOTHING_READ: Mapping[str, int] = MappingProxyType({})
+
+
 class Append:
     """The writes of one append, packed for the wire so that the ordering lock never waits for it.
 
     `causation` is a UUID of this append alone: it tells, after a lost connection, whether the
     rows found at our versions are ours. `heads` and `tails` are the first and last versions that
     it wants of each stream; `claims` is what no two appends of one batch may share. `successors`
-    are the heads that do not begin their stream: the version before must be in the log.
+    are the heads that do not begin their stream: the version before must be in the log. `reads`
+    are streams that it was decided on and leaves as they are, with their versions.
     """
 
     __slots__ = (
@@ -73,6 +78,7 @@ class Append:
         "columns",
         "count",
         "heads",
+        "reads",
         "receipt",
         "receipt_columns",
         "size",
@@ -81,7 +87,11 @@ class Append:
     )
 
     def __init__(
-        self, writes: Sequence[StreamWrite], origin: Origin, receipt: Receipt | None = None
+        self,
+        writes: Sequence[StreamWrite],
+        origin: Origin,
+        receipt: Receipt | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
     ) -> None:
         """Raises Invalid beyond the limits, VersionConflict for writes that do not fit together."""
         streams, versions, topics, states = [], [], [], []
@@ -99,6 +109,7 @@ class Append:
         _check_size(self.count, self.size)
         self.causation = ids.new_id_bytes()
         self.receipt = receipt
+        self.reads = reads
         self.receipt_columns = _receipt_columns(receipt)
         self.heads, self.tails = _span(writes)
         self.claims = _claims(self.heads, receipt)
@@ -178,11 +189,12 @@ RECEIPT_ARRAYS = (
 
 
 def parameters(
-    batch: Sequence[Append], unproven: Sequence[tuple[str, int]]
+    batch: Sequence[Append], unproven: Sequence[tuple[str, int]], reads: Sequence[tuple[str, int]]
 ) -> list[arrays.PackedArray]:
     """The arguments of `log.append` for a batch, in its order.
 
-    `unproven` are those of its heads whose predecessors the server shall look for.
+    `unproven` are those of its heads whose predecessors the server shall look for, and `reads` the
+    streams with the versions that it shall find to be their last.
     """
     receipts = []
     count = 0
@@ -194,11 +206,16 @@ def parameters(
     return [
         *_transposed(COLUMN_ARRAYS, count, columns),
         *_transposed(RECEIPT_ARRAYS, len(receipts), receipts),
-        arrays.text_array([stream for stream, _ in unproven]),
-        arrays.Int8Array(
-            len(unproven), [arrays.int8_element(version - 1) for _, version in unproven]
-        ),
+        *_versions([(stream, version - 1) for stream, version in unproven]),
+        *_versions(reads),
     ]
+
+
+def _versions(pairs: Sequence[tuple[str, int]]) -> tuple[arrays.PackedArray, arrays.PackedArray]:
+    return (
+        arrays.text_array([stream for stream, _ in pairs]),
+        arrays.Int8Array(len(pairs), [arrays.int8_element(version) for _, version in pairs]),
+    )
 
 
 def _transposed(

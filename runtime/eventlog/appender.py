@@ -38,9 +38,6 @@ NOBODYS_FAULT = ("25", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that no append causes by what it holds: read-only, deadlock, out of disk or
 memory, locked, cancelled, disk errors."""
 
-PREDECESSOR_MISSING = "LG001"
-"""The SQLSTATE with which `log.append` says that streams are shorter than appends expect."""
-
 
 class Appender:
     """The one writer of this process."""
@@ -120,9 +117,7 @@ class Appender:
             except psycopg.errors.UniqueViolation:
                 continue
             except (psycopg.Error, TimeoutError) as error:
-                if getattr(error, "sqlstate", None) == PREDECESSOR_MISSING:
-                    asked = outcomes.unproven(waiting, self._known)
-                    outcomes.fail_those_beyond(asked, _detail(error))
+                if outcomes.tell(error, waiting, self._known):
                     waiting = [pending for pending in waiting if pending.is_open]
                     continue
                 if _is_refusal(error):
@@ -136,9 +131,10 @@ class Appender:
                 return
 
     async def _execute(self, batch: Sequence[Pending]) -> None:
-        asked = outcomes.unproven(batch, self._known)
         parameters = appends.parameters(
-            [pending.append for pending in batch], [head for _, head in asked]
+            [pending.append for pending in batch],
+            [head for _, head in outcomes.unproven(batch, self._known)],
+            [read for _, read in outcomes.reads(batch)],
         )
         for pending in batch:
             pending.unanswered += 1
@@ -231,12 +227,6 @@ def _hang_up(connection: AsyncConnection[Row]) -> None:
 def _is_refusal(error: Exception) -> bool:
     """The server said no and goes on. When it ends the session, its last word tells nothing."""
     return isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized == "ERROR"
-
-
-def _detail(error: Exception) -> str:
-    detail = error.diag.message_detail if isinstance(error, psycopg.Error) else None
-    assert detail is not None, "the function says which predecessors are missing"
-    return detail
 
 
 def _pause(attempts: int) -> float:

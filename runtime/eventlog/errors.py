@@ -25,6 +25,13 @@ class PredecessorMissing(VersionConflict):
         super().__init__(stream, version, reason)
 
 
+class ReadOutdated(VersionConflict):
+    """A stream that the append was decided on is not at the version that was read."""
+
+    def __init__(self, stream: str, version: int) -> None:
+        super().__init__(stream, version, f"{stream} is not at version {version} any more")
+
+
 class ReceiptExists(AppendError):
     """The idempotency key has been answered before."""
 

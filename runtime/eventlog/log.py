@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from runtime import database
 from runtime.eventlog import reader
-from runtime.eventlog.append import Append, Appended, Origin, Receipt, StreamWrite
+from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.appender import Appender
 from runtime.eventlog.checkpoints import Checkpoints
 from runtime.eventlog.epoch import LogEpoch
@@ -44,14 +44,19 @@ class EventLog:
         await self.pool.close()
 
     async def append(
-        self, writes: Sequence[StreamWrite], origin: Origin, receipt: Receipt | None = None
+        self,
+        writes: Sequence[StreamWrite],
+        origin: Origin,
+        receipt: Receipt | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
     ) -> Appended:
         """Write all or nothing, and return when it is durable.
 
+        `reads` are streams that are not written to and must be at these versions, from 1 on.
         Raises Invalid, VersionConflict, ReceiptExists or Unavailable when nothing was written,
         and OutcomeUnknown when the database went away.
         """
-        return await self.appender.append(Append(writes, origin, receipt))
+        return await self.appender.append(Append(writes, origin, receipt, reads))
 
     def stream_pages(
         self, stream: str, after: int = 0, upto: int | None = None

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import LiteralString
 from uuid import UUID
+
+import psycopg
 
 from runtime import sql
 from runtime.database import Row
 from runtime.eventlog import arrays
 from runtime.eventlog.arrays import PackedArray
-from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
+from runtime.eventlog.errors import (
+    PredecessorMissing,
+    ReadOutdated,
+    ReceiptExists,
+    VersionConflict,
+)
 from runtime.eventlog.queue import Pending
 
 FIND_WRITTEN = sql.load(__file__, "find_written")
@@ -19,8 +27,17 @@ FIND_RECEIPTS = sql.load(__file__, "find_receipts")
 Ask = Callable[[LiteralString, Sequence[PackedArray]], Awaitable[list[Row]]]
 """Runs a statement and returns its rows."""
 
-Head = tuple[str, int]
-"""A stream, and the first version that an append wants of it."""
+Place = tuple[str, int]
+"""A stream and a version: the first that an append wants of it, or the last that it has read."""
+Asked = tuple[Pending, Place]
+"""What the server shall look at for an append."""
+
+
+class Refusal(StrEnum):
+    """The SQLSTATEs of `log.append` itself; its detail numbers what it was asked about, from 1."""
+
+    PREDECESSOR_MISSING = "LG001"
+    READ_OUTDATED = "LG002"
 
 
 async def settle(ask: Ask, batch: Sequence[Pending]) -> list[Pending]:
@@ -39,7 +56,7 @@ async def settle(ask: Ask, batch: Sequence[Pending]) -> list[Pending]:
     return [pending for pending in batch if pending.is_open]
 
 
-def unproven(batch: Sequence[Pending], known: Mapping[str, int]) -> list[tuple[Pending, Head]]:
+def unproven(batch: Sequence[Pending], known: Mapping[str, int]) -> list[Asked]:
     """The heads behind which the log may have nothing, as far as is `known`: up to which versions
     streams have been written.
     """
@@ -51,19 +68,40 @@ def unproven(batch: Sequence[Pending], known: Mapping[str, int]) -> list[tuple[P
     ]
 
 
-def fail_those_beyond(asked: Sequence[tuple[Pending, Head]], missing: str) -> None:
-    """Tell every append whose stream is shorter than it expected.
+def reads(batch: Sequence[Pending]) -> list[Asked]:
+    """The streams that appends of the batch were decided on, with the versions they must have."""
+    return [(pending, read) for pending in batch for read in pending.append.reads.items()]
 
-    `missing` is what `log.append` says: behind which of the heads that were `asked` about there is
-    nothing, by their numbers from 1 on. At least one append is told, so trying the others again
-    comes to an end.
+
+def tell(error: Exception, batch: Sequence[Pending], known: Mapping[str, int]) -> bool:
+    """Tell those appends that `log.append` names, if `error` is its refusal to take them.
+
+    At least one is told then, so trying the others again comes to an end.
     """
-    for number in missing.split(","):
-        pending, head = asked[int(number) - 1]
+    match getattr(error, "sqlstate", None):
+        case Refusal.PREDECESSOR_MISSING:
+            _fail(unproven(batch, known), error, PredecessorMissing)
+        case Refusal.READ_OUTDATED:
+            _fail(reads(batch), error, ReadOutdated)
+        case _:
+            return False
+    return True
+
+
+def _fail(
+    asked: Sequence[Asked],
+    error: Exception,
+    kind: type[PredecessorMissing | ReadOutdated],
+) -> None:
+    assert isinstance(error, psycopg.Error)
+    numbers = error.diag.message_detail
+    assert numbers is not None, "the function says which of those it was asked about it refuses"
+    for number in numbers.split(","):
+        pending, place = asked[int(number) - 1]
         if pending.unanswered:
-            # An older server process may still be at work on it, and may find a predecessor.
+            # An older server process may still be at work on it, and may have found it otherwise.
             pending.refuse()
-        pending.fail(PredecessorMissing(*head))
+        pending.fail(kind(*place))
 
 
 def _tell_if_written(pending: Pending, written: dict[tuple[str, int], tuple[UUID, int]]) -> None:

@@ -10,7 +10,7 @@ from domain import limits
 from domain.errors import Unavailable
 from runtime import clock
 from runtime.eventlog.append import Append, Appended
-from runtime.eventlog.errors import OutcomeUnknown, VersionConflict
+from runtime.eventlog.errors import OutcomeUnknown, ReadOutdated, VersionConflict
 
 REFUSED = "The event log cannot be written now; nothing was written."
 
@@ -48,7 +48,9 @@ class Pending:
 
 
 class AppendQueue:
-    """First come, first served, except that a batch holds each claim once."""
+    """First come, first served, except that a batch holds each claim once, and no stream that one
+    of its appends writes and another has read.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Pending] = deque()
@@ -99,6 +101,7 @@ class AppendQueue:
         batch: list[Pending] = []
         left: list[Pending] = []
         claimed: set[Hashable] = set()
+        read: set[str] = set()
         events = size = 0
         most = limits.APPEND_BATCH_APPENDS_MAX
         while self._waiting and len(batch) < most and len(left) < most:
@@ -106,8 +109,9 @@ class AppendQueue:
             append = pending.append
             if not pending.is_open or _is_too_late(pending, written):
                 continue
-            if not claimed.isdisjoint(append.claims):
+            if _meets(append, claimed, read):
                 claimed.update(append.claims)
+                read.update(append.reads)
                 left.append(pending)
                 continue
             events += append.count
@@ -116,6 +120,7 @@ class AppendQueue:
                 left.append(pending)
                 break
             claimed.update(append.claims)
+            read.update(append.reads)
             batch.append(pending)
         self._waiting.extendleft(reversed(left))
         return batch
@@ -130,9 +135,22 @@ class AppendQueue:
             raise Unavailable(REFUSED) from None
 
 
+def _meets(append: Append, claimed: set[Hashable], read: set[str]) -> bool:
+    """Whether it wants what another claims, or one of the two writes what the other has read."""
+    return not (
+        claimed.isdisjoint(append.claims)
+        and claimed.isdisjoint(append.reads)
+        and read.isdisjoint(append.heads)
+    )
+
+
 def _is_too_late(pending: Pending, written: Mapping[str, int]) -> bool:
     for stream, version in pending.append.heads.items():
         if written.get(stream, version - 1) >= version:
             pending.fail(VersionConflict(stream, version))
+            return True
+    for stream, version in pending.append.reads.items():
+        if written.get(stream, version) > version:
+            pending.fail(ReadOutdated(stream, version))
             return True
     return False

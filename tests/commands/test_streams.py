@@ -13,9 +13,9 @@ from commands.context import Context, Idempotency
 from commands.streams import Decision, Done, Streams
 from domain import credits as accounts
 from domain import limits
-from domain.credits import Account
+from domain.credits import Account, CreditsHeld
 from domain.errors import Invalid, KeyReused, PaymentRequired, Unavailable
-from runtime.eventlog.append import Appended
+from runtime.eventlog.append import Appended, StreamWrite
 from runtime.eventlog.log import EventLog, opened
 from runtime.eventlog.reader import StreamEvent
 from tests.support import log as logs
@@ -206,3 +206,65 @@ async def test_a_key_is_for_one_request_of_one_owner(streams: Streams) -> None:
         await grant(streams, keyed("key", request=b"another"))
     done = await grant(streams, keyed("key", request=b"another", owner="eve"))
     assert done.answer.granted == 1
+
+
+# --- what is only read ---------------------------------------------------------------------------
+async def spend(streams: Streams, hold: str, seen: list[int] | None = None) -> Done[Account]:
+    """A command that writes to a stream of its own, if the account allows it."""
+
+    async def decide() -> Decision[Account]:
+        loaded = await commands.load(streams, "ada")
+        if seen is not None:
+            seen.append(loaded.version)
+        accounts.require_positive(loaded.state)
+        writes = [StreamWrite.of(f"hold-{hold}", 0, [granted()])]
+        return Decision(writes if hold else [], answer=loaded.state)
+
+    return await streams.execute(ADA, decide, Account)
+
+
+async def settled(streams: Streams) -> None:
+    """Have the account read until nothing new is found."""
+    for _ in range(2):
+        await commands.load(streams, "ada")
+
+
+async def test_what_is_quiet_and_only_read_is_not_read_again(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(streams.log, STREAM, 0)
+    for number in range(2):
+        await spend(streams, str(number))
+
+    def read(*_: object) -> None:
+        raise AssertionError("nothing is to be read")
+
+    monkeypatch.setattr(streams.log, "stream_pages", read)
+    for number in range(2, 5):
+        assert (await spend(streams, str(number))).position == number + 2
+
+
+async def test_what_has_moved_on_meanwhile_is_decided_anew(streams: Streams) -> None:
+    await append(streams.log, STREAM, 0)
+    await settled(streams)
+    await append(streams.log, STREAM, 1, granted(10))
+    seen: list[int] = []
+    assert (await spend(streams, "a", seen)).answer.granted == 11
+    assert seen == [1, 2]
+    await spend(streams, "b", seen)
+    assert seen == [1, 2, 2]
+    await spend(streams, "c", seen)
+    assert seen == [1, 2, 2, 2]
+    assert [stream for stream, _ in await check(streams.log)][2:] == ["hold-a", "hold-b", "hold-c"]
+
+
+async def test_nobody_is_refused_for_what_has_been_mended(streams: Streams) -> None:
+    """Nor answered with what is no more: only an append proves what was not read."""
+    await append(streams.log, STREAM, 0, CreditsHeld("all", 1))
+    await settled(streams)
+    with pytest.raises(PaymentRequired):
+        await spend(streams, "")
+    await append(streams.log, STREAM, 1, granted(10))
+    seen: list[int] = []
+    done = await spend(streams, "", seen)
+    assert (done.answer.granted, done.position, seen) == (10, None, [1, 2])

@@ -18,10 +18,17 @@ NOTHING_WRITTEN: dict[str, int] = {}
 
 
 def append_to(
-    *streams: str, expected: int = 0, events: int = 1, kept: Receipt | None = None, size: int = 2
+    *streams: str,
+    expected: int = 0,
+    events: int = 1,
+    kept: Receipt | None = None,
+    size: int = 2,
+    reads: str = "",
 ) -> Append:
+    """`reads` are streams of one letter, at version 1."""
     encoded = [Encoded("t@1", b"x" * size)] * events
-    return Append([StreamWrite(stream, expected, encoded) for stream in streams], ORIGIN, kept)
+    writes = [StreamWrite(stream, expected, encoded) for stream in streams]
+    return Append(writes, ORIGIN, kept, dict.fromkeys(reads, 1))
 
 
 def streams(batch: list[Pending]) -> list[str]:
@@ -50,6 +57,20 @@ async def test_a_batch_holds_each_stream_and_each_key_once() -> None:
     assert await take(queue) == ["a", "c", "e"]
     assert await take(queue) == ["a+b", "d"]
     assert await take(queue) == ["b"]
+
+
+async def test_no_batch_writes_what_one_of_its_appends_has_read() -> None:
+    queue = AppendQueue()
+    await queue.put(append_to("a", reads="rs"))
+    await queue.put(append_to("b", reads="r"))
+    await queue.put(append_to("r", expected=1))
+    await queue.put(append_to("c", reads="r"))
+    await queue.put(append_to("d", reads="s"))
+    await queue.put(append_to("e", reads="t"))
+    await queue.put(append_to("t", expected=1))
+    assert await take(queue) == ["a", "b", "d", "e"]
+    assert await take(queue) == ["r", "t"]
+    assert await take(queue) == ["c"]
 
 
 async def test_a_batch_has_bounds() -> None:

@@ -17,9 +17,9 @@ from runtime.database import Row
 from runtime.eventlog import reader
 from runtime.eventlog.bell import LogBell
 from runtime.eventlog.errors import ReceiptExists, VersionConflict
-from runtime.eventlog.log import EventLog, opened
+from runtime.eventlog.log import EventLog, StreamWrite, opened
 from runtime.eventlog.reader import Excerpt, GapFound
-from tests.support.log import append, eventually, granted, receipt, whole_stream
+from tests.support.log import ORIGIN, append, eventually, granted, receipt, whole_stream
 
 MANY = 20_000
 GRANTED = topic_of(CreditsGranted)
@@ -207,6 +207,10 @@ async def use_every_statement(log: EventLog, stream: str) -> None:
         await append(log, stream, 0)
     with pytest.raises(ReceiptExists):
         await append(log, f"other-{stream}", 0, receipt=receipt(stream))
+    with pytest.raises(VersionConflict):
+        await log.append(
+            [StreamWrite.of(f"not-{stream}", 0, [granted()])], ORIGIN, None, {stream: 9}
+        )
     await whole_stream(log, stream, after=0)
     await log.read_topics(stream, [GRANTED])
     await log.read_last([stream])
