@@ -163,8 +163,10 @@ class Drive:
             await self._complete()
         elif self._must_leave:
             await self._rest(clock.now())
-        elif self._is_idle and not self._was_woken_early and not await self._children_ended():
-            await self._rest(self._next_moment())
+        elif self._is_idle and not self._was_woken_early:
+            # A child that has just ended may have brought something to do.
+            if not await self._children_ended():
+                await self._rest(self._next_moment())
         else:
             await self._starter.launch()
             if self._ledger.outside == outside and run.over_budget is None:
