@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check bench clean
+.PHONY: help venv run test check simulate bench clean
 
 help:  ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ check: .venv/has-tests  ## Look at the code: style, types, layers, house rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest -q tests/test_tidy.py
+
+simulate: .venv/has-tests  ## Live through faults by the seed, such as: make simulate ARGS="--seeds 1000"
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 bench: .venv/has-tests  ## Measure
 	@$(BIN)/python -m benchmarks $(ARGS)

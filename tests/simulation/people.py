@@ -1,0 +1,215 @@
+"""Clients: they save graphs, start runs, pause and stop some, and repeat what was not answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple, TypeVar, cast
+
+from commands import credits as credit_commands
+from commands import graphs as graph_commands
+from commands import run_control, runs
+from commands.context import Context, Idempotency
+from commands.plans import Plans
+from commands.streams import Streams
+from domain.errors import Conflict, Unavailable
+from runtime import database
+from runtime.eventlog.log import EventLog
+from runtime.settings import Settings
+from tests.simulation.blocks import PROMISES
+from tests.simulation.database import Server
+from tests.simulation.graphs import Child, Strand, added, bundle, some_strand
+from tests.simulation.installation import Seat
+from tests.simulation.log import MemoryLog
+from tests.simulation.loop import VirtualLoop
+from tests.support.graphs import Document
+
+T = TypeVar("T")
+
+USERS = ("ada", "bob")
+CREDITS = 10_000
+AGAIN_SECONDS = 0.2
+PAUSED_SHARE, STOPPED_SHARE = 0.3, 0.1
+RESUMED_SHARE = 0.4
+"""Of what is paused, what goes on before all is calm."""
+
+
+class Gone(Exception):
+    """The process that was asked has died."""
+
+
+class Started(NamedTuple):
+    """A run that a client was told of. `outputs` are what it must hand back, in any order."""
+
+    run_id: str
+    user: str
+    outputs: list[int]
+
+
+class Api:
+    """A process that takes commands. It has no HTTP here; what it does with a command it has."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.streams: Streams | None = None
+        self.plans = Plans()
+
+    async def serve(self, _: Settings) -> None:
+        self.streams = None
+        log = MemoryLog(self._server)
+        await log.open()
+        self.streams, self.plans = Streams(cast("EventLog", log)), Plans()
+        await asyncio.Event().wait()
+
+
+class People:
+    """All clients. `started` are the runs that they meant, `paused` and `stopped` some of these."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        chance: random.Random,
+        api: Api,
+        seat: Seat,
+        new_id: Callable[[], bytes],
+    ) -> None:
+        self._loop = loop
+        self._chance = chance
+        self._api = api
+        self._seat = seat
+        self._new_id = new_id
+        self._graphs: dict[str, list[tuple[str, list[Strand]]]] = {}
+        self.started: list[Started] = []
+        self.paused: set[str] = set()
+        self.stopped: set[str] = set()
+        self.resumed: set[str] = set()
+
+    async def move_in(self) -> None:
+        """Get credits, and save some graphs."""
+        for user in USERS:
+            context = Context(owner=user, actor=user)
+            await self._ask(
+                partial(credit_commands.grant, context=context, amount=CREDITS, reason="simulation")
+            )
+            children = []
+            for _ in range(2):
+                strand = some_strand(self._chance)
+                children.append(Child(await self._save(user, [strand]), added(strand)))
+            self._graphs[user] = []
+            for _ in range(self._chance.randint(1, 2)):
+                strands = [
+                    some_strand(self._chance, children) for _ in range(self._chance.randint(1, 4))
+                ]
+                graph_id = await self._save(user, strands)
+                self._graphs[user].append((graph_id, strands))
+
+    async def live(self, count: int, seconds: float) -> None:
+        """Start so many runs within so many seconds, and do to some of them what people do."""
+        await asyncio.gather(
+            *(self._start_one(self._chance.uniform(0, seconds)) for _ in range(count))
+        )
+
+    async def resume_all(self) -> None:
+        """Let go on what was paused."""
+        for run in self.started:
+            if run.run_id in self.paused - self.resumed:
+                await self._control(run, run_control.resume)
+                self.resumed.add(run.run_id)
+
+    async def _save(self, user: str, strands: list[Strand]) -> str:
+        document: Document = bundle(strands)
+        done = await self._ask(
+            lambda streams: graph_commands.create(
+                streams,
+                Context(owner=user, actor=user),
+                document=document,
+                source=None,
+                contracts=PROMISES,
+            )
+        )
+        assert done.answer.graph.id is not None
+        return done.answer.graph.id
+
+    async def _start_one(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        user = self._chance.choice(USERS)
+        graph_id, strands = self._chance.choice(self._graphs[user])
+        number = self._chance.randint(0, 99)
+        key = Idempotency(self._new_id().hex(), b"the same request")
+        context = Context(owner=user, actor=user, idempotency=key)
+        done = await self._ask(
+            lambda streams: runs.start(
+                streams,
+                context,
+                self._api.plans,
+                graph_id=graph_id,
+                graph_version=None,
+                inputs={"in": number},
+                contracts=PROMISES,
+            )
+        )
+        outputs = [number + added(strand) for strand in strands]
+        run = Started(done.answer.run_id, user, outputs)
+        self.started.append(run)
+        await self._meddle(run)
+
+    async def _meddle(self, run: Started) -> None:
+        draw = self._chance.random()
+        await asyncio.sleep(self._chance.uniform(0, 5))
+        if draw < STOPPED_SHARE:
+            self.stopped.add(run.run_id)
+            await self._control(run, run_control.stop)
+        elif draw < STOPPED_SHARE + PAUSED_SHARE:
+            self.paused.add(run.run_id)
+            await self._control(run, run_control.pause)
+            if self._chance.random() < RESUMED_SHARE:
+                await asyncio.sleep(self._chance.uniform(0, 10))
+                await self._control(run, run_control.resume)
+                self.resumed.add(run.run_id)
+
+    async def _control(self, run: Started, command: Callable[..., Awaitable[object]]) -> None:
+        with suppress(Conflict):
+            await self._ask(
+                lambda streams: command(
+                    streams, Context(owner=run.user, actor=run.user), run.run_id
+                )
+            )
+
+    async def _ask(self, command: Callable[[Streams], Awaitable[T]]) -> T:
+        """Have the API do something, however often it dies over it or says that it cannot."""
+        while True:
+            try:
+                return await self._ask_once(command)
+            except (Gone, Unavailable, *database.LOST):
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _ask_once(self, command: Callable[[Streams], Awaitable[T]]) -> T:
+        process, streams = self._seat.process, self._api.streams
+        if process is None or process.is_dead or streams is None:
+            raise Gone
+
+        async def obey() -> T:
+            return await command(streams)
+
+        answer: asyncio.Future[T] = self._loop.create_future()
+
+        def die() -> None:
+            if not answer.done():
+                answer.set_exception(Gone())
+
+        def tell(task: asyncio.Task[T]) -> None:
+            if answer.done() or process.is_dead:
+                return
+            error = task.exception()
+            if error is None:
+                answer.set_result(task.result())
+            else:
+                answer.set_exception(error)
+
+        process.ended.append(die)
+        task = self._loop.create_task(obey(), context=self._seat.context.copy())
+        task.add_done_callback(tell)
+        return await answer
