@@ -287,6 +287,10 @@ STOP_SECONDS_MAX = 5.0
 """How long a process may take to stop before it is killed."""
 LINGER_SECONDS_MAX = 2.0
 """How long the server of an earlier start may take to end by itself before it is told to."""
+WAIT_SILENT_SECONDS = 1.0
+"""A start that waits for this long says for what,"""
+WAIT_SAID_SECONDS = 5.0
+"""and again each time after this long."""
 SOCKET_FOLDER_BYTES_MAX = 85
 """A socket's whole path has at most 103 bytes on macOS and 107 on Linux."""
 LOG_BYTES_MAX = 16 * 1024 * 1024

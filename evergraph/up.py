@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterable, Mapping
 
@@ -12,6 +13,7 @@ from domain import limits
 from evergraph import address, console, database, greeting, health
 from evergraph.program import Program
 from evergraph.supervisor import Supervisor
+from runtime import clock, waiting
 from runtime.embedded import folder
 from runtime.embedded.child import Child, StartError
 from runtime.embedded.nats import NatsServer
@@ -28,8 +30,8 @@ async def up(settings: Settings, environ: Mapping[str, str], *, with_demo: bool)
 
     `environ` is what the processes inherit. Raises StartError when something does not start.
     """
-    _check_port(settings)
     with folder.hold(settings.data_dir):
+        await _until_port_is_free(settings)
         installation = Installation(settings, environ)
         try:
             await installation.start()
@@ -66,7 +68,8 @@ class Installation:
             await self._supervisor.add(program)
         if needs_postgres:
             await self._start_server(self._postgres, PostgresServer(self.settings.data_dir))
-        await database.migrate(self.settings)
+        async with waiting.said("the database is migrated"):
+            await database.migrate(self.settings)
         for program in self._programs:
             program.go()
         await self._until_healthy()
@@ -94,21 +97,35 @@ class Installation:
 
     async def _until_healthy(self) -> None:
         host, port = address.near_host(self.settings), self.settings.port
-        while not await health.is_healthy(host, port):
-            if obituary := self._supervisor.hopeless():
-                raise StartError(obituary)
+        async with waiting.said("all parts answer", lambda: {"health": f"{host}:{port}/health"}):
+            while not await health.is_healthy(host, port):
+                if obituary := self._supervisor.hopeless():
+                    raise StartError(obituary)
+                await asyncio.sleep(limits.START_POLL_SECONDS)
+
+
+async def _until_port_is_free(settings: Settings) -> None:
+    """Wait for an API that has not noticed yet that its supervisor was killed."""
+    was_killed = (settings.data_dir / REGISTER).exists()
+    deadline = clock.monotonic() + (2 * limits.STOP_SECONDS_MAX if was_killed else 0)
+    place = f"{settings.host} port {settings.port}"
+    async with waiting.said(f"{place} is free"):
+        while error := _refusal(settings):
+            if error.errno != errno.EADDRINUSE or clock.monotonic() >= deadline:
+                raise StartError(
+                    f"cannot listen on {place}: {error.strerror}; choose another with --port"
+                ) from error
             await asyncio.sleep(limits.START_POLL_SECONDS)
 
 
-def _check_port(settings: Settings) -> None:
+def _refusal(settings: Settings) -> OSError | None:
+    """Why nobody can listen where the API should."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
-        raise StartError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror};"
-            " choose another with --port"
-        ) from error
+        return error
+    return None
 
 
 async def _play_demo(settings: Settings) -> None:

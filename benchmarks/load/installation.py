@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -88,7 +88,7 @@ def of_ours(figures: Mapping[str, float]) -> float:
 @asynccontextmanager
 async def installation(data_dir: Path) -> AsyncIterator[Installation]:
     """Everything runs inside the block. Raises RuntimeError when it does not start."""
-    port = _free_port()
+    (port,) = free_ports(1)
     log = data_dir / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -118,7 +118,8 @@ async def installation(data_dir: Path) -> AsyncIterator[Installation]:
         await process.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """So many ports of HOST, on none of which anybody listens."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]

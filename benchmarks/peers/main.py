@@ -1,9 +1,10 @@
-"""The same graphs on Evergraph and on others that make every step durable in PostgreSQL.
+"""The same graphs on Evergraph and on others that make every step durable.
 
-All of them in one run, on one server with fsync on, each in a database of its own, and by turns:
-whatever else the machine does meets them all. Each node is an effect that does nothing, and what
-it made is durable before the next one begins. A run of Evergraph is submitted over HTTP to a whole
-installation. A peer is a library: it is called inside the process that makes the load.
+All of them in one run, on one disk with fsync on, and by turns: whatever else the machine does
+meets them all. Each node is an effect that does nothing, and what it made is durable before the
+next one begins. A run of Evergraph is submitted over HTTP to a whole installation. LangGraph and
+DBOS are libraries over PostgreSQL, each in a database of its own of one server: they are called
+inside the process that makes the load. Restate is a server with a store of its own, over HTTP too.
 """
 
 from __future__ import annotations
@@ -24,21 +25,22 @@ from benchmarks.load import graphs, submission
 from benchmarks.load.installation import LOAD, Installation, installation, of_ours
 from benchmarks.load.lanes import Pace
 from benchmarks.measure import RUNS
-from benchmarks.peers import process
+from benchmarks.peers import process, restate_server
 from benchmarks.peers.process import Peer
 from benchmarks.peers.task import ITSELF, SERVER, Chain, Fan, Shape, Task
 
+RESTATE = "restate"
 PEERS = {
     "langgraph": Peer("benchmarks.peers.langgraph", processes=2),
     "dbos": Peer("benchmarks.peers.dbos", processes=1),
+    RESTATE: Peer("benchmarks.peers.restate", processes=1),
 }
-"""By the name of the package."""
-PACKAGES = (*PEERS, "langgraph-checkpoint-postgres")
+PACKAGES = ("langgraph", "langgraph-checkpoint-postgres", "dbos", "restate-sdk", "hypercorn")
 EVERGRAPH = "evergraph"
 LEGEND = """\
 CPU: microseconds a run; SQL: the same of PostgreSQL. MB: memory, without that of PostgreSQL and
-NATS. A peer's figures hold the cost of the load, which is made inside of it. Ratios are of runs/s,
-and of p50 where a run is alone."""
+NATS. A peer's figures hold the cost of the load, and Restate's that of its store. Ratios are of
+runs/s, and of p50 where a run is alone."""
 
 
 class Workload(NamedTuple):
@@ -70,17 +72,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="evergraph-benchmark-") as folder:
         # The servers run as another user, who must be able to pass.
         Path(folder).chmod(0o711)
-        uvloop.run(_compare(Path(folder), seconds))
+        uvloop.run(_compare(Path(folder), seconds, _available()))
     return 0
 
 
-async def _compare(folder: Path, seconds: float) -> None:
+def _available() -> dict[str, Peer]:
+    """Those whose servers are there; of the others it is said how to get them."""
+    found = restate_server.version()
+    if found is not None:
+        print(found)
+        return PEERS
+    install = f"npm install --ignore-scripts --prefix {sys.prefix} {restate_server.PACKAGE}"
+    print(f"{RESTATE} is not available, for lack of its server: {install}")
+    return {name: peer for name, peer in PEERS.items() if name != RESTATE}
+
+
+async def _compare(folder: Path, seconds: float, peers: Mapping[str, Peer]) -> None:
     async with installation(folder) as site:
         print(await server.circumstances(site.database_url))
         print(LEGEND)
         await submission.sign_up(site)
         contenders: dict[str, Contender] = {EVERGRAPH: partial(_run_ours, site, seconds)}
-        for name, peer in PEERS.items():
+        for name, peer in peers.items():
             url = await server.create_database(site.database_url, name)
             contenders[name] = partial(_run_peer, peer, url, site.pids[SERVER], seconds)
             # Now it makes its tables; two processes that both did would trip over each other.

@@ -54,7 +54,7 @@ class Task(msgspec.Struct, frozen=True):
     lanes: int
     seconds: float
     database_url: str
-    """Of an empty database, or of one that the same peer has used."""
+    """Of an empty database, or of one that the same peer has used. Who wants none leaves it."""
     server_pid: int
 
 
@@ -77,7 +77,6 @@ async def _measure(peer: Peer, task: Task) -> Pace:
             assert await run_once(lane) == task.shape.result
 
         def meter() -> dict[str, Usage]:
-            own = processes.alone(os.getpid())
-            return {ITSELF: own, **processes.families({SERVER: task.server_pid})}
+            return processes.families({ITSELF: os.getpid(), SERVER: task.server_pid})
 
         return await keep_in_flight(run, meter, lanes=task.lanes, seconds=task.seconds)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import hashlib
 import os
-import signal
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from domain import limits
-from runtime import clock
 from runtime.embedded.child import StartError
 
 
@@ -36,49 +33,27 @@ def hold(data_dir: Path) -> Iterator[None]:
     Raises StartError when somebody else is.
     """
     make(data_dir)
-    descriptor = _open(data_dir / "lock", os.O_RDONLY)
+    descriptor = open_lock(data_dir / "lock")
     try:
-        if not _lock(descriptor):
+        if not lock(descriptor):
             raise StartError(f"another evergraph is running in {data_dir}")
         yield
     finally:
         os.close(descriptor)
 
 
-class Lease:
-    """The right to run a server in a folder. It lasts as long as any process of the server.
-
-    The server inherits `descriptor` and with it the lock, so no pid has to be believed: while one
-    of its processes lives, however its supervisor died, nobody else gets the lease. It can only
-    read through it, so it cannot name another to be evicted in its place.
-    """
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self.descriptor = descriptor
-
-    def name_holder(self, pid: int) -> None:
-        """Note whom to tell to leave when the lease is wanted again."""
-        self._path.write_text(str(pid), encoding="ascii")
+def open_lock(path: Path) -> int:
+    """A descriptor to `lock`, through which nothing can be written. Raises StartError."""
+    return _open(path, os.O_RDONLY)
 
 
-@asynccontextmanager
-async def lease(path: Path) -> AsyncIterator[Lease]:
-    """Take the lease at `path`, waiting for what an earlier supervisor left behind.
-
-    Only the holder of the data folder may ask: what does not leave in time is told to.
-    """
-    descriptor = _open(path, os.O_RDONLY)
+def lock(descriptor: int) -> bool:
+    """Whether the lock is ours now. It is let go with the last copy of the descriptor."""
     try:
-        patience = clock.monotonic() + limits.LINGER_SECONDS_MAX
-        while not _lock(descriptor):
-            if clock.monotonic() > patience:
-                _evict(descriptor)
-                patience = clock.monotonic() + limits.LINGER_SECONDS_MAX
-            await asyncio.sleep(limits.START_POLL_SECONDS)
-        yield Lease(path, descriptor)
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def socket_folder(data_dir: Path) -> Path:
@@ -137,19 +112,3 @@ def _open(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartError(f"{path} cannot be opened: {error.strerror}") from error
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _evict(descriptor: int) -> None:
-    """Linux ends a server with its supervisor; elsewhere an orphan is found here and told."""
-    pid = os.pread(descriptor, 20, 0)
-    if pid.isdigit():
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(int(pid), signal.SIGQUIT)

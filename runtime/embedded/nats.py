@@ -43,6 +43,7 @@ class NatsServer(Server):
 
     stop_signals: ClassVar = (signal.SIGTERM,)
     death_signal: ClassVar = signal.SIGTERM
+    programs: ClassVar = frozenset({"nats-server"})
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__("nats", data_dir, _binary())

@@ -43,6 +43,7 @@ class PostgresServer(Server):
 
     stop_signals: ClassVar = (signal.SIGINT, signal.SIGQUIT)
     death_signal: ClassVar = signal.SIGQUIT
+    programs: ClassVar = frozenset({"postgres", "initdb"})
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(HOME, data_dir, _binaries() / "postgres")

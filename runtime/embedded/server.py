@@ -8,12 +8,13 @@ import signal
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from domain import limits
-from runtime.embedded import folder, privileges
-from runtime.embedded.child import Child, StartError
-from runtime.embedded.folder import Lease
+from runtime import waiting
+from runtime.embedded import folder, lease, privileges
+from runtime.embedded.child import Child, StartError, tail
+from runtime.embedded.leftover import Leftover
 
 ENVIRON = {"PATH": os.defpath, "LC_ALL": "C"}
 """Servers see nothing of ours, least of all secrets."""
@@ -23,14 +24,17 @@ class Tenancy(NamedTuple):
     """As whom a server lives in its home, and by which right."""
 
     account: privileges.Account
-    lease: Lease
+    lease: int
+    """The descriptor that it inherits."""
 
 
 class Server(Child):
     """Lives in `<data_dir>/<name>`, which belongs to the account that it runs as."""
 
     death_signal: ClassVar[signal.Signals]
-    """How it learns that its supervisor died."""
+    """How it learns that its supervisor died, or that the next one wants its place."""
+    programs: ClassVar[frozenset[str]]
+    """The names of the programs that work in its home."""
 
     def __init__(self, name: str, data_dir: Path, program: Path) -> None:
         super().__init__(name, data_dir / "logs" / f"{name}.log")
@@ -47,10 +51,11 @@ class Server(Child):
             await self._move_in()
         except OSError as error:
             raise StartError(f"{self.name} cannot be started: {error}") from error
-        while not await self._answers():
-            if not self.alive:
-                raise StartError(self.obituary())
-            await asyncio.sleep(limits.START_POLL_SECONDS)
+        async with waiting.said(f"{self.name} answers", self._describe):
+            while not await self._answers():
+                if not self.alive:
+                    raise StartError(self.obituary())
+                await asyncio.sleep(limits.START_POLL_SECONDS)
 
     async def __aenter__(self) -> Self:
         try:
@@ -76,20 +81,24 @@ class Server(Child):
     async def _move_in(self) -> None:
         folder.make(self._data_dir)
         account = privileges.account(self._home)
-        async with folder.lease(self._data_dir / f"{self.name}.lock") as lease:
-            tenancy = Tenancy(account, lease)
+        lock = self._data_dir / f"{self.name}.lock"
+        leftover = Leftover(self.name, self.programs, self._home, lock)
+        async with lease.take(lock, leftover, self.death_signal) as descriptor:
+            tenancy = Tenancy(account, descriptor)
             await self._prepare(tenancy)
             await self._run(self._command(), tenancy)
 
     async def _run(self, command: Sequence[str], tenancy: Tenancy) -> None:
-        account, lease = tenancy
+        account = tenancy.account
         past = privileges.barrier(account, (self._home, self._program))
         await self._spawn(
             command,
             environ=ENVIRON,
-            keep=(lease.descriptor,),
+            keep=(tenancy.lease,),
             before=privileges.become(account, past, self.death_signal),
             folder="/",
         )
-        if self.pid is not None:
-            lease.name_holder(self.pid)
+
+    def _describe(self) -> dict[str, Any]:
+        """For a log: who starts, and how far it got."""
+        return {"pid": self.pid, "log": str(self.log), "last_line": "".join(tail(self.log)[-1:])}

@@ -155,17 +155,16 @@ async def test_a_killed_supervisor_leaves_nobody_behind(tmp_path: Path, port: in
 
 
 async def test_a_data_folder_and_a_port_have_one_owner(tmp_path: Path, port: int) -> None:
-    async with up(tmp_path, port):
-        data_dir = ("--data-dir", str(tmp_path))
-        same_port = await asyncio.to_thread(evergraph, "up", "--port", str(port), *data_dir)
+    folder, other = tmp_path / "data", tmp_path / "other"
+    async with up(folder, port):
+        command = ("up", "--port", str(port), "--data-dir")
+        same_port = await asyncio.to_thread(evergraph, *command, str(other))
         assert same_port.returncode == 1
         assert same_port.stderr.startswith(f"evergraph: cannot listen on 127.0.0.1 port {port}: ")
         assert same_port.stderr.count("\n") == 1
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            other = str(probe.getsockname()[1])
-        same_folder = await asyncio.to_thread(evergraph, "up", "--port", other, *data_dir)
+        same_folder = await asyncio.to_thread(evergraph, *command, str(folder))
         assert same_folder.returncode == 1
-        assert same_folder.stderr == f"evergraph: another evergraph is running in {tmp_path}\n"
+        assert same_folder.stderr == f"evergraph: another evergraph is running in {folder}\n"
 
 
 @pytest.mark.parametrize(

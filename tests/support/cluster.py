@@ -165,12 +165,12 @@ class Cluster:
 
     def deaths(self, name: str) -> int:
         """How often the supervisor has seen this process end."""
-        ends = (entry for entry in self._logged() if entry["event"] == "child.ended")
+        ends = (entry for entry in self.logged() if entry["event"] == "child.ended")
         return sum(entry["child"] == name for entry in ends)
 
     def ready_at(self, executor: str) -> datetime:
         """When the executor of this name was ready for runs, after its last start."""
-        entries = [e for e in self._logged() if e["event"] == "executor.ready"]
+        entries = [e for e in self.logged() if e["event"] == "executor.ready"]
         moments = [e["timestamp"] for e in entries if e["process"] == executor]
         return datetime.fromisoformat(max(moments))
 
@@ -179,7 +179,7 @@ class Cluster:
 
         `but` are events of which a test is the cause.
         """
-        errors = (entry for entry in self._logged() if entry["level"] == "error")
+        errors = (entry for entry in self.logged() if entry["level"] == "error")
         return [
             entry
             for entry in errors
@@ -188,7 +188,8 @@ class Cluster:
             and entry.get("logger") != "uvicorn.error"
         ]
 
-    def _logged(self) -> Iterator[Entry]:
+    def logged(self) -> Iterator[Entry]:
+        """What the logs of the supervisor, its children and those beside them hold."""
         folder = self.settings.data_dir
         for log in (*folder.glob("*.log"), *folder.glob("logs/*.log")):
             yield from _entries(log)
