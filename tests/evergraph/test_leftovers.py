@@ -54,7 +54,7 @@ async def test_a_stopped_server_is_named_and_told_to_end(tmp_path: Path, server:
         pid = await whole.send(server, signal.SIGSTOP)
         await until(lambda: is_stopped(pid))
         await killed(whole)
-        assert is_stopped(pid)
+        await until(lambda: is_stopped(pid))
     async with whole.running():
         assert not is_alive(pid)
         assert await is_kept(whole)
