@@ -23,8 +23,14 @@ class Clock:
         moment, at = self._followed
         return moment + timedelta(seconds=self.monotonic() - at)
 
-    def follow(self, moment: datetime | None) -> None:
-        self._followed = None if moment is None else (moment, self.monotonic())
+    def follow(self, moment: datetime, asked_at: float) -> None:
+        answered_at = self.monotonic()
+        latest = moment + timedelta(seconds=answered_at - asked_at)
+        believed = moment if self._followed is None else self.now()
+        self._followed = min(max(believed, moment), latest), answered_at
+
+    def stop_following(self) -> None:
+        self._followed = None
 
 
 _clock = Clock(lambda: datetime.now(UTC), time.monotonic)
@@ -35,13 +41,20 @@ def now() -> datetime:
     return _clock.now()
 
 
-def follow(moment: datetime | None) -> None:
-    """Go by the clock that has just said `moment`; with None, by our own again.
+def follow(moment: datetime, asked_at: float) -> None:
+    """Go by the clock that has just said `moment`, and was asked at `asked_at` of `monotonic`.
 
     Hosts whose own clocks differ, or jump, then agree about every moment that one of them writes
-    down. The answer took a while, so we are a little behind the other clock and never ahead of it.
+    down. The answer took a while, perhaps a long one, and when in between it was made nobody knows:
+    what we believe is moved no further than needed to have been possible then. So we are behind the
+    other clock by no more than the quickest answer took, and never ahead of it.
     """
-    _clock.follow(moment)
+    _clock.follow(moment, asked_at)
+
+
+def stop_following() -> None:
+    """Go by our own clock again."""
+    _clock.stop_following()
 
 
 def monotonic() -> float:

@@ -51,7 +51,7 @@ class Term:
         if row is None:
             raise Deposed(f"epoch {self.epoch} of the {self.role} is over")
         moment, has_lapsed = row
-        clock.follow(moment)
+        clock.follow(moment, began)
         self._renewed_at = began
         if has_lapsed:
             log.warning("role.lapsed", role=self.role, epoch=self.epoch)
@@ -93,11 +93,12 @@ async def _take(connection: AsyncConnection[Row], role: str, holder: str) -> Ter
     wanted = {"role": role, "holder": holder, "seconds": limits.LEADER_LEASE_SECONDS}
     is_told = False
     while True:
+        asked_at = clock.monotonic()
         cursor = await connection.execute(TAKE, wanted)
         row = await cursor.fetchone()
         if row is not None:
             epoch, predecessor, has_lapsed, moment, _ = row
-            clock.follow(moment)
+            clock.follow(moment, asked_at)
             log.info(
                 "role.taken",
                 role=role,

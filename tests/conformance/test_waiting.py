@@ -12,7 +12,8 @@ from tests.support.effects import Effects
 from tests.support.graphs import agent_output, echo, graph
 from tests.support.installation import Installation
 
-LATE = timedelta(seconds=1)
+LATE = timedelta(seconds=5)
+"""Before this somebody was woken for the moment; the net beneath takes longer."""
 QUEUED = 300
 
 SELECT_ENDS = """

@@ -276,7 +276,7 @@ async def test_a_broker_that_forgot_everything_is_told_again(
 @pytest.fixture
 def _own_clock_again() -> Iterator[None]:
     yield
-    clock.follow(None)
+    clock.stop_following()
 
 
 @pytest.mark.usefixtures("_own_clock_again")
@@ -284,7 +284,7 @@ def _own_clock_again() -> Iterator[None]:
 async def test_moments_come_by_the_databases_clock(
     scene: Scene, settings: Settings, offset: timedelta
 ) -> None:
-    clock.follow(clock.now() + offset)
+    clock.follow(clock.now() + offset, clock.monotonic())
     async with relaying(settings):
         await scene.create("a")
         await scene.rung(1)

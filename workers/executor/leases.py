@@ -78,11 +78,12 @@ class Lease:
             return {worker for (worker,) in await cursor.fetchall()}
 
     def _renew(self, connection: Connection[Row]) -> None:
+        asked_at = clock.monotonic()
         parameters = (self.worker, self.name, limits.LEASE_SECONDS)
         row = connection.execute(RENEW, parameters).fetchone()
         assert row is not None
         moment, has_lapsed = row
-        clock.follow(moment)
+        clock.follow(moment, asked_at)
         if has_lapsed:
             log.warning("lease.lapsed", worker=self.worker)
 
