@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
@@ -27,7 +28,7 @@ from domain.errors import (
     Unavailable,
 )
 from domain.events import UnknownEventType
-from runtime import database
+from runtime import outages
 
 log = structlog.get_logger()
 
@@ -88,7 +89,13 @@ def refusals(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def problem(
-    status: int, slug: str, detail: Any, message: str, headers: dict[str, str] | None = None
+    status: int,
+    slug: str,
+    detail: Any,
+    message: str,
+    *,
+    headers: dict[str, str] | None = None,
+    hint: str | None = None,
 ) -> Response[Problem]:
     """One error answer."""
     content = Problem(
@@ -97,6 +104,7 @@ def problem(
         status=status,
         detail=detail,
         message=message,
+        hint=hint,
     )
     return Response(content, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
@@ -112,7 +120,7 @@ def _domain(_: AnyRequest, error: DomainError) -> Response[Problem]:
             "node_errors": error.node_errors,
             "errors": error.errors,
         }
-    return problem(status, error.slug, detail, error.message, headers)
+    return problem(status, error.slug, detail, error.message, headers=headers, hint=error.hint)
 
 
 def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
@@ -123,7 +131,7 @@ def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         places = [_place(entry) for entry in error.extra if isinstance(entry, dict)]
         detail = "; ".join(places) or detail
-    return problem(status, SLUGS.get(status, "refused"), detail, detail, error.headers)
+    return problem(status, SLUGS.get(status, "refused"), detail, detail, headers=error.headers)
 
 
 def _place(entry: dict[str, Any]) -> str:
@@ -136,14 +144,16 @@ def _place(entry: dict[str, Any]) -> str:
 
 def _too_new(request: AnyRequest, error: Exception) -> Response[Problem]:
     log.error("request.unknown_event", path=request.scope["path"], error=str(error))
-    message = "This was written by a newer program than the one that answers; please try again."
-    return problem(503, "unavailable", message, message, {"Retry-After": RETRY_SECONDS})
+    message = "This was written by a newer program than the one that answers."
+    return _domain(request, Unavailable(message))
 
 
-def _unavailable(_: AnyRequest, error: Exception) -> Response[Problem]:
+def _database(request: AnyRequest, error: Exception) -> Response[Problem]:
+    outage = outages.of(error)
+    if outage is None:
+        return _unexpected(request, error)
     log.warning("request.database_lost", error=repr(error))
-    message = "The database does not answer; please try again."
-    return problem(503, "unavailable", message, message, {"Retry-After": RETRY_SECONDS})
+    return _domain(request, outage)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
@@ -156,6 +166,7 @@ HANDLERS: ExceptionHandlersMap = {
     DomainError: _domain,
     HTTPException: _http,
     UnknownEventType: _too_new,
-    **dict.fromkeys(database.LOST, _unavailable),
+    psycopg.Error: _database,
+    TimeoutError: _database,
     Exception: _unexpected,
 }

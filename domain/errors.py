@@ -7,6 +7,8 @@ class DomainError(Exception):
     """A command or query that cannot be honoured, with a message for the caller."""
 
     slug = "refused"
+    hint: str | None = None
+    """What the caller can do about it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -41,6 +43,19 @@ class Unavailable(DomainError):
     """A part that is needed does not answer; whether the command took effect may be unknown."""
 
     slug = "unavailable"
+    hint = "Repeat the request after as many seconds as Retry-After says."
+
+
+class StorageFull(Unavailable):
+    """Nothing can be written until somebody makes room."""
+
+    slug = "storage_full"
+
+
+class ReadOnly(Unavailable):
+    """The database can be read and takes no changes, as while another is to take over."""
+
+    slug = "read_only"
 
 
 class GraphInvalid(DomainError):

@@ -127,7 +127,6 @@ class Append:
 
 
 def _check_size(count: int, size: int) -> None:
-    assert count > 0, "an append has events"
     if count > limits.APPEND_EVENTS_MAX:
         raise Invalid(f"an append has at most {limits.APPEND_EVENTS_MAX} events, not {count}")
     if size > limits.APPEND_BYTES_MAX:

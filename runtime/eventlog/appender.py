@@ -19,11 +19,11 @@ from psycopg import AsyncConnection
 
 from domain import limits
 from domain.errors import Unavailable
-from runtime import database, faults, sql
+from runtime import database, faults, outages, sql
 from runtime.database import Row
 from runtime.eventlog import append as appends
 from runtime.eventlog import arrays, outcomes
-from runtime.eventlog.append import Append, Appended
+from runtime.eventlog.append import Append, Appended, Origin
 from runtime.eventlog.prepared import Prepared
 from runtime.eventlog.queue import REFUSED, AppendQueue, Pending
 
@@ -34,9 +34,7 @@ APPEND = sql.load(__file__, "append")
 EXPIRE_SECONDS = 0.25
 RECONNECT_SECONDS_MIN = 0.02
 
-NOBODYS_FAULT = ("25", "40", "53", "55", "57", "58")
-"""Classes of SQLSTATE that no append causes by what it holds: read-only, deadlock, out of disk or
-memory, locked, cancelled, disk errors."""
+NOBODY = Origin(owner="", actor="")
 
 
 class Appender:
@@ -83,6 +81,10 @@ class Appender:
         if not self._tasks:
             raise Unavailable(REFUSED)
         return await (await self._queue.put(append))
+
+    async def probe(self) -> None:
+        """Find out whether appends are taken, by an append of nothing. Raises Unavailable."""
+        await self.append(Append((), NOBODY))
 
     async def _write_batches(self) -> None:
         while True:
@@ -182,11 +184,11 @@ class Appender:
 
     async def _isolate(self, batch: list[Pending], error: Exception) -> None:
         """The server refused the batch: find out whose fault it is by writing each alone."""
-        is_nobodys_fault = getattr(error, "sqlstate", "")[:2] in NOBODYS_FAULT
-        if is_nobodys_fault or len(batch) == 1:
+        outage = outages.of(error)
+        if outage is not None or len(batch) == 1:
             log.error("append.refused", error=str(error), appends=len(batch))
             for pending in batch:
-                pending.refuse()
+                pending.refuse(outage)
             return
         for pending in batch:
             await self._write([pending])

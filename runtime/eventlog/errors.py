@@ -44,8 +44,12 @@ class ReceiptExists(AppendError):
 class OutcomeUnknown(Unavailable):
     """The database went away; whether the events were written cannot be said now."""
 
+    hint = (
+        "Repeat the request with the same Idempotency-Key: it takes effect once. "
+        "If it had none, look first whether it took effect."
+    )
+
     def __init__(self) -> None:
         super().__init__(
-            "The database does not answer; whether the command took effect is unknown. "
-            "Repeat it with the same Idempotency-Key."
+            "The database does not answer; whether the command took effect is unknown."
         )

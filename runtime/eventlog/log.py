@@ -56,6 +56,7 @@ class EventLog:
         Raises Invalid, VersionConflict, ReceiptExists or Unavailable when nothing was written,
         and OutcomeUnknown when the database went away.
         """
+        assert writes, "an append has events"
         return await self.appender.append(Append(writes, origin, receipt, reads))
 
     def stream_pages(

@@ -41,10 +41,10 @@ class Pending:
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
-    def refuse(self) -> None:
-        """Give it up, and say whether it may have been written all the same."""
+    def refuse(self, reason: Unavailable | None = None) -> None:
+        """Give it up for this reason, unless it may have been written all the same."""
         if self.is_open:
-            self.fail(OutcomeUnknown() if self.unanswered else Unavailable(REFUSED))
+            self.fail(OutcomeUnknown() if self.unanswered else reason or Unavailable(REFUSED))
 
 
 class AppendQueue:
