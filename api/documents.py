@@ -19,7 +19,7 @@ BEARER = "bearer"
 SECURED: list[dict[str, list[str]]] = [{BEARER: []}]
 
 DESCRIPTION = """\
-Every request but `/health` carries `Authorization: Bearer <token>`.
+Every request but those for health carries `Authorization: Bearer <token>`.
 
 A command may carry an `Idempotency-Key` of up to 255 characters: sent again with the same key it \
 happens once and is answered the same. Its answer has the header `Evergraph-Position`, where its \

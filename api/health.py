@@ -1,8 +1,8 @@
-"""Health: whether the parts that the API needs answer."""
+"""Health: whether this process answers, whether commands are taken, and what else is amiss."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from litestar import Response, get
@@ -11,46 +11,69 @@ from litestar.openapi import ResponseSpec
 from msgspec import UNSET, UnsetType
 
 from api.auth import PUBLIC
+from api.checkup import Reason
 from api.services import Services
-from runtime import database
-
-ANSWER_SECONDS_MAX = 2.0
 
 
 class Health(msgspec.Struct):
-    """`part` is there when the status is `unhealthy`."""
+    """`part` is that of the first reason, if there is any."""
 
     status: str
     part: str | UnsetType = UNSET
+    reasons: Sequence[Reason] = ()
+
+
+UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="Unhealthy")}
+
+
+@get("/health/live", operation_id="getHealthLive", tags=["health"], opt={PUBLIC: True})
+async def live() -> Health:
+    """200 whenever this process answers at all."""
+    return Health("healthy")
+
+
+@get(
+    "/health/ready",
+    operation_id="getHealthReady",
+    responses=UNHEALTHY,
+    tags=["health"],
+    opt={PUBLIC: True},
+)
+async def ready(services: NamedDependency[Services]) -> Response[Health]:
+    """200 when commands can be taken: the database answers, and the log takes appends.
+
+    Otherwise 503 with the reason.
+    """
+    report = await services.checkup.report()
+    return _healthy() if report.refusal is None else _unhealthy(report.refusal)
 
 
 @get(
     "/health",
     operation_id="getHealth",
-    responses={503: ResponseSpec(Health, generate_examples=False, description="Unhealthy")},
+    responses=UNHEALTHY,
     tags=["health"],
     opt={PUBLIC: True},
 )
 async def health(services: NamedDependency[Services]) -> Response[Health]:
-    """200 when all parts answer, otherwise 503 with the name of the first that does not.
+    """200 when commands are taken, otherwise 503 with the reason.
 
-    Without NATS commands are still accepted and kept; runs move again when it is back.
+    The status is `degraded` when they are taken and what they ask for may come late, with the
+    reasons.
     """
-    part = await _silent_part(services)
-    if part is None:
-        return Response(Health("healthy"))
-    return Response(Health("unhealthy", part), status_code=503)
+    report = await services.checkup.report()
+    if report.refusal is not None:
+        return _unhealthy(report.refusal)
+    delays = report.delays
+    return Response(Health("degraded", delays[0].part, delays)) if delays else _healthy()
 
 
-async def _silent_part(services: Services) -> str | None:
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS_MAX), services.log.pool.connection() as session:
-            await session.execute("SELECT 1")
-    except database.LOST:
-        return "database"
-    if not services.broker.is_heard:
-        return "nats"
-    return None
+def _healthy() -> Response[Health]:
+    return Response(Health("healthy"))
 
 
-handlers = [health]
+def _unhealthy(reason: Reason) -> Response[Health]:
+    return Response(Health("unhealthy", reason.part, [reason]), status_code=503)
+
+
+handlers = [live, ready, health]

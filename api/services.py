@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from api.auth import Verifier
+from api.checkup import Checkup
 from api.feed import Feed
 from commands.plans import Plans
 from commands.streams import Done, Streams
@@ -32,6 +33,7 @@ class Services:
         self.views = Views(self.streams, self.plans)
         self.feed = Feed(self.log)
         self.broker = Broker(settings, "api")
+        self.checkup = Checkup(self.log, self.broker)
         self._written: BoundedCache[str, int] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
 
     async def open(self) -> None:
@@ -45,6 +47,7 @@ class Services:
         await self.feed.attach(self.broker)
 
     async def close(self) -> None:
+        self.checkup.close()
         await self.feed.close()
         await self.broker.close()
         await self.log.close()

@@ -94,7 +94,7 @@ async def _show_limits(site: Installation) -> float:
     answers = await answers_a_second(site.port, connections=LANES, seconds=LIMIT_SECONDS)
     print(
         f"The machine: {inserts:,.0f} one-row commits/s (pgbench, {LANES} clients),\n"
-        f"             {answers:,.0f} GET /health/s ({LANES} connections)\n"
+        f"             {answers:,.0f} GET /health/live a second ({LANES} connections)\n"
     )
     return inserts
 

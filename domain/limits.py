@@ -283,6 +283,16 @@ BOOT_DEATHS_MAX = 3
 START_POLL_SECONDS = 0.01
 """How often a starting process is asked whether it is ready."""
 HEALTH_ANSWER_SECONDS_MAX = 2.0
+"""How long who asks an API for its health waits."""
+HEALTH_SECONDS_MAX = 1.5
+"""How long the API itself waits for whom it asks then."""
+HEALTH_FRESH_SECONDS = 1.0
+"""How long what was found out then is told again."""
+BEHIND_SECONDS_MAX = 5.0
+"""How long an event may wait for the projector or the relay before they are called behind."""
+LOOP_TERMS = 3
+LOOP_SECONDS = 60.0
+"""A projector or relay that began so often within so long, and came no further, is looping."""
 STOP_SECONDS_MAX = 5.0
 """How long a process may take to stop before it is killed."""
 LINGER_SECONDS_MAX = 2.0

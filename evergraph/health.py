@@ -6,18 +6,17 @@ import asyncio
 
 from domain import limits
 
+QUESTION = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 READY = b"HTTP/1.1 200 "
 
 
-async def is_healthy(host: str, port: int) -> bool:
-    """Whether GET /health answers 200."""
+async def is_ready(host: str, port: int) -> bool:
+    """Whether the API takes commands."""
     try:
         async with asyncio.timeout(limits.HEALTH_ANSWER_SECONDS_MAX):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(
-                    b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-                )
+                writer.write(QUESTION)
                 return (await reader.readline()).startswith(READY)
             finally:
                 writer.close()

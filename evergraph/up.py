@@ -72,7 +72,7 @@ class Installation:
             await database.migrate(self.settings)
         for program in self._programs:
             program.go()
-        await self._until_healthy()
+        await self._until_ready()
 
     async def stop(self) -> None:
         """End the processes first, and then the servers that they rely on."""
@@ -95,10 +95,10 @@ class Installation:
             role = name.partition("-")[0]
             yield Program(role, name, self.settings.data_dir, environ)
 
-    async def _until_healthy(self) -> None:
+    async def _until_ready(self) -> None:
         host, port = address.near_host(self.settings), self.settings.port
-        async with waiting.said("all parts answer", lambda: {"health": f"{host}:{port}/health"}):
-            while not await health.is_healthy(host, port):
+        async with waiting.said("commands are taken", lambda: {"health": f"{host}:{port}/health"}):
+            while not await health.is_ready(host, port):
                 if obituary := self._supervisor.hopeless():
                     raise StartError(obituary)
                 await asyncio.sleep(limits.START_POLL_SECONDS)

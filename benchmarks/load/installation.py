@@ -107,7 +107,7 @@ async def installation(data_dir: Path) -> AsyncIterator[Installation]:
         )
     try:
         async with asyncio.timeout(START_SECONDS_MAX):
-            while not await health.is_healthy(HOST, port):
+            while not await health.is_ready(HOST, port):
                 if process.returncode is not None:
                     raise RuntimeError(log.read_text(encoding="utf-8"))
                 await asyncio.sleep(0.05)

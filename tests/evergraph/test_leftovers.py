@@ -116,7 +116,7 @@ async def test_an_api_that_has_not_noticed_yet_is_waited_for(tmp_path: Path) -> 
 
 async def test_a_start_that_takes_long_says_what_it_waits_for(tmp_path: Path) -> None:
     whole = Cluster(tmp_path, {})
-    holding_up = asyncio.create_task(hold_up(whole, "api", "all parts answer"))
+    holding_up = asyncio.create_task(hold_up(whole, "api", "commands are taken"))
     async with whole.running():
         await holding_up
 

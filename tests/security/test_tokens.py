@@ -28,6 +28,8 @@ from tests.support.routes import endpoints
 KEY = "k" * limits.JWT_SECRET_BYTES_MIN
 PUBLIC_PATHS = {
     "/health",
+    "/health/live",
+    "/health/ready",
     "/schema",
     "/schema/openapi.json",
     "/schema/swagger",

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from runtime.secrets import sign_token
 from runtime.settings import Settings
 from tests.support.graphs import Document
 from tests.support.live import running
+from tests.support.served import is_served
 from workers import executor, projector, relay, sweeper
 
 EMAIL = "user@example.com"
@@ -250,13 +252,7 @@ async def api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
             base_url=f"http://127.0.0.1:{port}", timeout=SECONDS_MAX, trust_env=False
         ) as http,
     ):
-
-        async def is_healthy() -> bool:
-            with suppress(httpx2.ConnectError):
-                return (await http.get("/health")).status_code == 200
-            return False
-
-        await eventually(is_healthy)
+        await eventually(partial(is_served, http))
         yield http
 
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 from psycopg import AsyncConnection
 
-from evergraph import health
 from evergraph.up import REGISTER
 from runtime import settings
 from runtime.database import Row
@@ -25,6 +25,7 @@ from runtime.embedded.postgres import database_url
 from runtime.settings import Settings
 from tests.support.plugin import ROOT
 from tests.support.processes import is_alive, until
+from tests.support.served import is_served
 
 EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
 DISORDER = (sys.executable, "-m", "tests.support.disorder")
@@ -145,7 +146,7 @@ class Cluster:
         (self.settings.data_dir / REGISTER).unlink()
 
     async def start_again(self, order: Sequence[str]) -> None:
-        """Start everything that was killed, in this order; returns when the API is healthy."""
+        """Start everything that was killed, in this order; returns when the API is served."""
         path = os.pathsep.join(filter(None, (self.environ.get("PYTHONPATH"), str(ROOT))))
         command = (*DISORDER, *order)
         self._supervisor = await self._spawn(command, "up", PYTHONPATH=path)
@@ -154,9 +155,9 @@ class Cluster:
         await self.recovered()
 
     async def recovered(self) -> None:
-        """Wait until all processes run and the API says that all parts answer."""
+        """Wait until all processes run and the API says that both servers answer."""
         await until(lambda: self.pids().keys() == self.names, seconds=SECONDS_MAX)
-        await self._healthy()
+        await self._served()
 
     def log_of(self, name: str) -> str:
         """What a process has logged, and those before it under its name."""
@@ -194,9 +195,12 @@ class Cluster:
         for log in (*folder.glob("*.log"), *folder.glob("logs/*.log")):
             yield from _entries(log)
 
-    async def _healthy(self) -> None:
-        async with asyncio.timeout(SECONDS_MAX):
-            while not await health.is_healthy(HOST, self.settings.port):  # noqa: ASYNC110
+    async def _served(self) -> None:
+        async with (
+            asyncio.timeout(SECONDS_MAX),
+            httpx2.AsyncClient(base_url=self.url, trust_env=False) as http,
+        ):
+            while not await is_served(http):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
 
     async def connect(self) -> AsyncConnection[Row]:
@@ -222,14 +226,14 @@ class Cluster:
         """Everything runs and answers in this block, and nothing any more behind it."""
         up = await self._spawn((*EVERGRAPH, "up", "--no-demo"), "up")
         self._supervisor = up
-        healthy = asyncio.create_task(self._healthy())
+        served = asyncio.create_task(self._served())
         try:
-            await until(lambda: healthy.done() or up.has_ended, seconds=SECONDS_MAX)
+            await until(lambda: served.done() or up.has_ended, seconds=SECONDS_MAX)
             assert not up.has_ended, up.log.read_text(encoding="utf-8")
-            await healthy
+            await served
             yield
         finally:
-            healthy.cancel()
+            served.cancel()
             await self._supervisor.stop()
 
     async def _spawn(self, command: Sequence[str], name: str, **environ: str) -> Process:
