@@ -27,7 +27,7 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.verifier = Verifier(settings)
-        self.log = EventLog(database_url(settings), "api")
+        self.log = EventLog(database_url(settings), "api", limits.READ_SECONDS_MAX)
         self.streams = Streams(self.log)
         self.plans = Plans()
         self.views = Views(self.streams, self.plans)

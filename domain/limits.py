@@ -105,6 +105,8 @@ RECEIPTS_PORTION = 1_000
 RECEIPTS_REST_SECONDS = 0.05
 """Pause behind each of these statements."""
 DATABASE_STATEMENT_SECONDS_MAX = 30
+DATABASE_GRACE_SECONDS = 1.0
+"""After so much more a server that has not ended a statement is given up."""
 DATABASE_LOCK_SECONDS_MAX = 5
 DATABASE_SILENCE_SECONDS_MAX = 5
 """A line on which nothing is acknowledged for this long is broken."""
@@ -252,6 +254,8 @@ REVIEW_DATA_BYTES_MAX = 1024 * 1024
 REVIEW_DATA_DEPTH_MAX = 10
 REVIEW_MESSAGE_CHARS_MAX = 2_000
 READ_YOUR_WRITES_SECONDS_MAX = 2.0
+READ_SECONDS_MAX = 3.5
+"""How long a statement may take that a request waits for."""
 SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024

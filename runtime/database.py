@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -19,15 +23,20 @@ APP_ROLE = "evergraph_app"
 """May read everything and append to the log; may change no event."""
 
 
-def conninfo(database_url: str, application: str) -> str:
+def conninfo(
+    database_url: str,
+    application: str,
+    statement_seconds: float | None = None,
+) -> str:
     """The connection string of the application's role, with its time limits.
 
     A server that still recovers is as good as none: where its log ends, and which log it is, is
     only known when it has become the primary.
     """
+    seconds = statement_seconds or limits.DATABASE_STATEMENT_SECONDS_MAX
     options = (
         f"-c role={APP_ROLE}"
-        f" -c statement_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
+        f" -c statement_timeout={round(seconds * 1_000)}"
         f" -c lock_timeout={limits.DATABASE_LOCK_SECONDS_MAX}s"
         f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
         " -c plan_cache_mode=force_generic_plan"
@@ -64,20 +73,59 @@ async def connect(database_url: str, application: str) -> AsyncConnection[Row]:
     return connection
 
 
+@contextmanager
+def patience(connection: AsyncConnection[Row], seconds: float) -> Iterator[None]:
+    """The line is hung up if the block takes longer: what waits for the server fails then.
+
+    To cancel it would not do, which asks that same server for leave.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: AsyncConnection[Row]) -> None:
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+class PatientConnection(AsyncConnection[Row]):
+    """Waits for no answer for longer than the server itself would work on it, and a little."""
+
+    seconds_max = float(limits.DATABASE_STATEMENT_SECONDS_MAX)
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        with patience(self, self.seconds_max):
+            return await super().wait(*args, **kwargs)
+
+
 def pool(
-    database_url: str, application: str, check: Check
+    database_url: str, application: str, check: Check, statement_seconds: float
 ) -> AsyncConnectionPool[AsyncConnection[Row]]:
     """A closed pool of autocommit connections; the owner opens and closes it.
 
-    Each is given to `check` before its first use.
+    Each is given to `check` before its first use. A statement on them takes `statement_seconds`
+    and little more.
     """
+
+    async def configure(connection: AsyncConnection[Row]) -> None:
+        assert isinstance(connection, PatientConnection)
+        connection.seconds_max = statement_seconds + limits.DATABASE_GRACE_SECONDS
+        await check(connection)
+
     return AsyncConnectionPool(
-        conninfo(database_url, application),
+        conninfo(database_url, application, statement_seconds),
+        connection_class=PatientConnection,
         min_size=1,
         max_size=limits.DATABASE_POOL_CONNECTIONS_MAX,
         kwargs={"autocommit": True, "prepare_threshold": 0},
         open=False,
-        configure=check,
+        configure=configure,
         timeout=limits.DATABASE_LOCK_SECONDS_MAX,
         check=None,
         reconnect_timeout=limits.DATABASE_STATEMENT_SECONDS_MAX,

@@ -7,10 +7,8 @@ shares one lock, one INSERT, one NOTIFY and one fsync.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import LiteralString
 
 import psycopg
@@ -160,7 +158,8 @@ class Appender:
     async def _append(self, parameters: Sequence[arrays.PackedArray]) -> int:
         """The position behind which the batch stands. Raises as `_ask`."""
         assert self._statement is not None
-        with self._patience():
+        assert self._connection is not None
+        with database.patience(self._connection, limits.APPEND_SILENCE_SECONDS_MAX):
             return arrays.int8(await self._statement.execute(parameters))
 
     async def _ask(
@@ -168,19 +167,9 @@ class Appender:
     ) -> list[Row]:
         """Raises psycopg.Error, in bounded time also when the server is silent."""
         assert self._connection is not None
-        with self._patience():
+        with database.patience(self._connection, limits.APPEND_SILENCE_SECONDS_MAX):
             cursor = await self._connection.execute(statement, parameters, binary=True)
             return await cursor.fetchall()
-
-    @contextmanager
-    def _patience(self) -> Iterator[None]:
-        assert self._connection is not None
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(limits.APPEND_SILENCE_SECONDS_MAX, _hang_up, self._connection)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     async def _isolate(self, batch: list[Pending], error: Exception) -> None:
         """The server refused the batch: find out whose fault it is by writing each alone."""
@@ -215,15 +204,6 @@ class Appender:
         if connection is not None:
             with suppress(psycopg.Error):
                 await connection.close()
-
-
-def _hang_up(connection: AsyncConnection[Row]) -> None:
-    """End a call to a silent server. Cancelling it would ask that same server for leave."""
-    with (
-        suppress(OSError, psycopg.Error),
-        socket.socket(fileno=os.dup(connection.fileno())) as line,
-    ):
-        line.shutdown(socket.SHUT_RDWR)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -8,16 +8,18 @@ that nobody has looked at for long is forgotten with all of its checkpoints.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
+import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import AsyncConnectionPool
 
 from domain import limits
-from runtime import sql
+from runtime import outages, sql
 from runtime.database import Row
 from runtime.eventlog import arrays
 
@@ -50,8 +52,8 @@ class CheckpointPart(msgspec.Struct, frozen=True):
 class Checkpoints:
     """Those of one format: how they are encoded, and what was folded into them.
 
-    Nothing depends on them: any stream's may be lost at any time. Every method raises
-    psycopg.Error.
+    Nothing depends on them: any stream's may be lost at any time, and while the database takes no
+    changes there are no more of them. Every method raises psycopg.Error.
     """
 
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Row]]) -> None:
@@ -67,7 +69,8 @@ class Checkpoints:
             version, state, checksum, is_old = row
             if checksum == _checksum((stream, form, version), "", 0, state):
                 if is_old:
-                    await connection.execute(UPDATE_STREAM, (stream, form))
+                    with _as_far_as_possible():
+                        await connection.execute(UPDATE_STREAM, (stream, form))
                 return Checkpoint(version, state)
         log.warning("checkpoint.damaged", stream=stream, version=version)
         await self.forget(stream, form)
@@ -83,7 +86,8 @@ class Checkpoints:
     ) -> bool:
         """Keep a checkpoint that goes on from that at version `base` (0: from the beginning).
 
-        False, and nothing is kept, when another one does, or when the base is no longer there.
+        False, and nothing is kept, when another one does, when the base is no longer there, or
+        when the database takes no changes.
         """
         version = checkpoint.version
         values = {
@@ -104,14 +108,13 @@ class Checkpoints:
         }
         unused = (limits.CHECKPOINT_KEEP_SECONDS, limits.CHECKPOINT_STREAMS_DELETED)
         async with self._pool.connection() as connection:
-            if not base:
-                await connection.execute(DELETE_UNUSED, unused)
-                await connection.execute(INSERT_STREAM, (stream, form))
-            try:
+            with _as_far_as_possible(), suppress(ForeignKeyViolation):
+                if not base:
+                    await connection.execute(DELETE_UNUSED, unused)
+                    await connection.execute(INSERT_STREAM, (stream, form))
                 cursor = await connection.execute(INSERT, values, binary=True)
-            except ForeignKeyViolation:
-                return False
-            return cursor.rowcount > 0
+                return cursor.rowcount > 0
+        return False
 
     async def parts(
         self, stream: str, form: int, kind: str, blocks: range, upto: int
@@ -137,7 +140,19 @@ class Checkpoints:
     async def forget(self, stream: str, form: int) -> None:
         """Keep nothing of the stream in this format."""
         async with self._pool.connection() as connection:
-            await connection.execute(DELETE_STREAM, (stream, form))
+            with _as_far_as_possible():
+                await connection.execute(DELETE_STREAM, (stream, form))
+
+
+@contextmanager
+def _as_far_as_possible() -> Iterator[None]:
+    """Who reads does not fail because a cache cannot be written."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if outages.of(error) is None:
+            raise
+        log.warning("checkpoint.not_written", error=str(error))
 
 
 def _checksum(place: tuple[str, int, int], kind: str, block: int, kept: bytes) -> bytes:

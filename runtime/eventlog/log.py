@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from domain import limits
 from runtime import database
 from runtime.eventlog import reader
 from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Receipt, StreamWrite
@@ -23,9 +24,15 @@ __all__ = ["EventLog", "Origin", "StreamWrite", "opened"]
 class EventLog:
     """Append to the log and read it. Open once a process."""
 
-    def __init__(self, database_url: str, application: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        application: str,
+        statement_seconds: float = limits.DATABASE_STATEMENT_SECONDS_MAX,
+    ) -> None:
+        """`statement_seconds` are what a statement beside the appends may take."""
         self.epoch = LogEpoch()
-        self.pool = database.pool(database_url, application, self.epoch.check)
+        self.pool = database.pool(database_url, application, self.epoch.check, statement_seconds)
         self.appender = Appender(database_url, f"{application} appender", self.epoch.check)
         self.values = ValueStore(self.pool)
         self.snapshots = Snapshots(self.pool)

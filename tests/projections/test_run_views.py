@@ -29,7 +29,7 @@ from projections.run_details import AsOf
 from projections.run_pages import Shown
 from projections.run_views import Views
 from runtime.database import Row
-from runtime.eventlog.log import EventLog
+from runtime.eventlog.log import EventLog, opened
 from tests.commands.driving import saved
 from tests.projections.lived import Life, graph_of
 from tests.support.graphs import agent_output, graph, items
@@ -217,6 +217,28 @@ async def test_a_look_begins_at_the_last_checkpoint(
     first, began = read
     assert first == 0  # how it was created
     assert page["version"] - began < 30
+
+
+@pytest.mark.parametrize("has_some", [True, False])
+async def test_a_database_that_takes_no_changes_is_read(
+    streams: Streams,
+    superuser: AsyncConnection[Row],
+    database_url: str,
+    small: None,
+    has_some: bool,
+) -> None:
+    life = await lived(streams, 1, 70)
+    last = await versions_of(streams.log, life.run_id)
+    if has_some:
+        await look(Views(streams, Plans()), life.run_id, last // 2)
+        await superuser.execute("UPDATE work.checkpointed SET used_at = '-infinity'")
+    before = await checkpoints_of(superuser, life.run_id)
+    name = superuser.info.dbname
+    await superuser.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    async with opened(database_url, "reader") as log:
+        views = Views(Streams(log), Plans())
+        await assert_same_at(streams, views, life.run_id, range(1, last + 1), limit=5)
+    assert await checkpoints_of(superuser, life.run_id) == before
 
 
 async def test_checkpoints_that_nobody_uses_are_forgotten(

@@ -16,6 +16,7 @@ from runtime import clock, database
 from runtime.database import Row
 from runtime.eventlog.epoch import LogEpoch
 
+STATEMENT_SECONDS = limits.DATABASE_STATEMENT_SECONDS_MAX
 URL = "postgresql://user@db.example.org:6432/name?sslmode=require"
 
 
@@ -70,7 +71,7 @@ async def test_a_statement_that_takes_too_long_is_ended(
 
 async def test_a_pool_replaces_what_breaks(database_url: str) -> None:
     async with (
-        database.pool(database_url, "broken", LogEpoch().check) as pool,
+        database.pool(database_url, "broken", LogEpoch().check, STATEMENT_SECONDS) as pool,
         await AsyncConnection.connect(database_url, autocommit=True) as superuser,
     ):
         async with pool.connection() as connection:
@@ -95,7 +96,10 @@ async def test_a_pool_that_is_used_up_says_so_in_time(
     monkeypatch.setattr(limits, "DATABASE_LOCK_SECONDS_MAX", 0.1)
     monkeypatch.setattr(limits, "DATABASE_POOL_CONNECTIONS_MAX", 1)
     check = LogEpoch().check
-    async with database.pool(database_url, "small", check) as pool, pool.connection():
+    async with (
+        database.pool(database_url, "small", check, STATEMENT_SECONDS) as pool,
+        pool.connection(),
+    ):
         results = await asyncio.gather(*(pool.getconn() for _ in range(3)), return_exceptions=True)
         assert [type(result) for result in results] == [PoolTimeout] * 3
         assert all(isinstance(result, database.LOST) for result in results)
