@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         request_max_body_size=limits.REQUEST_BYTES_MAX,
         openapi_config=documents.CONFIG,
-        before_request=_refuse_nul,
+        before_request=_refuse_unnameable,
         before_send=[_secure],
         logging_config=None,
         debug=False,
@@ -82,9 +82,13 @@ def create_app(settings: Settings) -> Litestar:
     return app
 
 
-async def _refuse_nul(request: AnyRequest) -> None:
-    """Nothing has a name with U+0000, and neither PostgreSQL nor a file system can look for it."""
-    if "\x00" in request.scope["path"]:
+async def _refuse_unnameable(request: AnyRequest) -> None:
+    """Nothing has a name with U+0000 or so long a one, and PostgreSQL or a file system could not
+    even look for it.
+    """
+    path = request.scope["path"].encode(errors="replace")
+    longest = max(map(len, path.split(b"/")))
+    if b"\x00" in path or len(path) > limits.PATH_BYTES_MAX or longest > limits.SEGMENT_BYTES_MAX:
         raise NotFoundException
 
 

@@ -224,6 +224,9 @@ FEED_INBOX_BATCHES_MAX = 64
 """Batches that wait for the feed of an API process; what older ones said is read from the log."""
 
 # --- edge -----------------------------------------------------------------------------------
+PATH_BYTES_MAX = 1_024
+SEGMENT_BYTES_MAX = 255
+"""One name in a path."""
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 EXECUTIONS_LISTED_MAX = 250

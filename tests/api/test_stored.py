@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from psycopg import AsyncConnection
 
 from blocks.waiting import Wait
 from domain.runs import stream_of
 from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded
-from tests.support.api import Platform, platform
+from tests.support.api import Platform, answered, platform
 from tests.support.graphs import graph, node
 
 
@@ -21,6 +22,19 @@ async def alone(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Platf
     """An installation whose log may be spoilt. Nothing works there but the API."""
     async with platform(postgres, tmp_path, workers=False) as served:
         yield served
+
+
+async def test_an_answer_that_was_kept_and_cannot_be_read_is_not_the_clients_fault(
+    alone: Platform,
+) -> None:
+    user = await alone.user()
+    saved = await user.save(graph(node("a", Wait, seconds=1)))
+    answered(await user.post(saved.execute_path, {}, Idempotency_Key="key"))
+    assert alone.settings.database_url is not None
+    async with await AsyncConnection.connect(alone.settings.database_url) as superuser:
+        await superuser.execute("UPDATE log.receipts SET answer = 'nonsense'")
+    again = await user.post(saved.execute_path, {}, Idempotency_Key="key")
+    assert answered(again, 500)["type"] == "internal_error"
 
 
 @pytest.mark.parametrize(

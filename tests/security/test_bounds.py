@@ -106,7 +106,13 @@ async def test_odd_names_in_paths_are_not_found(installation: Platform, name: st
             answered(response, 404)
 
 
-@pytest.mark.parametrize("name", ["..%2fapp.py", "%2e%2e/app.py", "a%00b", "%2fetc%2fpasswd", "x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("..%2fapp.py", "%2e%2e/app.py", "a%00b", "%2fetc%2fpasswd", "x", "%ff%fe"),
+        *("x" * 300, "%C3%A9" * 200, "x/" * 3_000),
+    ],
+)
 async def test_assets_are_what_is_in_their_folder(installation: Platform, name: str) -> None:
     response = await installation.http.get(f"/schema-assets/{name}")
     answered(response, 404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -71,6 +72,11 @@ def signed(key: str = "", algorithm: str = "HS256", **changes: Any) -> Callable[
     )
 
 
+def signed_as_is(**changes: Any) -> Callable[[str], str]:
+    """The same, whose numbers are no times from now."""
+    return lambda own_key: "Bearer " + jwt.encode({**claims(), **changes}, own_key)
+
+
 def good_token() -> str:
     """A token of somebody new, signed with KEY."""
     return jwt.encode(claims(), KEY, algorithm="HS256")
@@ -125,6 +131,10 @@ BAD = {
     "long sub": Bad(signed(sub="s" * 129), f"{INVALID}sub must have 1 to 128 characters"),
     "sub with NUL": Bad(signed(sub="a\x00b"), f"{INVALID}sub {STORED}"),
     "email with NUL": Bad(signed(email="a\x00b"), f"{INVALID}email {STORED}"),
+    "sub of half a pair": Bad(signed(sub="\ud800"), f"{INVALID}sub must not contain half"),
+    "endless exp": Bad(signed_as_is(exp=math.inf), f"{INVALID}Expiration Time claim (exp) must be"),
+    "endless nbf": Bad(signed_as_is(nbf=math.inf), f"{INVALID}Not Before claim (nbf) must be"),
+    "endless iat": Bad(signed_as_is(iat=math.inf), f"{INVALID}Issued At claim (iat) must be"),
     "nested deep": Bad(deep, INVALID),
 }
 
