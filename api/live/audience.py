@@ -57,14 +57,16 @@ class Audience:
             self._leave_feed()
             self._leave_feed = None
 
-    def subscribe(self, member: Following, run_id: str, after: int) -> None:
-        """Tell the member the run from behind version `after`, and then as it goes on."""
+    def subscribe(self, member: Following, run_id: str, after: int, position: int) -> None:
+        """Tell the member the run from behind version `after`, which has this position, and then
+        as it goes on.
+        """
         self._subscribers.setdefault(run_id, set()).add(member)
-        member.begin(run_id, after)
+        member.begin(run_id, after, position)
 
     def unsubscribe(self, member: Following, run_id: str) -> None:
         """End a subscription, if there is one."""
-        member.end(run_id)
+        member.end(run_id, self._feed.position or 0)
         subscribers = self._subscribers.get(run_id, set())
         subscribers.discard(member)
         if not subscribers:

@@ -4,12 +4,17 @@ Live events that continue what was told go straight to the outbox. Everything el
 of a run that was subscribed to, an event whose message must be looked up, a hole - is read from
 the run's stream by one task, as fast as the peer takes it. So nobody is told an event of a run
 twice or out of order, and a run of any length costs one page of memory.
+
+Reading may be ahead of the live events, so what it has told is remembered for as long as they have
+to catch up with it, also when the subscription has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -27,12 +32,14 @@ log = structlog.get_logger()
 class Track:
     """One run, as told to one socket."""
 
-    __slots__ = ("known", "reading", "run_id", "sent", "subscribed")
+    __slots__ = ("known", "reading", "run_id", "sent", "sent_at", "subscribed")
 
-    def __init__(self, run_id: str, sent: int, *, subscribed: bool) -> None:
+    def __init__(self, run_id: str, sent: int, sent_at: int = 0, *, subscribed: bool) -> None:
         self.run_id = run_id
         self.sent = sent
-        """The last version that was told."""
+        """The last version that was told, or that the peer has from elsewhere."""
+        self.sent_at = sent_at
+        """The position of that, unless it came live."""
         self.known = sent
         """The last version that is known to exist."""
         self.subscribed = subscribed
@@ -49,19 +56,48 @@ class Following:
         self._tracks: dict[str, Track] = {}
         self._unread: deque[Track] = deque()
         self._woken = asyncio.Event()
+        self._held: str | None = None
+        """The run of which nothing is told now."""
+        self._released = asyncio.Event()
 
     @property
     def subscriptions(self) -> list[str]:
         return [track.run_id for track in self._tracks.values() if track.subscribed]
 
-    def begin(self, run_id: str, after: int) -> None:
-        """Tell the run from behind version `after`. A run already followed begins anew."""
-        track = self._tracks[run_id] = Track(run_id, after, subscribed=True)
+    @contextmanager
+    def holding(self, run_id: str) -> Iterator[None]:
+        """Tell nothing of the run in this block; what was held back is told behind it, unless the
+        run is begun anew in the block.
+        """
+        self._held = run_id
+        self._released.clear()
+        try:
+            yield
+        finally:
+            self._held = None
+            self._released.set()
+            track = self._tracks.get(run_id)
+            if track is not None and track.known > track.sent and not track.reading:
+                self._read(track)
+
+    def begin(self, run_id: str, after: int, position: int) -> None:
+        """Tell the run from behind version `after`, which has this position. A run already
+        followed begins anew.
+        """
+        track = self._tracks[run_id] = Track(run_id, after, position, subscribed=True)
         self._read(track)
 
-    def end(self, run_id: str) -> None:
-        """Tell the run no more, unless as one that nobody subscribed to."""
-        self._tracks.pop(run_id, None)
+    def end(self, run_id: str, heard: int) -> None:
+        """Tell the run no more, unless as one that nobody subscribed to. `heard` is the position
+        that the live events have come to.
+        """
+        track = self._tracks.get(run_id)
+        if track is None or not track.subscribed:
+            return
+        if track.sent_at > heard:
+            self._tracks[run_id] = Track(run_id, track.sent, subscribed=False)
+        else:
+            del self._tracks[run_id]
 
     def hear(self, run_id: str, version: int, told: Messages | None) -> None:
         """Take a live event, and what it says; None when that must be looked up."""
@@ -70,20 +106,22 @@ class Following:
             told = None
         track = self._tracks.get(run_id)
         if track is None:
-            if told is not None:
+            if told is not None and run_id != self._held:
                 self._put(told)
                 return
             track = self._tracks[run_id] = Track(run_id, version - 1, subscribed=False)
-        if version <= track.sent:
-            return
-        track.known = max(track.known, version)
-        if track.reading:
-            return
-        if told is None or version > track.sent + 1:
-            self._read(track)
-            return
-        track.sent = version
-        self._put(told)
+        if version > track.sent:
+            track.known = max(track.known, version)
+            if track.reading or run_id == self._held:
+                return
+            if told is None or version > track.sent + 1:
+                self._read(track)
+                return
+            track.sent = version
+            self._put(told)
+        if version == track.sent and not (track.subscribed or track.reading):
+            # The live events have caught up with what was read.
+            del self._tracks[run_id]
 
     async def run(self) -> None:
         """Read on whatever is behind, a page of each run in turn. Runs until cancelled."""
@@ -133,9 +171,11 @@ class Following:
         for entry in page:
             told = await self._narrator.look_up(entry)
             await self._outbox.room()
+            while self._held == track.run_id:
+                await self._released.wait()
             if not self._is_current(track):
                 return False
-            track.sent = entry.version
+            track.sent, track.sent_at = entry.version, entry.position
             self._put(told)
         return bool(page) and (track.subscribed or track.sent < track.known)
 

@@ -78,16 +78,21 @@ class Requests:
     async def _subscribe(self, request: Request) -> None:
         run_id = _id(request, "execution_id", NO_RUN)
         after = _after_version(request)
-        with _refusing("Failed to subscribe to execution", NO_RUN):
-            await self._require_version(run_id, after)
-        others = [other for other in self._following.subscriptions if other != run_id]
-        if len(others) >= limits.SUBSCRIPTIONS_PER_SOCKET_MAX:
-            raise Refused(f"Too many subscriptions: at most {len(others)} at once")
-        self._send(messages.SubscriptionConfirmed(execution_id=run_id))
-        self._audience.subscribe(self._following, run_id, after)
+        # Whatever is told of the run from here on belongs behind the confirmation.
+        with self._following.holding(run_id):
+            with _refusing("Failed to subscribe to execution", NO_RUN):
+                position = await self._position_of(run_id, after)
+            others = [other for other in self._following.subscriptions if other != run_id]
+            if len(others) >= limits.SUBSCRIPTIONS_PER_SOCKET_MAX:
+                raise Refused(f"Too many subscriptions: at most {len(others)} at once")
+            self._send(messages.SubscriptionConfirmed(execution_id=run_id))
+            self._audience.subscribe(self._following, run_id, after, position)
 
-    async def _require_version(self, run_id: str, version: int) -> None:
-        """Raises NotFound unless the run is the user's, Refused if it is not at `version` yet."""
+    async def _position_of(self, run_id: str, version: int) -> int:
+        """Where a version of the run stands in the log, 0 for version 0.
+
+        Raises NotFound unless the run is the user's, Refused if it is not at `version` yet.
+        """
         event_log = self._services.log
         page = await read_page(event_log, run_id, max(version, 1) - 1, 1)
         if not page and version > 1:
@@ -96,6 +101,7 @@ class Requests:
             raise NotFound(NO_RUN)
         if page[0].version < version:
             raise Refused("Invalid after_version: the execution has not got that far")
+        return page[0].position if version else 0
 
     async def _unsubscribe(self, request: Request) -> None:
         run_id = _id(request, "execution_id", NO_RUN)
