@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from domain import limits
+from domain.runs import stream_of
 from runtime import clock, ids
 from tests.support.alone import Alone, kill, standing_alone
 from tests.support.api import Saved, answered, eventually
@@ -23,6 +24,7 @@ from tests.support.graphs import Document, echo
 DISK_MEGABYTES = 160
 SECONDS_MAX = limits.APPEND_SECONDS_MAX + 1.0
 LANES = 16
+RUNS = "SELECT originator_id FROM log.stored_events WHERE topic LIKE 'runs.RunCreated%'"
 LOG_LOCK = "SELECT pg_advisory_xact_lock(4919201701)"
 
 
@@ -88,6 +90,29 @@ async def test_a_crash_under_load_refuses_in_time_and_loses_nothing(alone: Alone
 
 async def refused_by_all(answers: list[Answer]) -> bool:
     return sum(answer.said[0] == 503 for answer in answers) > 2 * LANES
+
+
+async def test_a_start_whose_outcome_is_unknown_takes_effect_once(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F20, F21: the answer to the append does not come."""
+    graph = await alone.caller.save(echo())
+    monkeypatch.setattr(limits, "APPEND_SECONDS_MAX", 0.2)
+    async with alone.hung("%appender"):
+        refused = await alone.caller.post(graph.execute_path, {}, Idempotency_Key="key")
+    problem = answered(refused, 503)
+    assert (problem["type"], refused.headers["retry-after"]) == ("unavailable", "1")
+    assert "whether the command took effect is unknown" in problem["message"]
+    assert "with the same Idempotency-Key" in problem["hint"]
+    monkeypatch.undo()
+    repeated = [
+        answered(await alone.caller.post(graph.execute_path, {}, Idempotency_Key="key"))["id"]
+        for _ in range(2)
+    ]
+    assert len(set(repeated)) == 1
+    async with alone.superuser() as connection:
+        created = await (await connection.execute(RUNS)).fetchall()
+    assert created == [(stream_of(repeated[0]),)]
 
 
 async def test_sessions_that_hang_are_given_up_and_replaced(alone: Alone) -> None:

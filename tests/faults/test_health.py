@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from domain import limits
 from domain.runs import stream_of
 from runtime import ids
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import Origin, StreamWrite, opened
 from runtime.eventlog.mapper import Encoded
+from tests.faults.crowds import EFFECT_CHAIN
 from tests.faults.graphs import PURE
 from tests.faults.scene import Scene, scene
+from tests.support.disk import disk
 from tests.support.health import Said, says
 
+DISK_MEGABYTES = 192
 HEALTHY: Said = (200, "healthy", {})
 UNKNOWN = Encoded("runs.RunClaimed@99", b'{"worker": "test/1"}')
 """The projector stops at what a newer program wrote."""
@@ -72,3 +77,26 @@ async def test_a_projector_that_comes_no_further_is_looping(tmp_path: Path) -> N
         await log.append([write], Origin(owner=str(ids.new_id()), actor="test"))
         await says(http, (200, "degraded", {"projector": "looping"}))
         await one.ended(await one.start([PURE]))
+
+
+async def test_a_disk_that_was_full_has_cost_time_alone(tmp_path: Path) -> None:
+    """All that an installation writes is on it: the log, what waits for NATS, and what each process
+    says.
+    """
+    with disk(tmp_path / "disk", DISK_MEGABYTES) as small:
+        async with (
+            scene(small.path) as one,
+            httpx2.AsyncClient(base_url=one.cluster.url, trust_env=False) as http,
+        ):
+            with one.effects.held():
+                batch = await one.start(EFFECT_CHAIN, runs=8)
+                await one.effects.asked(8)
+                small.fill()
+                await says(http, (503, "unhealthy", {"database": "storage_full"}))
+            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            small.clear()
+            await says(http, HEALTHY)
+            again = await one.start(EFFECT_CHAIN, runs=8)
+            for runs in (batch, again):
+                await one.ended(runs)
+            await one.is_sound()

@@ -23,7 +23,7 @@ from runtime.settings import Settings
 from tests.support.api import Caller, answered, api
 from tests.support.graphs import echo
 
-OURS: LiteralString = "FROM pg_stat_activity WHERE application_name LIKE 'evergraph %'"
+OURS: LiteralString = "FROM pg_stat_activity WHERE starts_with(application_name, 'evergraph ')"
 END_SESSIONS: LiteralString = f"SELECT pg_terminate_backend(pid) {OURS}"
 
 
@@ -53,10 +53,13 @@ class Alone(NamedTuple):
             await connection.execute(END_SESSIONS)
 
     @asynccontextmanager
-    async def hung(self) -> AsyncIterator[None]:
-        """In this block no session is answered that there was at its beginning."""
+    async def hung(self, which: str = "%") -> AsyncIterator[None]:
+        """In this block no session is answered that there was at its beginning, or none of those
+        whose names are like `which`.
+        """
         async with self.superuser() as connection:
-            found = await connection.execute(f"SELECT pid {OURS}")
+            query = f"SELECT pid {OURS} AND application_name LIKE %s"
+            found = await connection.execute(query, (which,))
             pids: Sequence[int] = [pid for (pid,) in await found.fetchall()]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
