@@ -22,7 +22,7 @@ HEALTHY: Said = (200, "healthy", {})
 WORKLESS = {"projector": "not_led", "relay": "not_led", "executor": "not_alive"}
 """What an API says that has its servers and no workers."""
 DISK_MEGABYTES = 160
-STATEMENTS = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
+WAITING = "SELECT FROM pg_locks WHERE relation = 'work.leases'::regclass AND NOT granted"
 
 
 def degraded(**states: str) -> Said:
@@ -117,17 +117,14 @@ async def test_a_relay_that_nats_does_not_hear_is_behind(alone: Alone) -> None:
         await says(alone.http, degraded(**WORKLESS | {"relay": "behind"}))
 
 
-async def test_a_crowd_costs_as_much_as_one(alone: Alone) -> None:
-    async def ended() -> int:
-        async with alone.superuser() as connection:
-            row = await (await connection.execute(STATEMENTS)).fetchone()
-        assert row is not None
-        return int(row[0])
-
-    await asyncio.gather(*(health(alone.http) for _ in range(64)))
-    before = await ended()
-    await asyncio.gather(*(health(alone.http) for _ in range(64)))
-    assert await ended() - before < 32
+async def test_a_crowd_asks_the_database_once(alone: Alone) -> None:
+    """The question waits for a lock, and is still there when everybody has given up."""
+    await says(alone.http, degraded(**WORKLESS))
+    async with alone.superuser() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE work.leases")
+        await says(alone.http, unhealthy("unavailable"))
+        await asyncio.gather(*(health(alone.http) for _ in range(64)))
+        assert (await connection.execute(WAITING)).rowcount <= 1
 
 
 async def test_an_answer_counts_for_a_while_and_no_longer(alone: Alone) -> None:
