@@ -58,10 +58,12 @@ LOST = (
     psycopg.InterfaceError,
     # The session of a process that hung in the middle of a transaction.
     psycopg.errors.IdleInTransactionSessionTimeout,
+    # It is to be taken over from, or an operator has closed it for changes.
+    psycopg.errors.ReadOnlySqlTransaction,
     PoolTimeout,
     TimeoutError,
 )
-"""What a call can raise while the server is away; the same call may work later."""
+"""What a call can raise while the server is away or closed; the same call may work later."""
 
 
 async def connect(database_url: str, application: str) -> AsyncConnection[Row]:

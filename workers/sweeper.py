@@ -85,7 +85,7 @@ class Sweeper:
         self._stop = stop
         self._claims = Claims()
         self._asked_at = -math.inf
-        """Since when the database has been asked for leases without an answer; inf: it answered."""
+        """Since when leases have been asked for that nobody could renew; inf: they could be."""
         self._settled_at = math.inf
         """From when on a lease that has run out is one that its worker did not renew."""
         self._abandoned = Round("user_id", "run_id")
@@ -160,16 +160,18 @@ class Sweeper:
         return await self._in_hand(list(stuck))
 
     async def _living(self) -> list[str]:
-        """Workers whose leases run. Behind an outage these are all that have one: nobody could
-        renew it.
+        """Workers whose leases run. Behind an outage these are all that have one, and while the
+        database takes no changes: nobody could renew it.
         """
         self._asked_at = min(self._asked_at, clock.monotonic())
         leases = await self._find(LIST_LEASES, {})
+        if any(is_closed for _, _, is_closed in leases):
+            return [worker for worker, _, _ in leases]
         now = clock.monotonic()
         if now - self._asked_at > limits.SWEEP_SECONDS:
             self._settled_at = now + limits.LEASE_SECONDS
         self._asked_at = math.inf
-        return [worker for worker, runs in leases if runs or now < self._settled_at]
+        return [worker for worker, runs, _ in leases if runs or now < self._settled_at]
 
     async def _in_hand(self, stuck: list[Stuck]) -> list[Stuck]:
         """Those that nobody has let go of since, which the read model may not know."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from domain import limits
 from tests.faults.graphs import EFFECT, PURE
-from tests.faults.scene import END_SECONDS_MAX, POLL_SECONDS, scene
+from tests.faults.scene import END_SECONDS_MAX, POLL_SECONDS, Scene, scene
+from tests.support.alone import END_SESSIONS
 
 PLACES = 64
 """Runs of one graph that may be in hand at once."""
@@ -43,6 +46,35 @@ async def test_an_outage_longer_than_a_lease_repeats_no_effect(tmp_path: Path) -
         await given.settle(batch)
         assert Counter(given.effects.seen.values()) == {1: 40}
         assert await given.count(batch, STARTED) == 40
+
+
+async def test_a_time_without_changes_ends_no_process_and_repeats_no_effect(tmp_path: Path) -> None:
+    """As while another server is to take over."""
+    async with scene(tmp_path, EVERGRAPH_EXECUTORS="2") as given:
+        pids = given.cluster.pids()
+        with given.effects.held():
+            batch = await given.start([EFFECT, PURE], runs=40)
+            await given.effects.asked(40)
+            async with read_only(given):
+                await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            await given.cluster.recovered()
+            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+        await given.ended(batch)
+        await given.keeps_its_promises(but={"append.refused"})
+        assert given.cluster.pids() == pids
+        assert Counter(given.effects.seen.values()) == {1: 40}
+
+
+@asynccontextmanager
+async def read_only(given: Scene) -> AsyncIterator[None]:
+    """Whoever connects in this block, which all have to, may change nothing."""
+    async with await given.cluster.connect() as superuser:
+        await superuser.execute("SET default_transaction_read_only = off")
+        await superuser.execute("ALTER DATABASE evergraph SET default_transaction_read_only = on")
+        await superuser.execute(END_SESSIONS)
+        yield
+        await superuser.execute("ALTER DATABASE evergraph RESET default_transaction_read_only")
+        await superuser.execute(END_SESSIONS)
 
 
 async def test_paused_runs_give_their_places_back_when_their_worker_dies(tmp_path: Path) -> None:
