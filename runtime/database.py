@@ -36,7 +36,7 @@ def conninfo(
     seconds = statement_seconds or limits.DATABASE_STATEMENT_SECONDS_MAX
     options = (
         f"-c role={APP_ROLE}"
-        f" -c statement_timeout={round(seconds * 1_000)}"
+        f" -c statement_timeout={seconds}s"
         f" -c lock_timeout={limits.DATABASE_LOCK_SECONDS_MAX}s"
         f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
         " -c plan_cache_mode=force_generic_plan"

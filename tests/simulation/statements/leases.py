@@ -35,7 +35,8 @@ def _delete_lease(session: Session, parameters: Sequence[Any]) -> Answer:
 
 def _list_leases(session: Session, _: Any) -> Answer:
     found = session.tables.leases.items()
-    return [(worker, lease.expires_at > session.moment) for worker, lease in found], 0
+    # It always takes changes.
+    return [(worker, lease.expires_at > session.moment, False) for worker, lease in found], 0
 
 
 def _ensure_role(session: Session, parameters: Sequence[Any]) -> Answer:
