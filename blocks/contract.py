@@ -113,17 +113,28 @@ class Reviewed(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class Context(msgspec.Struct, frozen=True):
-    """What a block may know beside its inputs."""
+class Context(Protocol):
+    """What a block may know beside its inputs. What none asks for costs nothing."""
 
-    now: datetime
-    idempotency_key: str
-    """The same for every attempt of this node execution, different for any other."""
-    http: Http
-    attempt: int = 1
-    """Counted from 1."""
-    review: Reviewed | None = None
-    """There for a ReviewBlock, and for no other."""
+    @property
+    def now(self) -> datetime:
+        """The moment at which the block asked for it first."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this node execution, different for any other."""
+
+    @property
+    def http(self) -> Http:
+        """The way out."""
+
+    @property
+    def attempt(self) -> int:
+        """Counted from 1."""
+
+    @property
+    def review(self) -> Reviewed | None:
+        """There for a ReviewBlock, and for no other."""
 
 
 class Pins(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
@@ -38,6 +38,7 @@ class PlanNode:
 
     __slots__ = (
         "_by_output",
+        "_linked",
         "_unlinked",
         "contract",
         "defaults",
@@ -73,9 +74,16 @@ class PlanNode:
         self.rules: InputRules = compile_inputs(contract)
         self.output_checks: Mapping[str, Check] = compile_outputs(contract)
         self.linked_pins: tuple[str, ...] = ()
+        self._linked: frozenset[str] = frozenset()
         self.static_pins: tuple[str, ...] = ()
         self.output_links: list[PlanLink] = []
         self._by_output: dict[str, tuple[PlanLink, ...]] = {}
+
+    def link(self, links: Sequence[Link]) -> None:
+        """Say by which links the node is reached."""
+        self.linked_pins = tuple(dict.fromkeys(link.sink_name for link in links))
+        self._linked = frozenset(self.linked_pins)
+        self.static_pins = tuple(dict.fromkeys(link.sink_name for link in links if link.is_static))
 
     @property
     def sub_graph(self) -> tuple[str, int]:
@@ -113,7 +121,8 @@ class PlanNode:
 
     def lacks_link(self, given: Mapping[str, Any]) -> bool:
         """Whether a linked pin has no value: it never falls back to a default (4.4, D5 a)."""
-        return any(pin not in given for pin in self.linked_pins)
+        linked = self._linked
+        return len(given) < len(linked) or not given.keys() >= linked
 
 
 class Plan:
@@ -134,10 +143,7 @@ class Plan:
             sinks.setdefault(link.sink_id, []).append(link)
         for node_id, links in sinks.items():
             node = by_id[node_id]
-            node.linked_pins = tuple(dict.fromkeys(link.sink_name for link in links))
-            node.static_pins = tuple(
-                dict.fromkeys(link.sink_name for link in links if link.is_static)
-            )
+            node.link(links)
         self.starting = [node for node in self.nodes if _starts(node)]
 
     @property

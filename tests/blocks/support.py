@@ -11,6 +11,17 @@ import msgspec
 from blocks.contract import Block, Context, Http, Reviewed
 from runtime.egress import Egress
 
+
+class Given(msgspec.Struct, frozen=True):
+    """A block's context, all of it said beforehand."""
+
+    now: datetime
+    idempotency_key: str
+    http: Http
+    attempt: int = 1
+    review: Reviewed | None = None
+
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -21,7 +32,9 @@ async def outputs_of(
     review: Reviewed | None = None,
 ) -> list[tuple[str, Any]]:
     """What the block yields for `data`, in order. Without `http` nothing can be reached."""
-    context = Context(now=NOW, idempotency_key="run/node", http=http or Egress(), review=review)
+    context: Context = Given(
+        now=NOW, idempotency_key="run/node", http=http or Egress(), review=review
+    )
     outputs = block.run(msgspec.convert(data, block.Input), context)
     if isinstance(outputs, AsyncIterator):
         return [pair async for pair in outputs]

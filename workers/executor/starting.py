@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from blocks.contract import BlockFailure, Context, ReviewBlock, Reviewed, TimerBlock
+from blocks.contract import BlockFailure, Context, ReviewBlock, TimerBlock
 from domain import credits as accounts
 from domain.contracts import Effect
 from domain.engine.execution import Execution
@@ -22,10 +22,10 @@ from domain.runs import (
     NodeStarted,
     ReviewReason,
     ReviewRequested,
-    execution_id,
 )
 from runtime import clock, faults
 from workers.executor.children import Children
+from workers.executor.contexts import AttemptContext
 from workers.executor.ledger import Ledger, Result
 from workers.executor.nodes import Attempt, block_of, inputs_of
 from workers.executor.tools import Tools
@@ -247,13 +247,7 @@ class Starter:
         return False
 
     def _context(self, execution: Execution) -> Context:
-        return Context(
-            now=clock.now(),
-            idempotency_key=execution_id(self._run.run_id, execution.number),
-            http=self._http,
-            attempt=max(1, execution.attempt),
-            review=_reviewed(execution),
-        )
+        return AttemptContext(self._run.run_id, execution, self._http)
 
 
 def _is_refused(execution: Execution) -> bool:
@@ -262,17 +256,6 @@ def _is_refused(execution: Execution) -> bool:
     if asked is None or decided is None:
         return False
     return not decided.approved and asked.reason is not ReviewReason.ASKED
-
-
-def _reviewed(execution: Execution) -> Reviewed | None:
-    """The answer that a review block goes on with; without a question it is a yes."""
-    if not execution.node.node.is_review:
-        return None
-    asked, decided = execution.asked, execution.decided
-    if asked is None or decided is None:
-        return Reviewed(approved=True, data=execution.data.get("data"), message="")
-    data = decided.data if decided.edited else asked.data
-    return Reviewed(approved=decided.approved, data=data, message=decided.message)
 
 
 async def _to_the_end(work: Coroutine[None, None, Result]) -> Result:
