@@ -131,6 +131,8 @@ class Streams:
         origin: Origin,
         receipt: Receipt | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
+        *,
+        can_wait: bool = False,
     ) -> Appended:
         """Append to the log; raises as EventLog.append does.
 
@@ -138,7 +140,7 @@ class Streams:
         is read anew the next time; otherwise no append to it would ever succeed here.
         """
         try:
-            return await self.log.append(writes, origin, receipt, reads)
+            return await self.log.append(writes, origin, receipt, reads, can_wait=can_wait)
         except PredecessorMissing as missing:
             self._cache.drop(missing.stream)
             raise

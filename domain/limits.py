@@ -76,6 +76,8 @@ APPEND_SILENCE_SECONDS_MAX = 3.0
 """After this long without an answer the connection is given up, and another one tried."""
 APPEND_LOCK_SECONDS_MAX = 2
 """How long an append waits for a lock that somebody else holds."""
+ANNOUNCE_SECONDS = 0.01
+"""How long who follows the log may not hear of an append that can wait."""
 APPEND_STREAMS_KNOWN_MAX = 10_000
 """Streams of which a writer remembers how far it wrote them; of others the server looks. With the
 names of runs these are about 2 MB."""

@@ -69,10 +69,12 @@ class Append:
     rows found at our versions are ours. `heads` and `tails` are the first and last versions that
     it wants of each stream; `claims` is what no two appends of one batch may share. `successors`
     are the heads that do not begin their stream: the version before must be in the log. `reads`
-    are streams that it was decided on and leaves as they are, with their versions.
+    are streams that it was decided on and leaves as they are, with their versions. `can_wait`:
+    who follows the log need not hear of it at once.
     """
 
     __slots__ = (
+        "can_wait",
         "causation",
         "claims",
         "columns",
@@ -92,6 +94,8 @@ class Append:
         origin: Origin,
         receipt: Receipt | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
+        *,
+        can_wait: bool = False,
     ) -> None:
         """Raises Invalid beyond the limits, VersionConflict for writes that do not fit together."""
         streams, versions, topics, states = [], [], [], []
@@ -110,6 +114,7 @@ class Append:
         self.causation = ids.new_id_bytes()
         self.receipt = receipt
         self.reads = reads
+        self.can_wait = can_wait
         self.receipt_columns = _receipt_columns(receipt)
         self.heads, self.tails = _span(writes)
         self.claims = _claims(self.heads, receipt)
@@ -188,12 +193,17 @@ RECEIPT_ARRAYS = (
 
 
 def parameters(
-    batch: Sequence[Append], unproven: Sequence[tuple[str, int]], reads: Sequence[tuple[str, int]]
-) -> list[arrays.PackedArray]:
+    batch: Sequence[Append],
+    unproven: Sequence[tuple[str, int]],
+    reads: Sequence[tuple[str, int]],
+    *,
+    is_announced: bool,
+) -> list[arrays.Packed]:
     """The arguments of `log.append` for a batch, in its order.
 
     `unproven` are those of its heads whose predecessors the server shall look for, and `reads` the
-    streams with the versions that it shall find to be their last.
+    streams with the versions that it shall find to be their last. `is_announced`: whoever listens
+    is told.
     """
     receipts = []
     count = 0
@@ -207,6 +217,7 @@ def parameters(
         *_transposed(RECEIPT_ARRAYS, len(receipts), receipts),
         *_versions([(stream, version - 1) for stream, version in unproven]),
         *_versions(reads),
+        arrays.boolean(is_announced),
     ]
 
 

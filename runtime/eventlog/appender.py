@@ -52,6 +52,8 @@ class Appender:
         self._connection: AsyncConnection[Row] | None = None
         self._statement: Prepared | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._unannounced: asyncio.TimerHandle | None = None
+        """Tells whoever follows the log of what could wait and was not announced."""
 
     async def open(self) -> None:
         """Connect and start to write. Raises psycopg.OperationalError or TimeoutError."""
@@ -64,6 +66,8 @@ class Appender:
     async def close(self) -> None:
         """Stop; appends that still wait get OutcomeUnknown or Unavailable."""
         tasks, self._tasks = self._tasks, []
+        if self._unannounced is not None:
+            self._unannounced.cancel()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -131,10 +135,12 @@ class Appender:
                 return
 
     async def _execute(self, batch: Sequence[Pending]) -> None:
+        is_announced = not all(pending.append.can_wait for pending in batch)
         parameters = appends.parameters(
             [pending.append for pending in batch],
             [head for _, head in outcomes.unproven(batch, self._known)],
             [read for _, read in outcomes.reads(batch)],
+            is_announced=is_announced,
         )
         for pending in batch:
             pending.unanswered += 1
@@ -147,6 +153,7 @@ class Appender:
                     pending.unanswered -= 1
             raise
         faults.reach("append.committed")
+        self._note(is_announced=is_announced)
         for pending in batch:
             pending.succeed(position + 1)
             position += pending.append.count
@@ -155,7 +162,21 @@ class Appender:
             self._known.clear()
         self._known.update(self._written)
 
-    async def _append(self, parameters: Sequence[arrays.PackedArray]) -> int:
+    def _note(self, *, is_announced: bool) -> None:
+        """Have an append of nothing say what was not announced, unless another one does before."""
+        if is_announced and self._unannounced is not None:
+            self._unannounced.cancel()
+            self._unannounced = None
+        elif not is_announced and self._unannounced is None:
+            loop = asyncio.get_running_loop()
+            self._unannounced = loop.call_later(limits.ANNOUNCE_SECONDS, self._announce)
+
+    def _announce(self) -> None:
+        self._unannounced = None
+        # If it fails, who follows the log finds out before long.
+        self._queue.join(Append((), NOBODY)).add_done_callback(_forget)
+
+    async def _append(self, parameters: Sequence[arrays.Packed]) -> int:
         """The position behind which the batch stands. Raises as `_ask`."""
         assert self._statement is not None
         assert self._connection is not None
@@ -204,6 +225,11 @@ class Appender:
         if connection is not None:
             with suppress(psycopg.Error):
                 await connection.close()
+
+
+def _forget(outcome: asyncio.Future[Appended]) -> None:
+    if not outcome.cancelled():
+        outcome.exception()
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -50,19 +50,32 @@ def int8(value: bytes) -> int:
     return int.from_bytes(value, signed=True)
 
 
+def boolean(value: bool) -> Packed:  # noqa: FBT001 - the value itself
+    return Packed(bytes([value]))
+
+
 def uuid_element(value: UUID | None) -> bytes:
     return _NULL if value is None else bytes_element(value.bytes)
 
 
-class PackedArray:
-    """A one-dimensional array: elements in binary form, ready to be sent as a parameter."""
+class Packed:
+    """A value in binary form, ready to be sent as a parameter."""
 
     __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class PackedArray(Packed):
+    """A one-dimensional array."""
+
+    __slots__ = ()
 
     element_oid: ClassVar[int]
 
     def __init__(self, count: int, chunks: Iterable[bytes]) -> None:
-        self.data = b"".join((_header(self.element_oid, count), *chunks))
+        super().__init__(b"".join((_header(self.element_oid, count), *chunks)))
 
 
 class TextArray(PackedArray):

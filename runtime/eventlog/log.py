@@ -56,15 +56,18 @@ class EventLog:
         origin: Origin,
         receipt: Receipt | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
+        *,
+        can_wait: bool = False,
     ) -> Appended:
         """Write all or nothing, and return when it is durable.
 
-        `reads` are streams that are not written to and must be at these versions, from 1 on.
+        `reads` are streams that are not written to and must be at these versions, from 1 on. With
+        `can_wait` whoever follows the log hears of it up to ANNOUNCE_SECONDS later.
         Raises Invalid, VersionConflict, ReceiptExists or Unavailable when nothing was written,
         and OutcomeUnknown when the database went away.
         """
         assert writes, "an append has events"
-        return await self.appender.append(Append(writes, origin, receipt, reads))
+        return await self.appender.append(Append(writes, origin, receipt, reads, can_wait=can_wait))
 
     def stream_pages(
         self, stream: str, after: int = 0, upto: int | None = None

@@ -15,7 +15,7 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from runtime.database import Row
-from runtime.eventlog.arrays import PackedArray
+from runtime.eventlog.arrays import Packed
 
 NAME = b"evergraph"
 DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
@@ -38,7 +38,7 @@ class Prepared:
         self._pgconn.send_prepare(NAME, self._statement)
         await self._answer()
 
-    async def execute(self, parameters: Sequence[PackedArray]) -> bytes:
+    async def execute(self, parameters: Sequence[Packed]) -> bytes:
         """The value in binary form. Raises psycopg.Error."""
         self._pgconn.send_query_prepared(
             NAME,

@@ -61,6 +61,10 @@ class AppendQueue:
         """Join the queue; the future tells the outcome. Raises Unavailable when it stays full."""
         if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
             await self._wait_for_room()
+        return self.join(append)
+
+    def join(self, append: Append) -> asyncio.Future[Appended]:
+        """Join the queue although it may be full."""
         outcome: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self._waiting.append(Pending(append, outcome))
         self._arrived.set()

@@ -27,7 +27,7 @@ SELECT log.append(ARRAY[%(stream)s], ARRAY[%(version)s::bigint], ARRAY['credits.
     ARRAY['{"amount":1,"reason":""}'::bytea], ARRAY['ada'], ARRAY['ada'],
     ARRAY[gen_random_uuid()], ARRAY[NULL::uuid], '{}', '{}', '{}', '{}', '{}',
     ARRAY(SELECT %(stream)s WHERE %(version)s > 1),
-    ARRAY(SELECT %(version)s::bigint - 1 WHERE %(version)s > 1), '{}', '{}')
+    ARRAY(SELECT %(version)s::bigint - 1 WHERE %(version)s > 1), '{}', '{}', true)
 """
 
 

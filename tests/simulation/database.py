@@ -142,10 +142,13 @@ class Server:
         self._loop.call_later(self._travel(), self._do, line, work, answer, context=self._outside)
         return await answer
 
-    def notify(self, first: int) -> None:
-        """Tell whoever listens that the log has grown from position `first` on."""
+    def notify(self, first: int, after: float) -> None:
+        """Tell whoever listens that the log has grown from position `first` on, not at once."""
         for look in tuple(self.appended):
             look(self.tables.rows[first - 1 :])
+        self._loop.call_later(after, self._announce, context=self._outside)
+
+    def _announce(self) -> None:
         for listener in self.grown:
             self._loop.call_later(self._travel(), listener, self.tables.head, context=self._outside)
 

@@ -125,13 +125,15 @@ class MemoryLog:
         origin: Origin,
         receipt: Receipt | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
+        *,
+        can_wait: bool = False,
     ) -> Appended:
         append = Append(writes, origin, receipt, reads)
         asked = Asked(writes, origin, receipt, reads, append.causation)
 
         def write() -> int:
             first = self._server.tables.append(asked, self._server.moment)
-            self._server.notify(first)
+            self._server.notify(first, limits.ANNOUNCE_SECONDS if can_wait else 0.0)
             return first
 
         try:

@@ -20,17 +20,31 @@ from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
 from domain.errors import Unavailable
 from domain.events import Event
-from domain.runs import FROM_OUTSIDE, NodeStarted, RunClaimed, RunRested
+from domain.runs import (
+    FROM_OUTSIDE,
+    NodeCompleted,
+    NodeDeferred,
+    NodeFailed,
+    NodeRetried,
+    NodeStarted,
+    RunClaimed,
+    RunRested,
+)
 from runtime import clock, database, faults
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
-from runtime.eventlog.mapper import Encoded, to_encoded
+from runtime.eventlog.mapper import Encoded, to_encoded, topic_of
 from runtime.eventlog.reader import StreamEvent
 from workers.executor.tools import Tools
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+QUIET = frozenset(
+    map(topic_of, (RunClaimed, NodeStarted, NodeCompleted, NodeFailed, NodeRetried, NodeDeferred))
+)
+"""Events in the midst of a run, for which nobody but its watchers waits."""
 
 Movement = Callable[[Account], Sequence[Event]]
 Others = Callable[[], Awaitable[list[StreamWrite]]]
@@ -268,10 +282,11 @@ class Ledger:
         """
         await self._store_large()
         may_be_written = False
+        can_wait = not others and all(encoded.topic in QUIET for encoded in events)
         while True:
             ours = StreamWrite(stream=self._stream, expected=self._durable, events=events)
             try:
-                await self._streams.append([ours, *others], self._origin)
+                await self._streams.append([ours, *others], self._origin, can_wait=can_wait)
             except VersionConflict as conflict:
                 is_ours, known = conflict.stream == self._stream, self._durable
                 if (is_ours or may_be_written) and await self._catch_up(events):
