@@ -120,7 +120,9 @@ class AppendQueue:
                 continue
             events += append.count
             size += append.size
-            if batch and (events > limits.APPEND_EVENTS_MAX or size > limits.APPEND_BYTES_MAX):
+            if batch and (
+                events > limits.APPEND_BATCH_EVENTS_MAX or size > limits.APPEND_BYTES_MAX
+            ):
                 left.append(pending)
                 break
             claimed.update(append.claims)
