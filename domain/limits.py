@@ -69,8 +69,8 @@ APPEND_BATCH_APPENDS_MAX = 128
 """Appends of one batch. More would make all callers wait for one commit and then all compute at
 once; with this many the next batch fills while the last one is being written."""
 APPEND_BATCH_EVENTS_MAX = 400
-"""Events of one batch, but for an append that has more by itself: while the database writes some, the
-runs of those before compute."""
+"""Events of one batch, but for an append that has more by itself: while the database writes some,
+the runs of those before compute."""
 APPEND_QUEUE_MAX = 4_096
 """Appends that wait for the writer; more wait at the door."""
 APPEND_SECONDS_MAX = 5.0
