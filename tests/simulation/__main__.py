@@ -9,6 +9,7 @@ import random
 import sys
 import time
 import traceback
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
@@ -48,7 +49,9 @@ def main() -> int:
 
 def judged(seed: int) -> Verdict:
     """Live through one seed."""
-    sys.unraisablehook = lambda _: None  # what was killed may not clean up, and says so
+    # What was killed may not clean up, and says so.
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore", RuntimeWarning)
     problem = None
     try:
         world = simulate(seed)

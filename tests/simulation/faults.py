@@ -15,8 +15,8 @@ from tests.simulation.database import Server
 from tests.simulation.installation import Host, Seat
 from tests.simulation.tables import Row
 
-EXECUTOR_KILLS_MAX = 4
-"""More deaths over one run might prove that it is to blame."""
+EXECUTOR_KILLS_MAX = 2
+"""Of each executor: more deaths over one run might prove that it is to blame."""
 PAUSE_SECONDS = 3.0
 """Between two faults, on the average."""
 SILENCE_SECONDS_MAX = 12.0
@@ -90,7 +90,7 @@ class Faults:
         self._kill_some(self._seat())
 
     def _kill_some(self, seat: Seat) -> None:
-        if not (seat.name.startswith("executor") and seat.kills >= EXECUTOR_KILLS_MAX // 2):
+        if not (seat.name.startswith("executor") and seat.kills >= EXECUTOR_KILLS_MAX):
             self._note(f"kill {seat.name}")
             seat.kill()
 
