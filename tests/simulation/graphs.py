@@ -8,14 +8,16 @@ from typing import NamedTuple, TypeAlias
 
 from blocks.agents import AgentExecutor
 from blocks.logic import Calculator
+from blocks.reviews import HumanInTheLoop
 from blocks.waiting import Wait
 from blocks.web import SendWebRequest
 from tests.simulation.blocks import Linger
-from tests.support.graphs import Document, agent_input, agent_output, graph, node
+from tests.support.graphs import Document, agent_input, agent_output, graph, node, with_policy
 
 URL = "http://service.invalid/"
 
-PURE, EFFECT, LINGER = "pure", "effect", "linger"
+PURE, EFFECT, DOUBTED, LINGER, ASK = "pure", "effect", "doubted", "linger", "ask"
+"""A DOUBTED one is an effect of which a person says what to do when it was cut off."""
 WAIT_SECONDS_MAX = 6.0
 
 
@@ -49,7 +51,7 @@ def bundle(strands: Sequence[Strand]) -> Document:
 def added(strand: Strand) -> int:
     """By how much a strand's output is above the input."""
     children = sum(step.added for step in strand if isinstance(step, Child))
-    return children + sum(step in (PURE, EFFECT) for step in strand)
+    return children + sum(step in (PURE, EFFECT, DOUBTED) for step in strand)
 
 
 def some_strand(chance: random.Random, children: Sequence[Child] = ()) -> Strand:
@@ -59,10 +61,14 @@ def some_strand(chance: random.Random, children: Sequence[Child] = ()) -> Strand
         draw = chance.random()
         if draw < 0.4:
             steps += [PURE] * chance.randint(1, 4)
-        elif draw < 0.65:
+        elif draw < 0.6:
             steps.append(EFFECT)
-        elif draw < 0.85:
+        elif draw < 0.65:
+            steps.append(DOUBTED)
+        elif draw < 0.8:
             steps.append(LINGER)
+        elif draw < 0.85:
+            steps.append(ASK)
         elif draw < 0.9 or not children:
             steps.append(round(chance.uniform(0.1, WAIT_SECONDS_MAX), 2))
         else:
@@ -71,17 +77,24 @@ def some_strand(chance: random.Random, children: Sequence[Child] = ()) -> Strand
 
 
 def _node(name: str, step: Step) -> tuple[Document, str, str]:
+    """The node, where it takes the number, and where it hands it on."""
+    request = node(name, SendWebRequest, url=URL)
     match step:
         case "pure":
-            return node(name, Calculator, operation="Add", b=1), "a", "result"
+            found = node(name, Calculator, operation="Add", b=1), "a", "result"
         case "effect":
-            return node(name, SendWebRequest, url=URL), "body_#_number", "response"
+            found = request, "body_#_number", "response"
+        case "doubted":
+            found = with_policy(request, in_doubt="ask"), "body_#_number", "response"
+        case "ask":
+            found = node(name, HumanInTheLoop, name="a number"), "data", "approved_data"
         case "linger":
-            return node(name, Linger), "value", "output"
+            found = node(name, Linger), "value", "output"
         case Child(graph_id):
-            return _agent(name, graph_id), "in", "out"
+            found = _agent(name, graph_id), "in", "out"
         case _:
-            return node(name, Wait, seconds=step), "data", "output"
+            found = node(name, Wait, seconds=step), "data", "output"
+    return found
 
 
 def _agent(name: str, graph_id: str) -> Document:

@@ -7,15 +7,18 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from commands import credits as credit_commands
 from commands import graphs as graph_commands
-from commands import run_control, runs
+from commands import reviews, run_control, runs
 from commands.context import Context, Idempotency
 from commands.plans import Plans
 from commands.streams import Streams
-from domain.errors import Conflict, Unavailable
+from domain import events
+from domain.errors import Conflict, NotFound, Unavailable
+from domain.reviews import Decision
+from domain.runs import ReviewDecided, ReviewRequested, run_of
 from runtime import database
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
@@ -25,6 +28,7 @@ from tests.simulation.graphs import Child, Strand, added, bundle, some_strand
 from tests.simulation.installation import Seat
 from tests.simulation.log import MemoryLog
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.tables import Tables
 from tests.support.graphs import Document
 
 T = TypeVar("T")
@@ -32,9 +36,25 @@ T = TypeVar("T")
 USERS = ("ada", "bob")
 CREDITS = 10_000
 AGAIN_SECONDS = 0.2
+ANSWER_SECONDS_MAX = 5.0
 PAUSED_SHARE, STOPPED_SHARE = 0.3, 0.1
 RESUMED_SHARE = 0.4
 """Of what is paused, what goes on before all is calm."""
+
+
+def questions(tables: Tables) -> list[tuple[str, str, int]]:
+    """What waits for an answer: the run, its user, and the execution."""
+    found: dict[tuple[str, int], str] = {}
+    for row in tables.rows:
+        if row.topic == events.topic_of(ReviewRequested):
+            asked = events.decode(row.topic, row.state)
+            assert isinstance(asked, ReviewRequested)
+            found[run_of(row.stream), asked.execution] = row.owner
+        elif row.topic == events.topic_of(ReviewDecided):
+            decided = events.decode(row.topic, row.state)
+            assert isinstance(decided, ReviewDecided)
+            found.pop((run_of(row.stream), decided.execution), None)
+    return [(run_id, user, execution) for (run_id, execution), user in found.items()]
 
 
 class Gone(Exception):
@@ -47,6 +67,16 @@ class Started(NamedTuple):
     run_id: str
     user: str
     outputs: list[int]
+
+
+class World(Protocol):
+    """Where people live."""
+
+    loop: VirtualLoop
+    chance: random.Random
+    server: Server
+
+    def new_id(self) -> bytes: ...
 
 
 class Api:
@@ -68,19 +98,13 @@ class Api:
 class People:
     """All clients. `started` are the runs that they meant, `paused` and `stopped` some of these."""
 
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        chance: random.Random,
-        api: Api,
-        seat: Seat,
-        new_id: Callable[[], bytes],
-    ) -> None:
-        self._loop = loop
-        self._chance = chance
+    def __init__(self, world: World, api: Api, seat: Seat) -> None:
+        self._loop = world.loop
+        self._chance = world.chance
+        self._tables = world.server.tables
+        self._new_id = world.new_id
         self._api = api
         self._seat = seat
-        self._new_id = new_id
         self._graphs: dict[str, list[tuple[str, list[Strand]]]] = {}
         self.started: list[Started] = []
         self.paused: set[str] = set()
@@ -111,6 +135,18 @@ class People:
         await asyncio.gather(
             *(self._start_one(self._chance.uniform(0, seconds)) for _ in range(count))
         )
+
+    async def answer(self) -> None:
+        """Say yes to whatever is asked, sooner or later."""
+        while True:
+            await asyncio.sleep(self._chance.uniform(0, ANSWER_SECONDS_MAX))
+            for run_id, user, execution in questions(self._tables):
+                yes = [Decision(execution=execution, approved=True)]
+                context = Context(owner=user, actor=user)
+                with suppress(Conflict, NotFound):
+                    await self._ask(
+                        partial(reviews.decide, context=context, run_id=run_id, decisions=yes)
+                    )
 
     async def resume_all(self) -> None:
         """Let go on what was paused."""

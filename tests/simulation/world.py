@@ -72,7 +72,7 @@ class World:
                 )
             )
         ]
-        self.people = People(self.loop, self.chance, api, self.seats[-1], self.new_id)
+        self.people = People(self, api, self.seats[-1])
         self.faults = Faults(self)
 
     def new_id(self) -> bytes:
@@ -111,6 +111,7 @@ class World:
         )
         keepers = [asyncio.ensure_future(seat.keep(settings)) for seat in self.seats]
         await self.people.move_in()
+        keepers.append(asyncio.ensure_future(self.people.answer()))
         count = self.chance.randint(3, RUNS_MAX)
         await asyncio.gather(
             self.people.live(count, FAULTY_SECONDS), self.faults.live(FAULTY_SECONDS)
