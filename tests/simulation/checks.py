@@ -12,6 +12,7 @@ from domain import events
 from domain.runs import (
     FROM_OUTSIDE,
     NodeDeferred,
+    NodeFailed,
     NodeStarted,
     RunClaimed,
     RunEnd,
@@ -76,6 +77,8 @@ def check_moves(run_id: str, facts: Iterable[Fact]) -> None:
         if isinstance(event, RunClaimed | RunRested):
             idle += isinstance(event, RunClaimed)
             worker = event.worker if isinstance(event, RunClaimed) else ""
+            # Whose it was before another took the run does not matter any more.
+            at_work = {number: one for number, one in at_work.items() if one == worker}
         elif not isinstance(event, FROM_OUTSIDE):
             idle = 0
         assert idle <= IDLE_CLAIMS_MAX, f"run {run_id} is taken up for nothing, again and again"
@@ -113,6 +116,20 @@ def check_read_model(server: Server) -> None:
         if row.topic in run_changes.TOPICS:
             _apply(session, row)
     assert _shown(fresh.tables.runs) == _shown(server.tables.runs), "I4: it differs from a rebuild"
+
+
+def with_failed_nodes(tables: Tables) -> set[str]:
+    """The runs a node of which has failed, or of a run that is a part of them."""
+    runs, _ = facts_of(tables)
+    failed: set[str] = set()
+    # A sub-graph's run is created behind its parent's.
+    for run_id, facts in reversed(list(runs.items())):
+        parent = created(facts).parent
+        if run_id in failed or any(isinstance(fact.event, NodeFailed) for fact in facts):
+            failed.add(run_id)
+            if parent is not None:
+                failed.add(parent.run_id)
+    return failed
 
 
 def unended(tables: Tables, but: Iterable[str] = ()) -> list[str]:
