@@ -148,9 +148,11 @@ def answers(monkeypatch: pytest.MonkeyPatch, event_log: EventLog, *lost: Answer)
     """Let the next appends have these answers; those after them go through."""
     append, left = event_log.append, list(lost)
 
-    async def answered(writes: Sequence[StreamWrite], origin: Origin, *rest: Any) -> Appended:
+    async def answered(
+        writes: Sequence[StreamWrite], origin: Origin, *rest: Any, **more: Any
+    ) -> Appended:
         async def through() -> Appended:
-            return await append(writes, origin, *rest)
+            return await append(writes, origin, *rest, **more)
 
         return await (left.pop(0)(through) if left else through())
 
