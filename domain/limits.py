@@ -324,6 +324,10 @@ TOKEN_SECONDS = 24 * 3600
 
 # --- outbound HTTP --------------------------------------------------------------------------
 EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
+EGRESS_HEADERS_BYTES_MAX = 32 * 1024
+"""Names and values of all headers of an answer."""
+CONTENT_TYPE_CHARS_MAX = 1_000
+"""A longer header says nothing about the content."""
 EGRESS_SECONDS_MAX = 60.0
 EGRESS_CONNECT_SECONDS_MAX = 10.0
 EGRESS_REDIRECTS_MAX = 5

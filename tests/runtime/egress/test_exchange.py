@@ -78,6 +78,15 @@ async def test_a_body_of_just_the_right_size_arrives(egress: Egress) -> None:
         assert (await get(egress, server.url("/"))).body == body
 
 
+@pytest.mark.parametrize("headers", [{"A": "x" * 40_000}, {f"A{n}": "x" for n in range(9_000)}])
+async def test_more_headers_than_anybody_means_are_a_failure(
+    egress: Egress, headers: dict[str, str]
+) -> None:
+    async with http_server({"/": lambda _: answer(200, b"", **headers)}) as server:
+        with pytest.raises(HttpFailure, match="headers of the answer have more than"):
+            await get(egress, server.url("/"))
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     egress = Egress([LOOPBACK], seconds=0.2)
     async with http_server({"/": lambda _: stalled()}) as server:
