@@ -24,6 +24,9 @@ GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 """Nodes of a cycle that its refusal names."""
 LIST_PAD_MAX = 1_000
 """The highest list index that a pin name may assign, and so the nulls it may pad a list with."""
+PATH_ITEMS_MAX = 10_000
+"""Items of lists and objects that the pin names of one node may copy, convert and pad with, in
+all, to build its input."""
 
 # --- runs -----------------------------------------------------------------------------------
 RUN_STEPS_MAX = 100_000

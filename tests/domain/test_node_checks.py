@@ -16,6 +16,7 @@ from tests.domain.graphs import TEXT, draft, join
 
 REQUIRED = "This field is required"
 VERSION = ("graph_id", "graph_version")
+PATHS_MAKE = "the paths of this node's pins copy, convert and pad with"
 WHOLE_NUMBER = f"must be a whole number from 1 to {limits.GRAPH_VERSION_MAX}"
 
 CONTRACTS = {
@@ -108,6 +109,10 @@ def test_an_agent_has_no_other_pins(
         (
             {"inputs": {"x_$_y": 1}},
             {"inputs": "'y' is not a list index: it must be a whole number from 0 to 1000"},
+        ),
+        (
+            {"inputs": {f"x_$_{i}_$_1000": 1 for i in range(11)}},
+            {"inputs": f"{PATHS_MAKE} more than 10000 items"},
         ),
         (
             {"nodes_input_masks": {"n": {}}},
