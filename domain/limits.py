@@ -19,6 +19,8 @@ GRAPH_NODES_MAX = 1_000
 GRAPH_LINKS_MAX = 5_000
 GRAPH_ERRORS_MAX = 100
 """Problems listed in one refusal."""
+PINS_NAMED_MAX = 20
+"""Pins that a refusal names when it says which there are."""
 GRAPH_VERSION_MAX = 2**31 - 1
 GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 """Nodes of a cycle that its refusal names."""
@@ -51,6 +53,7 @@ POLICY_PAUSE_SECONDS_MAX = 24 * 3600
 POLICY_TIMEOUT_SECONDS_MIN = 0.001
 POLICY_TIMEOUT_SECONDS_MAX = 24 * 3600
 ERROR_CHARS_MAX = 2_000
+"""Message of a refusal, of one problem in it, or of a failure."""
 RUN_SECONDS_MAX = 366 * 24 * 3600
 """Wall time that a run may be given as its budget."""
 RUN_CREDITS_MAX = 10**9

@@ -17,7 +17,8 @@ Problem = tuple[str, str]
 
 CREDENTIALS_REQUIRED = "These credentials are required"
 _RESERVED = "credentials"
-_AGENT_OBJECTS = ("inputs", "input_schema", "output_schema")
+_AGENT_SCHEMAS = ("input_schema", "output_schema")
+_AGENT_OBJECTS = ("inputs", *_AGENT_SCHEMAS)
 
 
 def input_pins(node: Node, contract: BlockContract) -> Collection[str]:
@@ -103,8 +104,12 @@ def _pins(
 ) -> Collection[str]:
     if contract.kind is not BlockKind.AGENT:
         return own
-    given = node.input_default.get(schema)
-    properties = given.get("properties") if isinstance(given, dict) else None
+    return _properties(node.input_default, schema)
+
+
+def _properties(given: Mapping[str, Any], schema: str) -> Collection[str]:
+    declared = given.get(schema)
+    properties = declared.get("properties") if isinstance(declared, dict) else None
     return properties if isinstance(properties, dict) else ()
 
 
@@ -126,6 +131,10 @@ def _agent_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
     for field in _AGENT_OBJECTS:
         if not isinstance(given.get(field), dict | None):
             yield field, "must be an object"
+    for field in _AGENT_SCHEMAS:
+        # There is a property for each INPUT or OUTPUT node.
+        if len(_properties(given, field)) > limits.GRAPH_NODES_MAX:
+            yield field, f"must have at most {limits.GRAPH_NODES_MAX} properties"
     if isinstance(inputs := given.get("inputs"), dict):
         yield from (("inputs", message) for _, message in path_problems(inputs))
     if given.get("nodes_input_masks"):
