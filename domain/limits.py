@@ -49,6 +49,9 @@ POLICY_ATTEMPTS_MAX = 100
 """Attempts of one node execution that its policy may ask for."""
 POLICY_FACTOR_MAX = 10.0
 """By which the pause before each further attempt may grow."""
+POLICY_PAUSE_SECONDS_MIN = 0.25
+"""Between two attempts of a node execution, whatever its policy says: others must have their turn,
+here and at the server that does not answer."""
 POLICY_PAUSE_SECONDS_MAX = 24 * 3600
 POLICY_TIMEOUT_SECONDS_MIN = 0.001
 POLICY_TIMEOUT_SECONDS_MAX = 24 * 3600
@@ -255,6 +258,8 @@ RUNS_LOOKED_AT_ONCE = 4
 """of which an API process has so many, or its memory would not do."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
+WAITING_PINS_MAX = 5_000
+"""The one whose linked pins bring those of an answer to this number is the last of these."""
 STOP_ANSWER_SECONDS_MAX = 15.0
 """How long a stop waits for the end of the run before it answers how the run stands."""
 RUNS_CONTROLLED_AT_ONCE = 100
