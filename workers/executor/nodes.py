@@ -107,6 +107,7 @@ class Attempt:
             error=_message(error),
             elapsed_us=self._elapsed_us,
             until=clock.now() + timedelta(seconds=seconds),
+            cost=self._cost_of_failure,
         )
         return Result(to_encoded(retried), waiting=self.execution.number)
 
@@ -119,6 +120,7 @@ class Attempt:
             elapsed_us=self._elapsed_us,
             outputs=self._outputs,
             child=child,
+            cost=self._cost_of_failure,
         )
         try:
             return _checked(failed)
@@ -144,6 +146,12 @@ class Attempt:
     def _complain(self, error: Exception) -> None:
         if kind_of(error) is FailureKind.CRASH:
             log.error("node.raised", block=self._node.contract.name, exc_info=error)
+
+    @property
+    def _cost_of_failure(self) -> int:
+        """An effect may have happened once it was started, and it kept others busy in any case."""
+        is_effect = self._node.effect is Effect.EFFECTFUL
+        return self._node.contract.cost if is_effect and self.execution.is_in_doubt else 0
 
     @property
     def _elapsed_us(self) -> int:
