@@ -94,6 +94,11 @@ class Attempt:
             self._outputs = []
             return self.failed(error)
 
+    def skipped(self) -> Result:
+        """The execution as done without having been run, so at no price."""
+        number, node_id = self.execution.number, self._node.node_id
+        return Result(to_encoded(NodeCompleted(number, node_id, outputs=[], elapsed_us=0)))
+
     def missed(self, error: Exception, key: str) -> Result:
         """The attempt as a failure: to be repeated if the node's policy says so, or final."""
         self._complain(error)

@@ -83,7 +83,7 @@ class Starter:
         """Begin an execution that is ready; the run may have ended for want of credits then."""
         node = execution.node.node
         if node.node_id in self._created.skipped:
-            self._record(Attempt(execution).completed([]))
+            self._record(Attempt(execution).skipped())
             return
         if _is_refused(execution):
             assert execution.decided is not None
