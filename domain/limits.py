@@ -335,6 +335,10 @@ TOKEN_SECONDS = 24 * 3600
 
 # --- outbound HTTP --------------------------------------------------------------------------
 EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
+EGRESS_PIECES_MAX = 64 * 1024
+"""Chunks of an answer, each of which takes time, however small it is."""
+EGRESS_PIECES_PORTION = 256
+"""Chunks after which others have their turn."""
 EGRESS_HEADERS_BYTES_MAX = 32 * 1024
 """Names and values of all headers of an answer."""
 CONTENT_TYPE_CHARS_MAX = 1_000
