@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -109,8 +110,16 @@ def waiting_in(view: View) -> tuple[list[Waiting], int]:
     run = view.run
     executions = [e for e in view.unfinished if e.status is RunStatus.INCOMPLETE]
     unreached = [queue for queue in run.nodes if _is_unreached(queue)]
-    listed = [_waiting(run, execution) for execution in executions[: limits.WAITING_LISTED_MAX]]
-    listed += map(_unreached, unreached[: limits.WAITING_LISTED_MAX - len(listed)])
+    listed: list[Waiting] = []
+    pins = 0
+    every = chain(
+        (_waiting(run, execution) for execution in executions), map(_unreached, unreached)
+    )
+    for waiting in islice(every, limits.WAITING_LISTED_MAX):
+        listed.append(waiting)
+        pins += len(waiting.lacks) + len(waiting.has)
+        if pins >= limits.WAITING_PINS_MAX:
+            break
     return listed, len(executions) + len(unreached)
 
 

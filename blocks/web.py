@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from email.message import Message
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 import msgspec
 
+from blocks.charsets import UTF_8, text_of
 from blocks.contract import (
     AsyncYields,
     Block,
@@ -19,6 +19,7 @@ from blocks.contract import (
     Pins,
     pin,
 )
+from domain import limits
 from domain.contracts import BlockCost, Effect
 from domain.http import HttpFailure, HttpRefused
 from domain.policies import NodePolicy, Retries
@@ -102,15 +103,25 @@ def _output(status: int) -> str:
 
 
 def _content(answer: HttpAnswer) -> Any:
-    media = Message()
-    media["content-type"] = answer.headers.get("content-type", "")
-    kind = media.get_content_type()
+    kind, charset = _media_type(answer.headers.get("content-type", ""))
     if kind == "application/json" or kind.endswith("+json"):
         try:
             return msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, RecursionError):
             pass  # what calls itself JSON and is not can still be read as text
-    try:
-        return answer.body.decode(media.get_content_charset("utf-8"), "replace")
-    except LookupError:
-        return answer.body.decode("utf-8", "replace")
+    return text_of(answer.body, charset)
+
+
+def _media_type(header: str) -> tuple[str, str]:
+    """The media type in lower case, and the charset; a header too long to be meant says nothing.
+
+    Email's parser of the standard library takes time by the square of the header's length.
+    """
+    if len(header) > limits.CONTENT_TYPE_CHARS_MAX:
+        return "", UTF_8
+    kind, *parameters = header.split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return kind.strip().lower(), value.strip().strip("\"'")
+    return kind.strip().lower(), UTF_8

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+from domain import limits
+
 
 class DomainError(Exception):
-    """A command or query that cannot be honoured, with a message for the caller."""
+    """A command or query that cannot be honoured, with a message for the caller.
+
+    A message may quote what it is about, so it is cut at ERROR_CHARS_MAX.
+    """
 
     slug = "refused"
     hint: str | None = None
     """What the caller can do about it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _cut(message)
+        super().__init__(self.message)
 
 
 class Invalid(DomainError):
@@ -59,7 +66,10 @@ class ReadOnly(Unavailable):
 
 
 class GraphInvalid(DomainError):
-    """A graph with problems: `node_errors` maps a node id to `{field: message}`."""
+    """A graph with problems: `node_errors` maps a node id to `{field: message}`.
+
+    Of both lists the first GRAPH_ERRORS_MAX problems are told.
+    """
 
     slug = "validation_error"
 
@@ -70,5 +80,23 @@ class GraphInvalid(DomainError):
         errors: list[str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.node_errors = node_errors or {}
-        self.errors = errors or []
+        self.node_errors = _told(node_errors or {})
+        self.errors = [_cut(error) for error in (errors or [])[: limits.GRAPH_ERRORS_MAX]]
+
+
+def _cut(message: str) -> str:
+    if len(message) <= limits.ERROR_CHARS_MAX:
+        return message
+    return f"{message[: limits.ERROR_CHARS_MAX - 1]}…"
+
+
+def _told(node_errors: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    every = (
+        (node_id, field, message)
+        for node_id, fields in node_errors.items()
+        for field, message in fields.items()
+    )
+    told: dict[str, dict[str, str]] = {}
+    for node_id, field, message in islice(every, limits.GRAPH_ERRORS_MAX):
+        told.setdefault(node_id, {})[field] = _cut(message)
+    return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -166,10 +167,11 @@ def _link_problems(
 def _source_problem(name: str, source: Node, contract: BlockContract | None) -> str | None:
     if contract is None:
         return None
-    pin, known = base_pin(name), dict.fromkeys((*output_pins(source, contract), ERROR_PIN))
-    if pin in known:
+    pin, known = base_pin(name), output_pins(source, contract)
+    if pin in known or pin == ERROR_PIN:
         return None
-    return f"{contract.name} has no output {pin!r}, only: {', '.join(known)}"
+    every = _listed(known, *(() if ERROR_PIN in known else (ERROR_PIN,)))
+    return f"{contract.name} has no output {pin!r}, only: {every}"
 
 
 def _sink_problem(name: str, sink: Node, contract: BlockContract | None) -> str | None:
@@ -177,8 +179,19 @@ def _sink_problem(name: str, sink: Node, contract: BlockContract | None) -> str 
         return None
     pin, known = base_pin(name), input_pins(sink, contract)
     if pin not in known:
-        return f"{contract.name} has no input {pin!r}, only: {', '.join(known)}"
+        return f"{contract.name} has no input {pin!r}, only: {_listed(known)}"
     return path_problem(name)
+
+
+def _listed(pins: Collection[str], *more: str) -> str:
+    """The first PINS_NAMED_MAX names, cut where they are long, and how many others there are.
+
+    Thousands of links may be wrong about the same thousands of pins.
+    """
+    first = islice(chain(pins, more), limits.PINS_NAMED_MAX)
+    names = ", ".join(pin[: limits.ID_CHARS_MAX] for pin in first)
+    others = len(pins) + len(more) - limits.PINS_NAMED_MAX
+    return names if others <= 0 else f"{names} and {others} more"
 
 
 def _check_cycles(draft: GraphDraft, problems: _Problems) -> None:

@@ -19,11 +19,16 @@ GRAPH_NODES_MAX = 1_000
 GRAPH_LINKS_MAX = 5_000
 GRAPH_ERRORS_MAX = 100
 """Problems listed in one refusal."""
+PINS_NAMED_MAX = 20
+"""Pins that a refusal names when it says which there are."""
 GRAPH_VERSION_MAX = 2**31 - 1
 GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 """Nodes of a cycle that its refusal names."""
 LIST_PAD_MAX = 1_000
 """The highest list index that a pin name may assign, and so the nulls it may pad a list with."""
+PATH_ITEMS_MAX = 10_000
+"""Items of lists and objects that the pin names of one node may copy, convert and pad with, in
+all, to build its input."""
 
 # --- runs -----------------------------------------------------------------------------------
 RUN_STEPS_MAX = 100_000
@@ -44,10 +49,14 @@ POLICY_ATTEMPTS_MAX = 100
 """Attempts of one node execution that its policy may ask for."""
 POLICY_FACTOR_MAX = 10.0
 """By which the pause before each further attempt may grow."""
+POLICY_PAUSE_SECONDS_MIN = 0.25
+"""Between two attempts of a node execution, whatever its policy says: others must have their turn,
+here and at the server that does not answer."""
 POLICY_PAUSE_SECONDS_MAX = 24 * 3600
 POLICY_TIMEOUT_SECONDS_MIN = 0.001
 POLICY_TIMEOUT_SECONDS_MAX = 24 * 3600
 ERROR_CHARS_MAX = 2_000
+"""Message of a refusal, of one problem in it, or of a failure."""
 RUN_SECONDS_MAX = 366 * 24 * 3600
 """Wall time that a run may be given as its budget."""
 RUN_CREDITS_MAX = 10**9
@@ -249,6 +258,8 @@ RUNS_LOOKED_AT_ONCE = 4
 """of which an API process has so many, or its memory would not do."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
+WAITING_PINS_MAX = 5_000
+"""The one whose linked pins bring those of an answer to this number is the last of these."""
 STOP_ANSWER_SECONDS_MAX = 15.0
 """How long a stop waits for the end of the run before it answers how the run stands."""
 RUNS_CONTROLLED_AT_ONCE = 100
@@ -324,6 +335,14 @@ TOKEN_SECONDS = 24 * 3600
 
 # --- outbound HTTP --------------------------------------------------------------------------
 EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
+EGRESS_PIECES_MAX = 64 * 1024
+"""Chunks of an answer, each of which takes time, however small it is."""
+EGRESS_PIECES_PORTION = 256
+"""Chunks after which others have their turn."""
+EGRESS_HEADERS_BYTES_MAX = 32 * 1024
+"""Names and values of all headers of an answer."""
+CONTENT_TYPE_CHARS_MAX = 1_000
+"""A longer header says nothing about the content."""
 EGRESS_SECONDS_MAX = 60.0
 EGRESS_CONNECT_SECONDS_MAX = 10.0
 EGRESS_REDIRECTS_MAX = 5

@@ -7,7 +7,7 @@ from typing import Any
 
 from domain import limits, policies
 from domain.contracts import BlockContract, BlockKind
-from domain.engine.pins import PinError, base_pin, compile_target
+from domain.engine.pins import PinError, base_pin, compile_target, merge_dynamic
 from domain.engine.schemas import REQUIRED
 from domain.errors import Invalid
 from domain.graph_files import Node
@@ -17,7 +17,8 @@ Problem = tuple[str, str]
 
 CREDENTIALS_REQUIRED = "These credentials are required"
 _RESERVED = "credentials"
-_AGENT_OBJECTS = ("inputs", "input_schema", "output_schema")
+_AGENT_SCHEMAS = ("input_schema", "output_schema")
+_AGENT_OBJECTS = ("inputs", *_AGENT_SCHEMAS)
 
 
 def input_pins(node: Node, contract: BlockContract) -> Collection[str]:
@@ -32,9 +33,7 @@ def output_pins(node: Node, contract: BlockContract) -> Collection[str]:
 
 def form_problems(node: Node, contract: BlockContract | None) -> Iterator[Problem]:
     """What must be right in every node that is kept: paths of pins, and the policy."""
-    for pin in node.input_default:
-        if message := path_problem(pin):
-            yield pin, message
+    yield from path_problems(node.input_default)
     default = policies.DEFAULT_POLICY if contract is None else contract.policy
     try:
         policies.read_policy(node.metadata, default)
@@ -80,6 +79,17 @@ def is_skipped(node: Node, contract: BlockContract) -> bool:
     return unset and _may_lack_credentials(node)
 
 
+def path_problems(values: dict[str, Any]) -> Iterator[Problem]:
+    """Why no input can be built of these values by pin."""
+    problems = [(pin, message) for pin in values if (message := path_problem(pin))]
+    if not problems:
+        try:
+            merge_dynamic(values)
+        except PinError as error:
+            problems.append((error.pin, str(error)))
+    yield from problems
+
+
 def path_problem(pin: str) -> str | None:
     """Why nothing can be assigned to a pin of this name."""
     try:
@@ -94,8 +104,12 @@ def _pins(
 ) -> Collection[str]:
     if contract.kind is not BlockKind.AGENT:
         return own
-    given = node.input_default.get(schema)
-    properties = given.get("properties") if isinstance(given, dict) else None
+    return _properties(node.input_default, schema)
+
+
+def _properties(given: Mapping[str, Any], schema: str) -> Collection[str]:
+    declared = given.get(schema)
+    properties = declared.get("properties") if isinstance(declared, dict) else None
     return properties if isinstance(properties, dict) else ()
 
 
@@ -117,8 +131,12 @@ def _agent_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
     for field in _AGENT_OBJECTS:
         if not isinstance(given.get(field), dict | None):
             yield field, "must be an object"
+    for field in _AGENT_SCHEMAS:
+        # There is a property for each INPUT or OUTPUT node.
+        if len(_properties(given, field)) > limits.GRAPH_NODES_MAX:
+            yield field, f"must have at most {limits.GRAPH_NODES_MAX} properties"
     if isinstance(inputs := given.get("inputs"), dict):
-        yield from (("inputs", message) for pin in inputs if (message := path_problem(pin)))
+        yield from (("inputs", message) for _, message in path_problems(inputs))
     if given.get("nodes_input_masks"):
         yield "nodes_input_masks", "must be empty: set the pins in the agent itself"
 

@@ -98,14 +98,15 @@ def read_policy(metadata: Mapping[str, Any], default: NodePolicy) -> NodePolicy:
 def retry_at(policy: NodePolicy, attempt: int, kind: FailureKind, key: str) -> float | None:
     """Seconds from the failure of an attempt, counted from 1, to the next one; None: no more.
 
-    Chance is drawn from the key of the node execution and the attempt, so the answer is always
-    the same.
+    They are never less than POLICY_PAUSE_SECONDS_MIN. Chance is drawn from the key of the node
+    execution and the attempt, so the answer is always the same.
     """
     retries = policy.retries
     if attempt >= retries.attempts or kind not in policy.retry_on:
         return None
     pause = min(retries.longest_seconds, retries.first_seconds * retries.factor ** (attempt - 1))
-    return pause * (1 - retries.jitter * _chance(key, attempt))
+    shortened = pause * (1 - retries.jitter * _chance(key, attempt))
+    return max(shortened, limits.POLICY_PAUSE_SECONDS_MIN)
 
 
 def _chance(key: str, attempt: int) -> float:

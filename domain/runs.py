@@ -212,6 +212,7 @@ class NodeRetried(Event, frozen=True):
     error: str
     elapsed_us: int
     until: datetime
+    cost: int = 0
 
 
 @event("runs.ReviewRequested")
@@ -273,6 +274,7 @@ class NodeFailed(Event, frozen=True):
     outputs: list[Output] = msgspec.field(default_factory=list)
     large: dict[int, str] = msgspec.field(default_factory=dict)
     child: RunStats | None = None
+    cost: int = 0
 
 
 @event("runs.CreditsExtended")

@@ -158,6 +158,7 @@ def _retried(run: Run, retried: NodeRetried, at: Moment) -> None:
     execution.error = retried.error
     execution.until = retried.until
     run.nodes_us += retried.elapsed_us
+    run.cost += retried.cost
 
 
 def _review_requested(run: Run, asked: ReviewRequested, at: Moment) -> None:
@@ -198,6 +199,7 @@ def _node_failed(run: Run, failed: NodeFailed, at: Moment) -> None:
     execution.error = failed.error
     execution.outputs = [*failed.outputs, (ERROR_PIN, failed.error)]
     run.errors += 1
+    run.cost += failed.cost
     run.failed.append(failed.execution)
     _finish(run, execution, RunStatus.FAILED, failed, at)
 

@@ -93,27 +93,19 @@ def compile_selector(source_name: str, *, sink_id: str = "", sink_name: str = ""
     )
 
 
-@lru_cache(maxsize=4096)
 def compile_target(sink_name: str) -> Target:
     """The place that `sink_name` assigns to. A name with an empty part is a plain pin of its own.
 
-    Raises PinError when a list index is not a whole number from 0 to LIST_PAD_MAX, or when a name
-    with a path is longer than NAME_CHARS_MAX.
+    Raises PinError when a list index is not a whole number from 0 to LIST_PAD_MAX, when a name
+    with a path is longer than NAME_CHARS_MAX, or when its path is deeper than JSON_DEPTH_MAX.
     """
+    if len(sink_name) <= limits.NAME_CHARS_MAX:
+        return _compiled_target(sink_name)
+    # Not kept: thousands of names as long as a request would fill the memory.
     base, *parts = _DELIMITER.split(sink_name)
-    if not parts or not base or not all(parts):
+    if _is_plain(base, parts):
         return Target(sink_name)
-    if len(sink_name) > limits.NAME_CHARS_MAX:
-        raise PinError(sink_name, f"must have at most {limits.NAME_CHARS_MAX} characters")
-    path = _steps(parts)
-    for step, token in zip(path, parts[1::2], strict=True):
-        if step is None or (type(step) is int and not 0 <= step <= limits.LIST_PAD_MAX):
-            raise PinError(
-                sink_name,
-                f"{token!r} is not a list index: it must be a whole number "
-                f"from 0 to {limits.LIST_PAD_MAX}",
-            )
-    return Target(base, tuple(step for step in path if step is not None))
+    raise PinError(sink_name, f"must have at most {limits.NAME_CHARS_MAX} characters")
 
 
 def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +113,9 @@ def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
 
     Returns `data` itself when no name has a path. Its containers are never changed: those on a
     path are copied. A container of the other kind is converted as coercion would, a scalar gives
-    way. Raises PinError as `compile_target` does.
+    way. Raises PinError as `compile_target` does, when more than PATH_ITEMS_MAX items would be
+    copied, converted or padded with, or when one pin's path turns an object into a list more than
+    JSON_DEPTH_MAX times, for each time nests it deeper.
     """
     for name in data:
         if "_#_" in name or "_$_" in name or "_@_" in name:
@@ -132,6 +126,28 @@ def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
 def has_path(name: str) -> bool:
     """Whether `merge_dynamic` would look at a pin of this name."""
     return _DELIMITER.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled_target(sink_name: str) -> Target:
+    base, *parts = _DELIMITER.split(sink_name)
+    if _is_plain(base, parts):
+        return Target(sink_name)
+    path = _steps(parts)
+    if len(path) > limits.JSON_DEPTH_MAX:
+        raise PinError(sink_name, f"must lead at most {limits.JSON_DEPTH_MAX} levels deep")
+    for step, token in zip(path, parts[1::2], strict=True):
+        if step is None or (type(step) is int and not 0 <= step <= limits.LIST_PAD_MAX):
+            raise PinError(
+                sink_name,
+                f"{token!r} is not a list index: it must be a whole number "
+                f"from 0 to {limits.LIST_PAD_MAX}",
+            )
+    return Target(base, tuple(step for step in path if step is not None))
+
+
+def _is_plain(base: str, parts: list[str]) -> bool:
+    return not parts or not base or not all(parts)
 
 
 def _is_tool_pin(name: str) -> bool:
@@ -160,46 +176,82 @@ def _selected_path(source_name: str) -> tuple[Step, ...]:
 
 
 def _merge(data: dict[str, Any]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    own: set[int] = set()
+    merging = _Merging()
     for name, value in data.items():
-        merged[name] = value
+        merging.merged[name] = value
         if "_#_" in name or "_$_" in name or "_@_" in name:
-            _assign(merged, compile_target(name), value, own)
-    return merged
+            merging.assign(name, value)
+    return merging.merged
 
 
-def _assign(merged: dict[str, Any], target: Target, value: Any, own: set[int]) -> None:
-    """Set `value` at `target`; `own` holds the ids of the containers made for `merged`."""
-    holder: Any = merged
-    place: Step = target.base
-    for step in target.path:
-        present = holder.get(place) if type(holder) is dict else holder[place]
-        holder[place] = container = _container(present, step, own)
-        holder, place = container, step
-    if target.path:
-        holder[place] = value
+class _Merging:
+    """The inputs merged so far, and how much of what is allowed for them is left."""
 
+    __slots__ = ("_items_left", "_lists_left", "_own", "merged")
 
-def _container(present: Any, step: Step, own: set[int]) -> Any:
-    """A container of our own that has room at `step`, with what `present` holds."""
-    container: Any
-    if type(step) is int:
-        container = _list(present, own)
-        container.extend([None] * (step + 1 - len(container)))
-    elif type(present) is list:
-        container = {str(index): item for index, item in enumerate(present)}
-    elif type(present) is not dict:
-        container = {}
-    else:
-        container = present if id(present) in own else dict(present)
-    own.add(id(container))
-    return container
+    def __init__(self) -> None:
+        self.merged: dict[str, Any] = {}
+        self._own: set[int] = set()
+        """The ids of the containers made for `merged`."""
+        self._items_left = limits.PATH_ITEMS_MAX
+        self._lists_left = limits.JSON_DEPTH_MAX
 
+    def assign(self, name: str, value: Any) -> None:
+        """Set `value` where `name` says."""
+        target = compile_target(name)
+        holder: Any = self.merged
+        place: Step = target.base
+        for step in target.path:
+            present = holder.get(place) if type(holder) is dict else holder[place]
+            holder[place] = container = self._container(present, step, name)
+            self._own.add(id(container))
+            holder, place = container, step
+        if target.path:
+            holder[place] = value
 
-def _list(present: Any, own: set[int]) -> list[Any]:
-    if type(present) is dict:
-        return [[key, value] for key, value in present.items()]
-    if type(present) is not list:
-        return []
-    return present if id(present) in own else list(present)
+    def _container(self, present: Any, step: Step, name: str) -> Any:
+        """A container of our own that has room at `step`, with what `present` holds."""
+        if type(step) is not int:
+            return self._object(present, name)
+        container = self._list(present, name)
+        lacking = step + 1 - len(container)
+        if lacking > 0:
+            self._spend(lacking, name)
+            container.extend([None] * lacking)
+        return container
+
+    def _object(self, present: Any, name: str) -> dict[str, Any]:
+        if type(present) is list:
+            self._spend(len(present), name)
+            return {str(index): item for index, item in enumerate(present)}
+        if type(present) is not dict:
+            return {}
+        if id(present) in self._own:
+            return present
+        self._spend(len(present), name)
+        return dict(present)
+
+    def _list(self, present: Any, name: str) -> list[Any]:
+        if type(present) is dict:
+            self._spend(len(present), name)
+            self._lists_left -= 1
+            if self._lists_left < 0:
+                raise PinError(
+                    name, "the paths of this node's pins turn objects into lists too often"
+                )
+            return [[key, value] for key, value in present.items()]
+        if type(present) is not list:
+            return []
+        if id(present) in self._own:
+            return present
+        self._spend(len(present), name)
+        return list(present)
+
+    def _spend(self, items: int, name: str) -> None:
+        self._items_left -= items
+        if self._items_left < 0:
+            raise PinError(
+                name,
+                "the paths of this node's pins copy, convert and pad with more than "
+                f"{limits.PATH_ITEMS_MAX} items",
+            )

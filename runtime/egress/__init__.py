@@ -41,8 +41,8 @@ class Egress:
         """Send one request, follow its redirects, and give the last answer.
 
         Raises HttpRefused when something about it is not allowed, and HttpFailure when the server
-        cannot be reached, breaks the protocol, or exceeds EGRESS_RESPONSE_BYTES_MAX,
-        EGRESS_REDIRECTS_MAX or the time.
+        cannot be reached, breaks the protocol, or exceeds EGRESS_HEADERS_BYTES_MAX,
+        EGRESS_RESPONSE_BYTES_MAX, EGRESS_PIECES_MAX, EGRESS_REDIRECTS_MAX or the time.
         """
         if self._exchange is None:
             # The HTTP library is slow to import, and most processes never send anything.

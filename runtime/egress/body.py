@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterable
 
@@ -12,11 +13,20 @@ GZIP = 16 + zlib.MAX_WBITS
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
-    """The decompressed body. Raises HttpFailure beyond EGRESS_RESPONSE_BYTES_MAX at any stage."""
+    """The decompressed body.
+
+    Raises HttpFailure beyond EGRESS_RESPONSE_BYTES_MAX at any stage, or EGRESS_PIECES_MAX chunks.
+    """
     raw = bytearray()
+    pieces = 0
     async for chunk in chunks:
         raw += chunk
         _check_size(raw)
+        pieces += 1
+        if pieces > limits.EGRESS_PIECES_MAX:
+            raise HttpFailure(f"The answer comes in more than {limits.EGRESS_PIECES_MAX} pieces")
+        if pieces % limits.EGRESS_PIECES_PORTION == 0:
+            await asyncio.sleep(0)
     match encoding.strip().lower():
         case "" | "identity":
             return bytes(raw)

@@ -188,9 +188,15 @@ def _encoded(request: Request) -> list[tuple[bytes, bytes]]:
 
 
 def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """With lower-case names; what is given more than once, joined by commas."""
-    decoded: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("ascii").lower(), raw_value.decode("latin-1")
-        decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
-    return decoded
+    """With lower-case names; what is given more than once, joined by commas.
+
+    Raises HttpFailure beyond EGRESS_HEADERS_BYTES_MAX.
+    """
+    if sum(len(name) + len(value) for name, value in headers) > limits.EGRESS_HEADERS_BYTES_MAX:
+        raise HttpFailure(
+            f"The headers of the answer have more than {limits.EGRESS_HEADERS_BYTES_MAX} bytes"
+        )
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name.decode("ascii").lower(), []).append(value.decode("latin-1"))
+    return {name: ", ".join(parts) for name, parts in values.items()}

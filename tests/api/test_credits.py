@@ -87,13 +87,13 @@ async def test_a_price_is_held_and_then_paid(user: Caller) -> None:
     assert await user.read("/api/v1/credits") == {"credits": 997}
 
 
-async def test_what_fails_costs_nothing(user: Caller) -> None:
+async def test_each_attempt_that_fails_costs_as_much_as_one_that_does_not(user: Caller) -> None:
     async with http_server({"/": lambda _: answer(200)}) as server:
         closed = server.url("/")
     outcome = await user.run(requests(closed))
     assert (outcome.status, outcome.run["stats"]["node_error_count"]) == ("COMPLETED", 1)
-    assert outcome.run["stats"]["cost"] == 0
-    assert await user.read("/api/v1/credits") == {"credits": 1_000}
+    assert outcome.run["stats"]["cost"] == SendWebRequest.policy.retries.attempts == 3
+    assert await user.read("/api/v1/credits") == {"credits": 997}
 
 
 async def test_most_blocks_are_free(user: Caller) -> None:

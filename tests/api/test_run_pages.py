@@ -207,6 +207,19 @@ async def test_what_waits_is_listed_up_to_a_bound(
         assert (len(page["waiting"]), page["waiting_count"]) == (shown, 6)
 
 
+async def test_what_waits_is_listed_until_many_pins_have_been_named(
+    still: Platform, author: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await begun(still.log, author, await author.save(SUM))
+    await run.append(CLAIM, run.completed(0, "a", *(("item", number) for number in range(5))))
+    listed = (await run.shown())["waiting"]
+    pins = [len(waiting["lacks"]) + len(waiting["has"]) for waiting in listed]
+    for most, shown in ((sum(pins), 6), (sum(pins[:3]), 3), (sum(pins[:3]) + 1, 4), (1, 1)):
+        monkeypatch.setattr(limits, "WAITING_PINS_MAX", most)
+        page = await run.shown()
+        assert (len(page["waiting"]), page["waiting_count"]) == (shown, 6)
+
+
 async def test_a_run_without_loose_ends_waits_for_nothing(still: Platform, author: Caller) -> None:
     run = await begun(still.log, author, await author.save(echo()), {"x": 1})
     await run.append(CLAIM, run.completed(0, "x", ("result", 1)), run.completed(1, "y"))

@@ -9,10 +9,15 @@ import pytest
 
 from blocks.contract import BlockFailure, BlockUnavailable, Http
 from blocks.web import SendWebRequest
+from domain import limits
 from domain.policies import FailureKind, retry_at
 from runtime.egress import Egress
 from tests.blocks.support import outputs_of
 from tests.support.http_server import answer, http_server, seen
+
+NO_CHARSETS = ("punycode", "idna", "undefined", "unicode_escape", "utf-7", "rot13", "hex")
+"""Codecs of Python that raise, are slow, or say something else than the bytes."""
+LONG = f'application/json; a="{";" * limits.CONTENT_TYPE_CHARS_MAX}"'
 
 
 @pytest.fixture
@@ -50,6 +55,12 @@ async def test_the_status_chooses_the_output(http: Http, status: int, output: st
         ("text/plain; charset=latin-1", b"gr\xfcn", "gr\u00fcn"),
         ("text/plain; charset=nonsense", "gr\u00fcn".encode(), "gr\u00fcn"),
         ("image/png", b"\x89PNG", "\ufffdPNG"),
+        ('text/plain; q=1; CharSet="Shift_JIS"', "\u6771\u4eac".encode("cp932"), "\u6771\u4eac"),
+        ("text/plain; charset=gb2312", "\u4e2d\u6587".encode("gbk"), "\u4e2d\u6587"),
+        ("text/plain; charset=windows-1252", b"\x80\x81", "\u20ac\ufffd"),
+        *((f"text/plain; charset={name}", b"ab-c\xff", "ab-c\ufffd") for name in NO_CHARSETS),
+        (LONG, b"[1]", "[1]"),
+        (f"{LONG}; charset=latin-1", "gr\u00fcn".encode(), "gr\u00fcn"),
     ],
 )
 async def test_json_is_read_and_everything_else_is_text(

@@ -14,7 +14,7 @@ from tests.conformance import shapes
 from tests.conformance.people import credits_of, poor
 from tests.support.api import Caller, Platform, answered
 from tests.support.effects import Effects
-from tests.support.graphs import echo, graph, items, node
+from tests.support.graphs import echo, graph, items, node, with_policy
 from tests.support.http_server import http_server, stalled
 from tests.support.installation import Installation
 
@@ -45,6 +45,19 @@ async def test_what_was_at_work_when_the_credits_ended_costs_nothing(
     assert outcome.run["stats"]["error"] == NO_BALANCE
     assert outcome.statuses("web") == ["FAILED"] * 3
     assert await credits_of(user) == 2
+
+
+async def test_attempts_end_when_the_credits_do(installation: Platform) -> None:
+    """Nobody answers, and of a hundred attempts two can be paid for."""
+    user = await poor(installation, 2)
+    retries = {"attempts": 100, "first_seconds": 0}
+    async with http_server({}) as server:
+        closed = server.url("/")
+    patient = with_policy(shapes.request("web", closed), retries=retries)
+    outcome = await user.run(graph(patient))
+    assert (outcome.status, outcome.run["stats"]["error"]) == ("FAILED", NO_BALANCE)
+    assert (outcome.only("web")["attempt"], outcome.run["stats"]["cost"]) == (2, 2)
+    assert await credits_of(user) == 0
 
 
 async def test_a_run_ends_behind_its_steps(user: Caller) -> None:

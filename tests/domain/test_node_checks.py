@@ -16,7 +16,10 @@ from tests.domain.graphs import TEXT, draft, join
 
 REQUIRED = "This field is required"
 VERSION = ("graph_id", "graph_version")
+PATHS_MAKE = "the paths of this node's pins copy, convert and pad with"
 WHOLE_NUMBER = f"must be a whole number from 1 to {limits.GRAPH_VERSION_MAX}"
+MANY = tuple(str(number) for number in range(limits.GRAPH_NODES_MAX + 1))
+AT_MOST = f"must have at most {limits.GRAPH_NODES_MAX} properties"
 
 CONTRACTS = {
     **graphs.CONTRACTS,
@@ -110,6 +113,14 @@ def test_an_agent_has_no_other_pins(
             {"inputs": "'y' is not a list index: it must be a whole number from 0 to 1000"},
         ),
         (
+            {"inputs": {f"x_$_{i}_$_1000": 1 for i in range(11)}},
+            {"inputs": f"{PATHS_MAKE} more than 10000 items"},
+        ),
+        *(
+            ({field: {"properties": {name: {} for name in MANY}}}, {field: AT_MOST})
+            for field in ("input_schema", "output_schema")
+        ),
+        (
             {"nodes_input_masks": {"n": {}}},
             {"nodes_input_masks": "must be empty: set the pins in the agent itself"},
         ),
@@ -124,6 +135,18 @@ def test_an_agent_names_a_version_of_a_graph(
     else:
         check_structure(graph, CONTRACTS, allow_cycles=False)
         check_for_run(graph, CONTRACTS, ())
+
+
+def test_of_many_pins_a_refusal_names_a_few() -> None:
+    pins: dict[str, Any] = {name: {} for name in ("x" * 10_000, *MANY)}
+    schemas = {"input_schema": {"properties": pins}, "output_schema": {"properties": pins}}
+    graph = draft([agent("g", **schemas)], *[("g.gone", "g.gone")] * limits.GRAPH_ERRORS_MAX)
+    refused = refusal(graph)
+    names = ", ".join(("x" * limits.ID_CHARS_MAX, *MANY[: limits.PINS_NAMED_MAX - 1]))
+    assert [error.partition("only: ")[2] for error in refused.errors[:2]] == [
+        f"{names} and {len(pins) + 1 - limits.PINS_NAMED_MAX} more",
+        f"{names} and {len(pins) - limits.PINS_NAMED_MAX} more",
+    ]
 
 
 def test_an_input_of_an_agent_may_be_called_as_its_own_fields() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -127,6 +128,12 @@ def test_a_bad_list_index_is_named(name: str) -> None:
     assert failure.value.pin == name
 
 
+def test_a_long_name_is_not_kept() -> None:
+    name = "x" * (limits.NAME_CHARS_MAX + 1)
+    assert compile_target(name) == Target(name)
+    assert compile_target(name) is not compile_target(name)
+
+
 def test_padding_and_path_length_are_bounded() -> None:
     merged = merge_dynamic({f"list_$_{limits.LIST_PAD_MAX}": 1})
     assert len(merged["list"]) == limits.LIST_PAD_MAX + 1
@@ -134,6 +141,41 @@ def test_padding_and_path_length_are_bounded() -> None:
         merge_dynamic({f"list_$_{limits.LIST_PAD_MAX + 1}": 1})
     with pytest.raises(PinError, match=f"at most {limits.NAME_CHARS_MAX} characters"):
         merge_dynamic({"a" + "_#_b" * limits.NAME_CHARS_MAX: 1})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {f"data_$_{i}_$_1000": 1 for i in range(20)},
+        {f"list_{i}_$_1000": 1 for i in range(20)},
+        {f"d_$_{i}" + "_$_1000" * 60: 1 for i in range(700)},
+    ],
+)
+def test_padding_is_bounded_over_all_pins(data: dict[str, Any]) -> None:
+    with pytest.raises(PinError, match=f"more than {limits.PATH_ITEMS_MAX} items") as failure:
+        merge_dynamic(data)
+    assert failure.value.pin in data
+
+
+@pytest.mark.parametrize("step", ["$_0", "#_a"])
+def test_copies_and_conversions_are_bounded_over_all_pins(step: str) -> None:
+    shared = [0] * (limits.PATH_ITEMS_MAX // 10)
+    values = {f"p{i}": shared for i in range(11)}
+    assert len(merge_dynamic({**values, f"p0_{step}": 1})) == 12
+    with pytest.raises(PinError, match="items") as failure:
+        merge_dynamic({**values, **{f"p{i}_{step}": 1 for i in range(11)}})
+    assert failure.value.pin == f"p10_{step}"
+
+
+def test_what_is_built_is_nested_no_deeper_than_json() -> None:
+    deepest = "d" + "_#_a" * limits.JSON_DEPTH_MAX
+    merge_dynamic({deepest: 1})
+    with pytest.raises(PinError, match=f"at most {limits.JSON_DEPTH_MAX} levels deep"):
+        merge_dynamic({f"{deepest}_$_0": 1})
+    same_place = ["_" + "_x_".join(way) + "_x" for way in product("#@", repeat=7)]
+    back_and_forth = {f"d{way}_{step}_0": 1 for way in same_place for step in "#$"}
+    with pytest.raises(PinError, match="turn objects into lists too often"):
+        merge_dynamic(back_and_forth)
 
 
 @pytest.mark.parametrize(

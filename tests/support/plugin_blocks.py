@@ -21,7 +21,7 @@ from blocks.contract import (
     Yields,
     pin,
 )
-from domain.contracts import Effect
+from domain.contracts import BlockCost, Effect
 
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -123,6 +123,7 @@ class NeedsCredentials(Block):
     description = "Do what only somebody with a secret may"
     categories = (Category.BASIC,)
     credentials = ("credentials",)
+    costs = (BlockCost(cost_amount=1),)
 
     class Input(Pins):
         credentials: Annotated[dict[str, Any], pin("Who asks")]

@@ -93,8 +93,9 @@ def created(facts: Sequence[Fact]) -> RunCreated:
 
 
 def cost_of(facts: Sequence[Fact]) -> int:
-    """What the run's own nodes cost."""
-    return sum(fact.event.cost for fact in facts if isinstance(fact.event, NodeCompleted))
+    """What the run's own nodes cost, with the attempts of them that failed."""
+    events = (fact.event for fact in facts)
+    return sum(e.cost for e in events if isinstance(e, NodeCompleted | NodeRetried | NodeFailed))
 
 
 def held_for(facts: Sequence[Fact]) -> int:
@@ -154,6 +155,8 @@ class Rules:
 
     def _take_of_node(self, event: NodeEvent) -> None:
         number = event.execution
+        if isinstance(event, NodeRetried | NodeFailed):
+            assert not event.cost or number in self.at_work, "paid for what was not started"
         match event:
             case NodeStarted():
                 self._start(event)

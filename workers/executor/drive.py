@@ -209,8 +209,10 @@ class Drive:
             if result.waiting is not None:
                 self.wait(self._run.executions[result.waiting])
         while self._due:
-            self._starter.go_on(self._due.popleft())
+            await self._starter.go_on(self._due.popleft())
             await self._ledger.routed()
+            if self._is_over:
+                return
         if self._has_survived:
             self._has_survived = False
             self._ledger.claim_beside_others()

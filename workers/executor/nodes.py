@@ -94,6 +94,11 @@ class Attempt:
             self._outputs = []
             return self.failed(error)
 
+    def skipped(self) -> Result:
+        """The execution as done without having been run, so at no price."""
+        number, node_id = self.execution.number, self._node.node_id
+        return Result(to_encoded(NodeCompleted(number, node_id, outputs=[], elapsed_us=0)))
+
     def missed(self, error: Exception, key: str) -> Result:
         """The attempt as a failure: to be repeated if the node's policy says so, or final."""
         self._complain(error)
@@ -107,6 +112,7 @@ class Attempt:
             error=_message(error),
             elapsed_us=self._elapsed_us,
             until=clock.now() + timedelta(seconds=seconds),
+            cost=self._cost_of_failure,
         )
         return Result(to_encoded(retried), waiting=self.execution.number)
 
@@ -119,6 +125,7 @@ class Attempt:
             elapsed_us=self._elapsed_us,
             outputs=self._outputs,
             child=child,
+            cost=self._cost_of_failure,
         )
         try:
             return _checked(failed)
@@ -144,6 +151,12 @@ class Attempt:
     def _complain(self, error: Exception) -> None:
         if kind_of(error) is FailureKind.CRASH:
             log.error("node.raised", block=self._node.contract.name, exc_info=error)
+
+    @property
+    def _cost_of_failure(self) -> int:
+        """An effect may have happened once it was started, and it kept others busy in any case."""
+        is_effect = self._node.effect is Effect.EFFECTFUL
+        return self._node.contract.cost if is_effect and self.execution.is_in_doubt else 0
 
     @property
     def _elapsed_us(self) -> int:

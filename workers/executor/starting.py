@@ -83,7 +83,7 @@ class Starter:
         """Begin an execution that is ready; the run may have ended for want of credits then."""
         node = execution.node.node
         if node.node_id in self._created.skipped:
-            self._record(Attempt(execution).completed([]))
+            self._record(Attempt(execution).skipped())
             return
         if _is_refused(execution):
             assert execution.decided is not None
@@ -99,12 +99,16 @@ class Starter:
             else:
                 self._begin_here(execution)
 
-    def go_on(self, execution: Execution) -> None:
-        """Begin the next attempt: the moment that the execution waited for has come."""
-        if execution.node.node.effect is Effect.EFFECTFUL:
-            self._start(execution, repeats=False)
-        else:
+    async def go_on(self, execution: Execution) -> None:
+        """Begin the next attempt: the moment that the execution waited for has come.
+
+        The run may have ended for want of credits then.
+        """
+        node = execution.node.node
+        if node.effect is not Effect.EFFECTFUL:
             self._run_now(execution)
+        elif not node.contract.cost or await self._afford():
+            self._start(execution, repeats=False)
 
     async def launch(self) -> None:
         """Make everything durable, and run the effects whose intents are; raises as Ledger.flush.

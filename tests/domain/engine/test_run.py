@@ -14,6 +14,8 @@ from domain.runs import (
     CreditsExtended,
     NodeCompleted,
     NodeDeferred,
+    NodeFailed,
+    NodeRetried,
     NodeStarted,
     RunClaimed,
     RunCompleted,
@@ -53,6 +55,15 @@ def test_an_effect_is_open_from_its_start_and_counts_its_attempts() -> None:
     evolve(run, NodeCompleted(0, "x", [], elapsed_us=2_000, cost=3), later(6))
     assert (run.open, run.is_drained) == ({}, True)
     assert run.stats == RunStats(steps=1, cost=3, nodes_us=2_000)
+
+
+def test_attempts_that_fail_add_their_costs() -> None:
+    run = Given("x.out > s.a").run
+    evolve(run, NodeStarted(0, "x"), NOON)
+    evolve(run, NodeRetried(0, "x", 1, "away", elapsed_us=5, until=later(1), cost=3), NOON)
+    evolve(run, NodeStarted(0, "x", attempt=2), later(1))
+    evolve(run, NodeFailed(0, "x", "away", elapsed_us=5, cost=3), later(1))
+    assert run.stats == RunStats(steps=1, errors=1, cost=6, nodes_us=10)
 
 
 def test_a_deferred_node_is_open_until_its_moment() -> None:

@@ -78,6 +78,31 @@ async def test_a_body_of_just_the_right_size_arrives(egress: Egress) -> None:
         assert (await get(egress, server.url("/"))).body == body
 
 
+@pytest.mark.parametrize("headers", [{"A": "x" * 40_000}, {f"A{n}": "x" for n in range(9_000)}])
+async def test_more_headers_than_anybody_means_are_a_failure(
+    egress: Egress, headers: dict[str, str]
+) -> None:
+    async with http_server({"/": lambda _: answer(200, b"", **headers)}) as server:
+        with pytest.raises(HttpFailure, match="headers of the answer have more than"):
+            await get(egress, server.url("/"))
+
+
+async def test_a_body_in_very_many_pieces_is_cut_off(egress: Egress) -> None:
+    def in_pieces(count: int) -> bytes:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        return head + b"1\r\nx\r\n" * count + b"0\r\n\r\n"
+
+    handlers = {
+        "/most": lambda _: in_pieces(limits.EGRESS_PIECES_MAX),
+        "/more": lambda _: in_pieces(limits.EGRESS_PIECES_MAX + 1),
+    }
+    async with http_server(handlers) as server:
+        most = await get(egress, server.url("/most"))
+        assert len(most.body) == limits.EGRESS_PIECES_MAX
+        with pytest.raises(HttpFailure, match="comes in more than"):
+            await get(egress, server.url("/more"))
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     egress = Egress([LOOPBACK], seconds=0.2)
     async with http_server({"/": lambda _: stalled()}) as server:
