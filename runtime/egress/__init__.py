@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from domain import limits
 from domain.http import HttpAnswer, HttpFailure
-from runtime.egress.addresses import Gate, IpNetwork, Resolve, resolved
+from runtime.egress.addresses import Gate, IpNetwork, Resolve
 
 if TYPE_CHECKING:
     from runtime.egress.exchange import Exchange
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Egress:
     """An HTTP client for public addresses and the networks in `allow`; see domain.http.
 
-    `seconds` bounds a request with all its redirects; `resolve` gives the addresses of a name.
+    `seconds` bounds a request with all its redirects; `resolve` gives the addresses of a name, by
+    default by the hosts file and the DNS servers of the system.
     """
 
     def __init__(
@@ -29,9 +30,10 @@ class Egress:
         allow: Sequence[IpNetwork] = (),
         *,
         seconds: float = limits.EGRESS_SECONDS_MAX,
-        resolve: Resolve = resolved,
+        resolve: Resolve | None = None,
     ) -> None:
-        self._gate = Gate(tuple(allow), resolve)
+        self._allow = tuple(allow)
+        self._resolve = resolve
         self._seconds = seconds
         self._exchange: Exchange | None = None
 
@@ -45,10 +47,7 @@ class Egress:
         EGRESS_REDIRECTS_MAX or the time.
         """
         if self._exchange is None:
-            # The HTTP library is slow to import, and most processes never send anything.
-            from runtime.egress.exchange import Exchange  # noqa: PLC0415 - see above
-
-            self._exchange = Exchange(self._gate)
+            self._exchange = self._opened()
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._exchange.send(method, url, headers, body)
@@ -60,3 +59,10 @@ class Egress:
         if self._exchange is not None:
             await self._exchange.close()
             self._exchange = None
+
+    def _opened(self) -> Exchange:
+        # The libraries are slow to import, and most processes never send anything.
+        from runtime.egress.exchange import Exchange  # noqa: PLC0415 - see above
+        from runtime.egress.names import Names  # noqa: PLC0415 - see above
+
+        return Exchange(Gate(self._allow, self._resolve or Names()))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -15,6 +13,11 @@ IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[tuple[str, int]]]]
 """The addresses and ports behind a name and a port; raises OSError or UnicodeError for none."""
+
+
+class NameNotResolved(OSError):
+    """No server says in time whether there is such a name."""
+
 
 GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -43,6 +46,8 @@ class Gate(NamedTuple):
         """
         try:
             found = await self.resolve(host, port)
+        except NameNotResolved:
+            raise HttpFailure(f"No name server answers for the host {host}") from None
         except (OSError, UnicodeError):
             found = ()
         if not found:
@@ -55,12 +60,6 @@ class Gate(NamedTuple):
     def permits(self, address: IpAddress) -> bool:
         target = _translated(address)
         return _is_public(target) or any(target in network for network in self.allow)
-
-
-async def resolved(host: str, port: int) -> Sequence[tuple[str, int]]:
-    """Ask the system's resolver."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(str(address[0]), int(address[1])) for *_, address in answers]
 
 
 def _translated(address: IpAddress) -> IpAddress:
