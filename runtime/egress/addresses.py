@@ -11,8 +11,11 @@ from domain.http import HttpFailure, HttpRefused
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[tuple[str, int]]]]
-"""The addresses and ports behind a name and a port; raises OSError or UnicodeError for none."""
+Resolve: TypeAlias = Callable[[str, int, str], Awaitable[Sequence[tuple[str, int]]]]
+"""The addresses and ports behind a name and a port, for the user with the id that is given last.
+
+Raises OSError or UnicodeError for none.
+"""
 
 
 class NameNotResolved(OSError):
@@ -38,14 +41,14 @@ class Gate(NamedTuple):
     allow: tuple[IpNetwork, ...]
     resolve: Resolve
 
-    async def addresses(self, host: str, port: int) -> list[tuple[str, int]]:
+    async def addresses(self, host: str, port: int, user_id: str) -> list[tuple[str, int]]:
         """The addresses to connect to for `host`, none of them to be resolved again.
 
         Raises HttpRefused when any of them is not allowed: a name with a public and a private
         address has no honest use. Raises HttpFailure when there are none.
         """
         try:
-            found = await self.resolve(host, port)
+            found = await self.resolve(host, port, user_id)
         except NameNotResolved:
             raise HttpFailure(f"No name server answers for the host {host}") from None
         except (OSError, UnicodeError):

@@ -22,6 +22,7 @@ from domain import limits
 from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.egress.addresses import NameNotResolved
+from runtime.fairness import FairQueue
 
 T = TypeVar("T")
 
@@ -48,22 +49,29 @@ class Names:
         self._hosts = _Read(hosts, _hosts_in)
         self._servers = _Read(resolv_conf, lambda path: _servers_in(path, port))
         self._known: BoundedCache[str, Known] = BoundedCache(limits.EGRESS_NAMES_KNOWN_MAX)
+        self._queue = FairQueue(limits.EGRESS_NAMES_ASKED_MAX, limits.EGRESS_NAMES_ASKED_PER_USER)
 
-    async def __call__(self, host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def __call__(self, host: str, port: int, user_id: str) -> Sequence[tuple[str, int]]:
         """Raises NameNotResolved after EGRESS_NAME_SECONDS_MAX, and UnicodeError."""
         numeric = _numeric(host, port)
         if numeric or not NAME.fullmatch(host):
             return numeric
         name = host.lower()
-        addresses = self._hosts.content().get(name.rstrip(".")) or await self._asked(name)
+        addresses = self._hosts.content().get(name.rstrip(".")) or await self._asked(name, user_id)
         return [(address, port) for address in addresses]
 
-    async def _asked(self, name: str) -> tuple[str, ...]:
-        known = self._known.get(name)
-        if known is None or known.until <= clock.monotonic():
-            known = await _asked(self._servers.content(), name)
-            self._known.put(name, known)
+    async def _asked(self, name: str, user_id: str) -> tuple[str, ...]:
+        known = self._remembered(name)
+        if known is None:
+            async with self._queue.place(user_id):
+                # Somebody may have asked while we waited.
+                known = self._remembered(name) or await _asked(self._servers.content(), name)
+                self._known.put(name, known)
         return known.addresses
+
+    def _remembered(self, name: str) -> Known | None:
+        known = self._known.get(name)
+        return known if known is not None and clock.monotonic() < known.until else None
 
 
 class _Read(Generic[T]):

@@ -38,12 +38,12 @@ async def example_http() -> AsyncIterator[Http]:
 
     async with http_server({"/echo": echo}) as server:
 
-        async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+        async def resolve(host: str, port: int, _: str) -> Sequence[tuple[str, int]]:
             assert (host, port) == ("api.example.com", 80)
             return [("127.0.0.1", server.port)]
 
         egress = Egress([ipaddress.ip_network("127.0.0.0/8")], resolve=resolve)
-        yield egress
+        yield egress.of("somebody")
         await egress.close()
 
 

@@ -18,7 +18,7 @@ from tests.support.http_server import answer, http_server, seen
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     egress = Egress([ipaddress.ip_network("127.0.0.0/8")])
-    yield egress
+    yield egress.of("somebody")
     await egress.close()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,24 +12,6 @@ from runtime.egress.addresses import NameNotResolved
 from tests.runtime.egress.support import LOOPBACK, get
 from tests.support.dns_server import dns_server
 from tests.support.http_server import HttpServer
-from tests.support.processes import until
-
-SILENT = [f"{number}.silent" for number in range(40)]
-
-
-async def test_names_whose_server_never_answers_hold_nobody_up(
-    server: HttpServer, tmp_path: Path
-) -> None:
-    async with dns_server({"here.test": ["A 127.0.0.1"]}) as dns:
-        egress = Egress([LOOPBACK], resolve=dns.names(tmp_path))
-        waiting = [asyncio.create_task(get(egress, f"http://{name}/")) for name in SILENT]
-        await until(lambda: len({asked.split()[0] for asked in dns.asked}) == len(SILENT))
-        assert (await get(egress, server.url("/", "here.test"))).status == 200
-        assert not any(task.done() for task in waiting)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        await egress.close()
 
 
 async def test_a_name_whose_server_never_answers_is_given_up(
@@ -54,16 +35,16 @@ async def test_a_server_that_answers_one_kind_of_address_only_is_enough(
     async with dns_server({"a.test": ["A 10.0.0.1"]}) as dns:
         names = dns.names(tmp_path)
         dns.deaf_to.add("AAAA")
-        assert await names("a.test", 80) == [("10.0.0.1", 80)]
+        assert await names("a.test", 80, "somebody") == [("10.0.0.1", 80)]
         with pytest.raises(NameNotResolved):
-            await names("b.test", 80)
+            await names("b.test", 80, "somebody")
 
 
 async def test_an_answer_is_remembered_for_a_while(tmp_path: Path) -> None:
     async with dns_server({"a.test": ["A 10.0.0.1", "AAAA fd00::1"]}) as dns:
         names = dns.names(tmp_path)
         for name in ("a.test", "A.test"):
-            assert await names(name, 443) == [("10.0.0.1", 443), ("fd00::1", 443)]
+            assert await names(name, 443, "somebody") == [("10.0.0.1", 443), ("fd00::1", 443)]
         assert sorted(dns.asked) == ["a.test A", "a.test AAAA"]
 
 
@@ -80,9 +61,9 @@ async def test_that_there_is_no_such_name_is_remembered_for_a_while(tmp_path: Pa
 async def test_an_answer_is_remembered_no_longer_than_its_server_allows(tmp_path: Path) -> None:
     async with dns_server({"a.test": ["A 10.0.0.1"]}, seconds=0) as dns:
         names = dns.names(tmp_path)
-        await names("a.test", 80)
+        await names("a.test", 80, "somebody")
         dns.zone["a.test"] = ["A 10.0.0.2"]
-        assert await names("a.test", 80) == [("10.0.0.2", 80)]
+        assert await names("a.test", 80, "somebody") == [("10.0.0.2", 80)]
 
 
 async def test_few_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +71,7 @@ async def test_few_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.Mo
     async with dns_server({}) as dns:
         names = dns.names(tmp_path)
         for name in ("a.test", "b.test", "c.test", "a.test"):
-            await names(name, 80)
+            await names(name, 80, "somebody")
         assert dns.asked.count("a.test A") == 2
 
 
@@ -99,10 +80,10 @@ async def test_the_hosts_file_comes_first_and_is_read_anew_when_it_changes(tmp_p
         names = dns.names(tmp_path)
         hosts = tmp_path / "hosts"
         hosts.write_text("# 10.0.0.3 a.test\n10.0.0.1 A.test b.test # c.test\nfd00::1\ta.test\n")
-        assert await names("a.test.", 80) == [("10.0.0.1", 80), ("fd00::1", 80)]
+        assert await names("a.test.", 80, "somebody") == [("10.0.0.1", 80), ("fd00::1", 80)]
         assert dns.asked == []
         hosts.unlink()
-        assert await names("a.test", 80) == [("10.0.0.9", 80)]
+        assert await names("a.test", 80, "somebody") == [("10.0.0.9", 80)]
 
 
 async def test_servers_and_search_list_are_read_anew_when_they_change(tmp_path: Path) -> None:
@@ -110,11 +91,11 @@ async def test_servers_and_search_list_are_read_anew_when_they_change(tmp_path: 
         names = dns.names(tmp_path)
         resolv_conf = tmp_path / "resolv.conf"
         resolv_conf.write_text("search one.test\nnameserver 127.0.0.1\n")
-        assert await names("a", 80) == [("10.0.0.1", 80)]
+        assert await names("a", 80, "somebody") == [("10.0.0.1", 80)]
         resolv_conf.write_text("search another.test two.test\nnameserver 127.0.0.1\n")
-        assert await names("b", 80) == [("10.0.0.2", 80)]
+        assert await names("b", 80, "somebody") == [("10.0.0.2", 80)]
         resolv_conf.unlink()
-        assert await names("b.two.test", 80) == [("10.0.0.2", 80)]
+        assert await names("b.two.test", 80, "somebody") == [("10.0.0.2", 80)]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +104,7 @@ async def test_servers_and_search_list_are_read_anew_when_they_change(tmp_path: 
 async def test_what_is_no_name_is_asked_of_nobody(tmp_path: Path, host: str) -> None:
     async with dns_server({}) as dns:
         with suppress(UnicodeError):
-            assert await dns.names(tmp_path)(host, 80) == []
+            assert await dns.names(tmp_path)(host, 80, "somebody") == []
         assert dns.asked == []
 
 

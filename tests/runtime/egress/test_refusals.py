@@ -124,7 +124,7 @@ async def test_headers_cannot_change_the_request_around_them(
     egress: Egress, server: HttpServer, name: str, value: str
 ) -> None:
     with pytest.raises(HttpRefused):
-        await egress.send("GET", server.url("/"), headers={name: value}, body=None)
+        await egress.of("somebody").send("GET", server.url("/"), headers={name: value}, body=None)
     assert server.connections == 0
 
 
@@ -133,7 +133,7 @@ async def test_only_methods_of_the_web_are_sent(
     egress: Egress, server: HttpServer, method: str
 ) -> None:
     with pytest.raises(HttpRefused):
-        await egress.send(method, server.url("/"), headers={}, body=None)
+        await egress.of("somebody").send(method, server.url("/"), headers={}, body=None)
     assert server.connections == 0
 
 
