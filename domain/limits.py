@@ -246,7 +246,7 @@ OUTPUTS_PAGE_BYTES = 4 * 1024 * 1024
 RUN_LIGHT_BYTES = 256 * 1024
 """Whoever looks at more of a run than this waits for a turn,"""
 RUNS_LOOKED_AT_ONCE = 4
-"""of which an API process has so many, or its memory would not do."""
+"""of which an API process has so many, or its memory would not do. Users take turns."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
 STOP_ANSWER_SECONDS_MAX = 15.0

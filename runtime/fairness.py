@@ -29,13 +29,14 @@ class FairQueue:
     @asynccontextmanager
     async def place(self, user_id: str) -> AsyncIterator[None]:
         """Wait for a place, and have it until the end of the block."""
-        await self._enter(user_id)
+        await self.enter(user_id)
         try:
             yield
         finally:
-            self._leave(user_id)
+            self.leave(user_id)
 
-    async def _enter(self, user_id: str) -> None:
+    async def enter(self, user_id: str) -> None:
+        """Wait for a place, to be given back by `leave`."""
         # While a place is free, nobody waits but those who have their share.
         if self._free and self._held[user_id] < self._share:
             self._take(user_id)
@@ -48,7 +49,7 @@ class FairQueue:
             if turn.cancelled():
                 self._withdraw(user_id, turn)
             else:
-                self._leave(user_id)
+                self.leave(user_id)
             raise
 
     def _take(self, user_id: str) -> None:
@@ -64,7 +65,8 @@ class FairQueue:
     def _round_of(self, user_id: str) -> int:
         return max(self._round, self._next_round.get(user_id, 0))
 
-    def _leave(self, user_id: str) -> None:
+    def leave(self, user_id: str) -> None:
+        """Give a place back."""
         self._free += 1
         self._held[user_id] -= 1
         if not self._held[user_id]:
