@@ -57,7 +57,7 @@ async def fork_run(
     context = await context_of(request)
     number = None
     if data.node_exec_id is not None:
-        async with services.views.turn() as turn:
+        async with services.views.turn(context.owner) as turn:
             count = await run_details.look(
                 services.views, turn, run_id, context.owner, _count, graph_id=graph_id
             )

@@ -139,7 +139,7 @@ async def _shown(
 ) -> Response[GraphExecutionMeta]:
     """The run as it is behind the command."""
     run_id = done.answer.run_id
-    async with services.views.turn() as turn:
+    async with services.views.turn(context.owner) as turn:
         meta = await run_details.look(services.views, turn, run_id, context.owner, current_meta)
     return answer(services, context, done, meta)
 

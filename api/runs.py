@@ -188,7 +188,7 @@ async def get_run(
         numbers=_numbers(after, limit),
         outputs_after=_checked(outputs_after, "outputs_after"),
     )
-    async with services.views.turn() as turn:
+    async with services.views.turn(request.user.user_id) as turn:
         page = await run_details.look(
             services.views,
             turn,

@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
+from blocks.template_jobs import Job
 from domain.contracts import BlockContract, BlockCost, BlockKind, Effect
 from domain.http import HttpAnswer
 from domain.policies import DEFAULT_POLICY, FailureKind, NodePolicy
@@ -50,6 +51,7 @@ __all__ = [
     "Question",
     "ReviewBlock",
     "Reviewed",
+    "Templates",
     "TimerBlock",
     "Yields",
     "pin",
@@ -97,6 +99,18 @@ class Http(Protocol):
         ...
 
 
+class Templates(Protocol):
+    """Rendering at arm's length, for what `render_now` of templates.py leaves."""
+
+    async def render(self, job: Job) -> str:
+        """The text of the template.
+
+        Raises TemplateFailure as `render_now` does, and for a template that exceeds
+        TEMPLATE_SECONDS_MAX or TEMPLATE_MEMORY_BYTES_MAX.
+        """
+        ...
+
+
 class Question(msgspec.Struct, frozen=True):
     """What a person is asked: whether `data` shall go on, after edits where it is `editable`."""
 
@@ -126,7 +140,11 @@ class Context(Protocol):
 
     @property
     def http(self) -> Http:
-        """The way out."""
+        """The way out, as the user has it whose run it is."""
+
+    @property
+    def templates(self) -> Templates:
+        """The processes that render, as the same user has them."""
 
     @property
     def attempt(self) -> int:

@@ -61,7 +61,7 @@ class AgentOutput(Block):
     test_input: ClassVar = {"name": "city", "value": "Lyon", "format": "Off to {{ city }}!"}
     test_output = (("output", "Off to Lyon!"),)
 
-    def run(self, inputs: Input, _context: Context) -> Outputs:
+    def run(self, inputs: Input, context: Context) -> Outputs:
         if not inputs.format:
             return iter((("output", inputs.value), ("name", inputs.name)))
         job = templates.Job(inputs.format, {inputs.name: inputs.value}, inputs.escape_html)
@@ -69,11 +69,11 @@ class AgentOutput(Block):
             text = templates.render_now(job)
         except templates.TemplateFailure as failure:
             text = f"Error: {failure}"
-        return self._apart(job) if text is None else iter((("output", text),))
+        return self._apart(job, context) if text is None else iter((("output", text),))
 
-    async def _apart(self, job: templates.Job) -> AsyncYields:
+    async def _apart(self, job: templates.Job, context: Context) -> AsyncYields:
         try:
-            text = await templates.render_apart(job)
+            text = await context.templates.render(job)
         except templates.TemplateFailure as failure:
             text = f"Error: {failure}"
         yield "output", text

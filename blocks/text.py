@@ -39,13 +39,13 @@ class FillTextTemplate(Block):
     }
     test_output = (("output", "ADA: x &lt;y&gt;"),)
 
-    def run(self, inputs: Input, _context: Context) -> Outputs:
+    def run(self, inputs: Input, context: Context) -> Outputs:
         job = templates.Job(inputs.format, inputs.values, inputs.escape_html)
         text = templates.render_now(job)
-        return self._apart(job) if text is None else iter((("output", text),))
+        return self._apart(job, context) if text is None else iter((("output", text),))
 
-    async def _apart(self, job: templates.Job) -> AsyncYields:
-        yield "output", await templates.render_apart(job)
+    async def _apart(self, job: templates.Job, context: Context) -> AsyncYields:
+        yield "output", await context.templates.render(job)
 
 
 class CombineTexts(Block):

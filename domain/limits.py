@@ -255,7 +255,7 @@ OUTPUTS_PAGE_BYTES = 4 * 1024 * 1024
 RUN_LIGHT_BYTES = 256 * 1024
 """Whoever looks at more of a run than this waits for a turn,"""
 RUNS_LOOKED_AT_ONCE = 4
-"""of which an API process has so many, or its memory would not do."""
+"""of which an API process has so many, or its memory would not do. Users take turns."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
 WAITING_PINS_MAX = 5_000
@@ -345,8 +345,17 @@ CONTENT_TYPE_CHARS_MAX = 1_000
 """A longer header says nothing about the content."""
 EGRESS_SECONDS_MAX = 60.0
 EGRESS_CONNECT_SECONDS_MAX = 10.0
+EGRESS_NAME_SECONDS_MAX = 5.0
+"""How long the servers have to say which addresses a name has."""
+EGRESS_NAME_KNOWN_SECONDS_MAX = 5.0
+"""How long what they said is believed, also that there is no such name."""
+EGRESS_NAMES_KNOWN_MAX = 1_024
+EGRESS_NAMES_ASKED_MAX = 64
+"""Names that are looked up at once."""
+EGRESS_NAMES_ASKED_PER_USER = 16
 EGRESS_REDIRECTS_MAX = 5
 EGRESS_CONNECTIONS_MAX = 256
+EGRESS_CONNECTIONS_PER_USER = 64
 EGRESS_IDLE_CONNECTIONS_MAX = 32
 EGRESS_IDLE_SECONDS_MAX = 5.0
 

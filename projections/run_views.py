@@ -36,6 +36,7 @@ from projections.run_values import (
 )
 from projections.turns import Turn
 from runtime.eventlog.checkpoints import Checkpoint
+from runtime.fairness import FairQueue
 
 log = structlog.get_logger()
 
@@ -61,13 +62,13 @@ class Views:
         self.log = streams.log
         self._streams = streams
         self._plans = plans
-        self._crowd = asyncio.Semaphore(limits.RUNS_LOOKED_AT_ONCE)
+        self._crowd = FairQueue(limits.RUNS_LOOKED_AT_ONCE)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """To be left when what was made of the views has been encoded."""
-        turn = Turn(self._crowd)
+    async def turn(self, user_id: str) -> AsyncIterator[Turn]:
+        """One user's, to be left when what was made of the views has been encoded."""
+        turn = Turn(self._crowd, user_id)
         try:
             yield turn
         finally:

@@ -109,7 +109,7 @@ class Narrator:
             past = await self._past(run_id, recorded.version)
             return _encoded(messages.in_review(recorded) if past.asking else None)
         show = partial(messages.completed, recorded)
-        async with self._views.turn() as turn:
+        async with self._views.turn(recorded.owner) as turn:
             return _encoded(await run_details.look(self._views, turn, run_id, recorded.owner, show))
 
     async def _past(self, run_id: str, version: int) -> Past:

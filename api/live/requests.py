@@ -112,7 +112,7 @@ class Requests:
         run_id = _id(request, "execution_id", NO_RUN)
         views, user_id = self._services.views, self._audience.user_id
         with _refusing("Failed to get execution status", NO_RUN):
-            async with views.turn() as turn:
+            async with views.turn(user_id) as turn:
                 self._send(await run_details.look(views, turn, run_id, user_id, messages.status_of))
 
     async def _graph(self, request: Request) -> None:

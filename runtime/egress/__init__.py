@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain import limits
 from domain.http import HttpAnswer, HttpFailure
-from runtime.egress.addresses import Gate, IpNetwork, Resolve, resolved
+from runtime.egress.addresses import Gate, IpNetwork, Resolve
+from runtime.fairness import FairQueue
 
 if TYPE_CHECKING:
     from runtime.egress.exchange import Exchange
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Egress:
     """An HTTP client for public addresses and the networks in `allow`; see domain.http.
 
-    `seconds` bounds a request with all its redirects; `resolve` gives the addresses of a name.
+    `seconds` bounds a request with all its redirects; `resolve` gives the addresses of a name, by
+    default by the hosts file and the DNS servers of the system.
     """
 
     def __init__(
@@ -29,34 +31,60 @@ class Egress:
         allow: Sequence[IpNetwork] = (),
         *,
         seconds: float = limits.EGRESS_SECONDS_MAX,
-        resolve: Resolve = resolved,
+        resolve: Resolve | None = None,
     ) -> None:
-        self._gate = Gate(tuple(allow), resolve)
+        self._allow = tuple(allow)
+        self._resolve = resolve
         self._seconds = seconds
         self._exchange: Exchange | None = None
+        self._queue = FairQueue(limits.EGRESS_CONNECTIONS_MAX, limits.EGRESS_CONNECTIONS_PER_USER)
+
+    def of(self, user_id: str) -> UserEgress:
+        """What the blocks of this user's runs send with."""
+        return UserEgress(self, user_id)
 
     async def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+        self, user_id: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> HttpAnswer:
         """Send one request, follow its redirects, and give the last answer.
 
-        Raises HttpRefused when something about it is not allowed, and HttpFailure when the server
-        cannot be reached, breaks the protocol, or exceeds EGRESS_HEADERS_BYTES_MAX,
-        EGRESS_RESPONSE_BYTES_MAX, EGRESS_PIECES_MAX, EGRESS_REDIRECTS_MAX or the time.
+        Waits for a place first: users take turns. Raises HttpRefused when something about it is not
+        allowed, and HttpFailure when the server cannot be reached, breaks the protocol, or exceeds
+        EGRESS_HEADERS_BYTES_MAX, EGRESS_RESPONSE_BYTES_MAX, EGRESS_PIECES_MAX,
+        EGRESS_REDIRECTS_MAX or the time.
         """
-        if self._exchange is None:
-            # The HTTP library is slow to import, and most processes never send anything.
-            from runtime.egress.exchange import Exchange  # noqa: PLC0415 - see above
-
-            self._exchange = Exchange(self._gate)
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._exchange.send(method, url, headers, body)
-        except TimeoutError:
-            raise HttpFailure(f"There was no complete answer within {self._seconds:g} s") from None
+        async with self._queue.place(user_id):
+            if self._exchange is None:
+                self._exchange = self._opened()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await self._exchange.send(user_id, method, url, headers, body)
+            except TimeoutError:
+                late = f"There was no complete answer within {self._seconds:g} s"
+                raise HttpFailure(late) from None
 
     async def close(self) -> None:
         """Close the connections; requests under way fail."""
         if self._exchange is not None:
             await self._exchange.close()
             self._exchange = None
+
+    def _opened(self) -> Exchange:
+        # The libraries are slow to import, and most processes never send anything.
+        from runtime.egress.exchange import Exchange  # noqa: PLC0415 - see above
+        from runtime.egress.names import Names  # noqa: PLC0415 - see above
+
+        return Exchange(Gate(self._allow, self._resolve or Names()))
+
+
+class UserEgress(NamedTuple):
+    """The client as one user has it."""
+
+    egress: Egress
+    user_id: str
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+    ) -> HttpAnswer:
+        """See Egress.send."""
+        return await self.egress.send(self.user_id, method, url, headers, body)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -13,8 +11,16 @@ from domain.http import HttpFailure, HttpRefused
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[tuple[str, int]]]]
-"""The addresses and ports behind a name and a port; raises OSError or UnicodeError for none."""
+Resolve: TypeAlias = Callable[[str, int, str], Awaitable[Sequence[tuple[str, int]]]]
+"""The addresses and ports behind a name and a port, for the user with the id that is given last.
+
+Raises OSError or UnicodeError for none.
+"""
+
+
+class NameNotResolved(OSError):
+    """No server says in time whether there is such a name."""
+
 
 GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -35,14 +41,16 @@ class Gate(NamedTuple):
     allow: tuple[IpNetwork, ...]
     resolve: Resolve
 
-    async def addresses(self, host: str, port: int) -> list[tuple[str, int]]:
+    async def addresses(self, host: str, port: int, user_id: str) -> list[tuple[str, int]]:
         """The addresses to connect to for `host`, none of them to be resolved again.
 
         Raises HttpRefused when any of them is not allowed: a name with a public and a private
         address has no honest use. Raises HttpFailure when there are none.
         """
         try:
-            found = await self.resolve(host, port)
+            found = await self.resolve(host, port, user_id)
+        except NameNotResolved:
+            raise HttpFailure(f"No name server answers for the host {host}") from None
         except (OSError, UnicodeError):
             found = ()
         if not found:
@@ -55,12 +63,6 @@ class Gate(NamedTuple):
     def permits(self, address: IpAddress) -> bool:
         target = _translated(address)
         return _is_public(target) or any(target in network for network in self.allow)
-
-
-async def resolved(host: str, port: int) -> Sequence[tuple[str, int]]:
-    """Ask the system's resolver."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(str(address[0]), int(address[1])) for *_, address in answers]
 
 
 def _translated(address: IpAddress) -> IpAddress:

@@ -14,7 +14,7 @@ from domain import limits
 from domain.http import HttpAnswer, HttpFailure, HttpRefused
 from runtime.egress.addresses import Gate
 from runtime.egress.body import read_body
-from runtime.egress.network import GuardedNetwork
+from runtime.egress.network import GuardedNetwork, sender
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -93,9 +93,10 @@ class Exchange:
         )
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, user_id: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> HttpAnswer:
         """See Egress.send."""
+        sender.set(user_id)
         request = Request(_checked_method(method), _checked_url(url), _checked(headers), body)
         for _ in range(limits.EGRESS_REDIRECTS_MAX + 1):
             answer = await self._answered(request)

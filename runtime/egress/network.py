@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import NoReturn
 
 import httpcore2
 
 from runtime.egress.addresses import Gate
+
+sender: ContextVar[str] = ContextVar("sender")
+"""The user whose request it is that a connection is made for; the library does not pass it on."""
 
 
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):
@@ -27,7 +31,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
 
         Raises HttpRefused, HttpFailure, and what the library raises when nobody answers.
         """
-        *others, last = await self._gate.addresses(host, port)
+        *others, last = await self._gate.addresses(host, port, sender.get())
         for address, address_port in others:
             try:
                 return await self._sockets.connect_tcp(

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from blocks import templates
+from tests.blocks.support import RENDERERS
 
 
 @pytest.fixture(scope="session", autouse=True)
 async def _renderers() -> AsyncIterator[None]:
     yield
-    await templates.close()
+    await RENDERERS.close()

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from blocks.contract import Block, Context, Http, Reviewed
+from blocks.contract import Block, Context, Http, Reviewed, Templates
 from runtime.egress import Egress
+from workers.executor.renderers import Renderers
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -18,10 +19,12 @@ class Given(msgspec.Struct, frozen=True):
     now: datetime
     idempotency_key: str
     http: Http
+    templates: Templates
     attempt: int = 1
     review: Reviewed | None = None
 
 
+RENDERERS = Renderers()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +36,11 @@ async def outputs_of(
 ) -> list[tuple[str, Any]]:
     """What the block yields for `data`, in order. Without `http` nothing can be reached."""
     context: Context = Given(
-        now=NOW, idempotency_key="run/node", http=http or Egress(), review=review
+        now=NOW,
+        idempotency_key="run/node",
+        http=http or Egress().of("somebody"),
+        templates=RENDERERS.of("somebody"),
+        review=review,
     )
     outputs = block.run(msgspec.convert(data, block.Input), context)
     if isinstance(outputs, AsyncIterator):

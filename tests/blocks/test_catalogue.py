@@ -38,12 +38,12 @@ async def example_http() -> AsyncIterator[Http]:
 
     async with http_server({"/echo": echo}) as server:
 
-        async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+        async def resolve(host: str, port: int, _: str) -> Sequence[tuple[str, int]]:
             assert (host, port) == ("api.example.com", 80)
             return [("127.0.0.1", server.port)]
 
         egress = Egress([ipaddress.ip_network("127.0.0.0/8")], resolve=resolve)
-        yield egress
+        yield egress.of("somebody")
         await egress.close()
 
 
@@ -188,4 +188,4 @@ def test_a_sensitive_action_says_so() -> None:
 def test_knowing_the_blocks_does_not_load_what_only_running_them_needs() -> None:
     code = "import sys, blocks.catalogue, runtime.egress; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"jinja2", "httpx2", "httpcore2", "anyio"} & set(shown.stdout.split())
+    assert not {"jinja2", "httpx2", "httpcore2", "anyio", "dns"} & set(shown.stdout.split())

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from blocks import templates
-from blocks.templates import Job, TemplateFailure, render_apart, render_now
+from blocks.templates import Job, TemplateFailure, render_now
 from domain import limits
+from tests.blocks.support import RENDERERS
 
 LOOP = "{% for n in names %}{{ n }};{% endfor %}"
 
@@ -22,11 +22,11 @@ LOOP = "{% for n in names %}{{ n }};{% endfor %}"
 async def render(source: str, values: dict[str, Any], *, escape_html: bool = False) -> str:
     job = Job(source, values, escape_html)
     text = render_now(job)
-    return await render_apart(job) if text is None else text
+    return await RENDERERS.render("somebody", job) if text is None else text
 
 
 def helpers() -> list[int]:
-    return [process.pid for process in templates._renderers._idle]
+    return [process.pid for process in RENDERERS._idle]
 
 
 def environment_of(pid: int) -> list[str]:
@@ -52,7 +52,7 @@ async def test_a_straight_template_is_rendered_on_the_spot(
     source: str, values: dict[str, Any], text: str
 ) -> None:
     job = Job(source, values, escape_html=False)
-    assert render_now(job) == text == await render_apart(job)
+    assert render_now(job) == text == await RENDERERS.render("somebody", job)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_any_other_template_is_rendered_apart(
 ) -> None:
     job = Job(source, values, escape_html=False)
     assert render_now(job) is None
-    assert await render_apart(job) == text
+    assert await RENDERERS.render("somebody", job) == text
 
 
 async def test_html_is_escaped_on_demand_on_the_spot_and_apart() -> None:
@@ -188,7 +188,7 @@ async def test_many_at_once_share_a_few_processes() -> None:
 
 
 async def test_a_process_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    await templates.close()
+    await RENDERERS.close()
     monkeypatch.setenv("JWT_VERIFY_KEY", "a-secret-that-nobody-else-may-know")
     await render(LOOP, {"names": []})
     (pid,) = helpers()
@@ -205,7 +205,7 @@ async def test_processes_that_died_are_replaced() -> None:
 
 
 async def test_a_cancelled_rendering_leaves_nothing_behind() -> None:
-    await templates.close()
+    await RENDERERS.close()
     endless = "{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}"
     task = asyncio.create_task(render(endless, {}))
     with pytest.raises(TimeoutError):
@@ -217,10 +217,12 @@ async def test_a_cancelled_rendering_leaves_nothing_behind() -> None:
 def test_a_process_ends_with_the_one_that_started_it() -> None:
     program = (
         "import asyncio\n"
-        "from blocks import templates\n"
+        "from blocks.template_jobs import Job\n"
+        "from workers.executor.renderers import Renderers\n"
         "async def main():\n"
-        f"    await templates.render_apart(templates.Job({LOOP!r}, {{'names': []}}, False))\n"
-        "    print(templates._renderers._idle[0].pid, flush=True)\n"
+        "    renderers = Renderers()\n"
+        f"    await renderers.render('somebody', Job({LOOP!r}, {{'names': []}}, False))\n"
+        "    print(renderers._idle[0].pid, flush=True)\n"
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )

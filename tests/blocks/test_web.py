@@ -23,7 +23,7 @@ LONG = f'application/json; a="{";" * limits.CONTENT_TYPE_CHARS_MAX}"'
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     egress = Egress([ipaddress.ip_network("127.0.0.0/8")])
-    yield egress
+    yield egress.of("somebody")
     await egress.close()
 
 

@@ -55,7 +55,7 @@ async def look(
     outputs_after: int = 0,
 ) -> Document:
     show = partial(run_in_full, numbers=numbers, outputs_after=outputs_after)
-    async with views.turn() as turn:
+    async with views.turn("ada") as turn:
         page = await run_details.look(views, turn, run_id, "ada", show, as_of=AsOf(version=version))
         return msgspec.json.decode(msgspec.json.encode(page))  # type: ignore[no-any-return]
 
@@ -315,7 +315,7 @@ async def test_an_end_is_told_with_as_many_outputs_as_one_message_has_room_for(
 ) -> None:
     views = Views(streams, Plans())
     end = Recorded(9, stream_of(large_run), 4, "ada", 0, RunCompleted(RunStats()))
-    async with views.turn() as turn:
+    async with views.turn("ada") as turn:
         show = partial(messages.completed, end)
         told = messages.encode(await run_details.look(views, turn, large_run, "ada", show))
     message = msgspec.json.decode(told)
@@ -330,7 +330,7 @@ async def test_many_who_read_at_once_have_little_in_memory(
 
     async def size() -> int:
         show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
-        async with views.turn() as turn:
+        async with views.turn("ada") as turn:
             page = await run_details.look(views, turn, large_run, "ada", show)
             return len(msgspec.json.encode(page))
 
@@ -343,3 +343,21 @@ async def test_many_who_read_at_once_have_little_in_memory(
     assert all(ROOM < size < 2 * ROOM for size in sizes)
     # A turn may hold what it shows, once as it is stored and once as it is sent.
     assert peak < limits.RUNS_LOOKED_AT_ONCE * 3 * 2 * ROOM + 8 * 1024 * 1024
+
+
+async def test_the_looks_of_one_user_delay_another_by_one_look(
+    streams: Streams, large_run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RUNS_LOOKED_AT_ONCE", 1)
+    views = Views(streams, Plans())
+    seen: list[str] = []
+
+    async def see(user_id: str) -> None:
+        show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
+        async with views.turn(user_id) as turn:
+            await turn.take()
+            await run_details.look(views, turn, large_run, "ada", show)
+            seen.append(user_id)
+
+    await asyncio.gather(*(see(user_id) for user_id in [*["many"] * 8, "single"]))
+    assert seen.index("single") == 1

@@ -24,6 +24,7 @@ from tests.commands.driving import saved, start
 from tests.support.graphs import node
 from tests.support.log import whole_stream
 from workers.executor.ledger import Ledger, RunLost
+from workers.executor.renderers import Renderers
 from workers.executor.tools import Tools
 
 DONE = NodeCompleted(execution=0, node="a", outputs=[], elapsed_us=1)
@@ -141,7 +142,14 @@ async def created(event_log: EventLog) -> Run:
 
 def tools(event_log: EventLog) -> Tools:
     streams = Streams(event_log)
-    return Tools(worker="w/1", streams=streams, plans=Plans(), turns=Turns(), http=Egress(()))
+    return Tools(
+        worker="w/1",
+        streams=streams,
+        plans=Plans(),
+        turns=Turns(),
+        http=Egress(()),
+        templates=Renderers(),
+    )
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, event_log: EventLog, *lost: Answer) -> None:

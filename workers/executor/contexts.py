@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from blocks.contract import Http, Reviewed
+from blocks.contract import Http, Reviewed, Templates
 from domain.engine.execution import Execution
 from domain.runs import execution_id
 from runtime import clock
@@ -13,13 +13,14 @@ from runtime import clock
 class AttemptContext:
     """The `Context` of one attempt: most blocks ask for nothing, and there are many of them."""
 
-    __slots__ = ("_execution", "_now", "_run_id", "http")
+    __slots__ = ("_execution", "_now", "_run_id", "http", "templates")
 
-    def __init__(self, run_id: str, execution: Execution, http: Http) -> None:
+    def __init__(self, run_id: str, execution: Execution, http: Http, templates: Templates) -> None:
         self._run_id = run_id
         self._execution = execution
         self._now: datetime | None = None
         self.http = http
+        self.templates = templates
 
     @property
     def now(self) -> datetime:

@@ -7,7 +7,6 @@ import contextlib
 
 import structlog
 
-from blocks import templates
 from commands import run_control
 from commands.plans import Plans
 from commands.streams import Streams
@@ -26,6 +25,7 @@ from workers.executor.drive import Drive
 from workers.executor.lanes import Lanes, Watch
 from workers.executor.leases import Lease
 from workers.executor.ledger import Ledger, RunLost
+from workers.executor.renderers import Renderers
 from workers.executor.shelf import Shelf
 from workers.executor.tools import Tools
 
@@ -52,12 +52,14 @@ class Executor:
             settings.predecessor,
         )
         self._http = Egress(settings.egress_allow)
+        self._renderers = Renderers()
         self._tools = Tools(
             worker=self._lease.worker,
             streams=Streams(self._log),
             plans=Plans(),
             turns=Turns(),
             http=self._http,
+            templates=self._renderers,
         )
         self._shelf = Shelf(self._tools)
         self._driving: dict[str, asyncio.Task[None]] = {}
@@ -251,4 +253,4 @@ class Executor:
             await self._lease.give_up()
         await self._log.close()
         await self._http.close()
-        await templates.close()
+        await self._renderers.close()

@@ -58,7 +58,8 @@ class Starter:
         self._ledger = ledger
         self._run = ledger.run
         self._created = ledger.run.created
-        self._http = tools.http
+        self._http = tools.http.of(self._created.user_id)
+        self._templates = tools.templates.of(self._created.user_id)
         self._children = children
         self._host = host
         self._started: list[tuple[Execution, NodeStarted]] = []
@@ -251,7 +252,7 @@ class Starter:
         return False
 
     def _context(self, execution: Execution) -> Context:
-        return AttemptContext(self._run.run_id, execution, self._http)
+        return AttemptContext(self._run.run_id, execution, self._http, self._templates)
 
 
 def _is_refused(execution: Execution) -> bool:

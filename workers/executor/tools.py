@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from blocks.contract import Http
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
+from runtime.egress import Egress
+from workers.executor.renderers import Renderers
 
 
 class Tools(msgspec.Struct, frozen=True):
@@ -17,4 +18,5 @@ class Tools(msgspec.Struct, frozen=True):
     streams: Streams
     plans: Plans
     turns: Turns
-    http: Http
+    http: Egress
+    templates: Renderers

@@ -10,7 +10,11 @@ LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 
 async def get(client: Egress, url: str, **headers: str) -> HttpAnswer:
-    return await client.send("GET", url, headers=headers, body=None)
+    return await client.of("somebody").send("GET", url, headers=headers, body=None)
+
+
+async def get_as(user_id: str, client: Egress, url: str) -> HttpAnswer:
+    return await client.of(user_id).send("GET", url, headers={}, body=None)
 
 
 class Names:
@@ -20,7 +24,7 @@ class Names:
         self.answers = answers
         self.asked: list[str] = []
 
-    async def __call__(self, host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def __call__(self, host: str, port: int, user_id: str) -> Sequence[tuple[str, int]]:
         self.asked.append(host)
         answers = self.answers[host.partition(".")[0]]
         return answers.pop(0) if len(answers) > 1 else answers[0]

@@ -15,7 +15,7 @@ from tests.support.processes import until
 
 
 async def test_a_request_and_its_answer_arrive_whole(egress: Egress, server: HttpServer) -> None:
-    given = await egress.send(
+    given = await egress.of("somebody").send(
         "PUT", server.url("/"), headers={"X-Own": "gr\u00fcn"}, body=b'{"a": 1}'
     )
     assert (given.status, given.body) == (200, b"seen")
@@ -27,7 +27,7 @@ async def test_a_request_and_its_answer_arrive_whole(egress: Egress, server: Htt
 
 
 async def test_a_post_without_body_says_so(egress: Egress, server: HttpServer) -> None:
-    await egress.send("POST", server.url("/"), headers={}, body=None)
+    await egress.of("somebody").send("POST", server.url("/"), headers={}, body=None)
     assert server.received[0].headers["content-length"] == "0"
 
 

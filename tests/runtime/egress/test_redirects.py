@@ -51,7 +51,9 @@ async def test_a_redirect_keeps_or_changes_the_method(
     handlers = {"/a": lambda _: to("b", status), "/b": seen}
     async with http_server(handlers) as server:
         body = None if method == "HEAD" else b"{}"
-        await egress.send(method, server.url("/a"), headers={"Content-Type": "x/y"}, body=body)
+        await egress.of("somebody").send(
+            method, server.url("/a"), headers={"Content-Type": "x/y"}, body=body
+        )
         last = server.received[-1]
         assert (last.target, last.method) == ("/b", then)
         assert last.body == (b"{}" if then == method != "HEAD" else b"")

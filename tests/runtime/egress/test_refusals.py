@@ -97,7 +97,7 @@ async def test_what_is_not_a_url_of_the_web_is_refused(strict: Egress, url: str)
         await get(strict, url)
 
 
-@pytest.mark.parametrize("host", ["a" * 64 + ".example", "nothing.invalid", "-", "a..b"])
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
 async def test_a_name_without_address_is_a_failure(strict: Egress, host: str) -> None:
     with pytest.raises(HttpFailure, match="is not known"):
         await get(strict, f"http://{host}/")
@@ -124,7 +124,7 @@ async def test_headers_cannot_change_the_request_around_them(
     egress: Egress, server: HttpServer, name: str, value: str
 ) -> None:
     with pytest.raises(HttpRefused):
-        await egress.send("GET", server.url("/"), headers={name: value}, body=None)
+        await egress.of("somebody").send("GET", server.url("/"), headers={name: value}, body=None)
     assert server.connections == 0
 
 
@@ -133,7 +133,7 @@ async def test_only_methods_of_the_web_are_sent(
     egress: Egress, server: HttpServer, method: str
 ) -> None:
     with pytest.raises(HttpRefused):
-        await egress.send(method, server.url("/"), headers={}, body=None)
+        await egress.of("somebody").send(method, server.url("/"), headers={}, body=None)
     assert server.connections == 0
 
 

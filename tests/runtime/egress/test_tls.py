@@ -21,7 +21,9 @@ async def test_a_certificate_nobody_vouches_for_is_a_failure(
     egress = Egress([ipaddress.ip_network("127.0.0.0/8")])
     async with http_server({"/": seen}, tls=self_signed(tmp_path)) as server:
         with pytest.raises(HttpFailure, match="CERTIFICATE_VERIFY_FAILED"):
-            await egress.send("GET", f"https://127.0.0.1:{server.port}/", headers={}, body=None)
+            await egress.of("somebody").send(
+                "GET", f"https://127.0.0.1:{server.port}/", headers={}, body=None
+            )
         assert not server.received
     await egress.close()
 
