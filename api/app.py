@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import NotFoundException
-from litestar.types import Message, Scope
+from litestar.types import LifeSpanScope, Message, Receive, Scope, Send
+from litestar.types.asgi_types import LifeSpanReceive, LifeSpanSend
 
 from api import (
     blocks,
@@ -41,6 +44,23 @@ SECURITY_HEADERS = [
 PRIVATE_HEADERS = [*SECURITY_HEADERS, (b"cache-control", b"no-store")]
 
 
+class Api(Litestar):
+    """The application, which tells the server that it runs in nothing of a socket's query: there
+    stands the token, and the server logs the address of each socket that it takes or refuses.
+    """
+
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        own = scope.copy()
+        if scope["type"] == ScopeType.WEBSOCKET:
+            cast("Scope", scope)["query_string"] = b""
+        await super().__call__(own, receive, send)
+
+
 def create_app(settings: Settings) -> Litestar:
     """The API of one process. Opens its connections with its lifespan."""
     services = Services(settings)
@@ -57,7 +77,7 @@ def create_app(settings: Settings) -> Litestar:
         return services
 
     handlers = [handler for noun in NOUNS for handler in noun.handlers]
-    app = Litestar(
+    app = Api(
         route_handlers=[
             Router("/api/v1", route_handlers=handlers, security=documents.SECURED),
             # The real platform's paths have no version; same handlers, listed once.

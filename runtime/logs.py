@@ -20,16 +20,23 @@ from structlog.typing import Processor, WrappedLogger
 from runtime.pipes import lead_nowhere
 
 HIDDEN = "***"
-CHATTERS = ("httpx2", "httpcore2")
-"""Libraries that tell every request that they make."""
+CHATTERS = ("httpx2", "httpcore2", "uvicorn.error")
+"""Libraries that tell every request that they make or take."""
 
 SECRET_NAMES = re.compile(
     r"(?:(?:^|[_-])(?:authorization|cookie|password|secret|token)|[_-]key)s?$", re.IGNORECASE
 )
 """Keys whose values never reach a log, such as `token`, `x-api-key` and `client_secret`."""
 
-SECRETS_IN_TEXT = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=\bBearer )[\w.~+/=-]+")
-"""What stands before the host of a URL, and what follows `Bearer`."""
+SECRETS_IN_TEXT = re.compile(
+    r"(?<=://)[^/@\s]+(?=@)"
+    r"|(?<=\bBearer )[\w.~+/=-]+"
+    r"|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"
+    r"|(?P<name>[?&][\w-]*(?:token|key|secret|password)=)[^&\s\"']+",
+    re.IGNORECASE,
+)
+"""What stands before the host of a URL, what follows `Bearer`, a JWT wherever it stands, and what
+the query of an address calls a secret."""
 
 
 def setup(process: str, level: str) -> None:
@@ -90,7 +97,7 @@ def _hide(key: str, value: Any) -> Any:
     if SECRET_NAMES.search(key) and value is not None:
         return HIDDEN
     if isinstance(value, str):
-        return SECRETS_IN_TEXT.sub(HIDDEN, value)
+        return SECRETS_IN_TEXT.sub(lambda found: (found["name"] or "") + HIDDEN, value)
     if isinstance(value, Mapping):
         return {str(name): _hide(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -50,7 +50,7 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
 
     The connection is accepted before it is refused, since a browser sees no reason otherwise.
     """
-    token = _take_token(socket)
+    token: str = socket.query_params.get("token", "")
     with suppress(*GONE):
         await socket.accept()
     try:
@@ -63,13 +63,6 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
     except Exception:
         log.exception("socket.failed", user=user_id)
         await _close(socket, Goodbye(WS_1011_INTERNAL_ERROR, "Server error"))
-
-
-def _take_token(socket: Socket) -> str:
-    """Take the token out of the address, which the server logs when it accepts a socket."""
-    token: str = socket.query_params.get("token", "")
-    socket.scope["query_string"] = b""
-    return token
 
 
 def _admit(services: Services, token: str, user_id: str) -> None:

@@ -76,6 +76,9 @@ def test_other_names_are_not(name: str) -> None:
         "postgresql://app:s3cret@db:5432/evergraph is down",
         "nats://s3cret@127.0.0.1:4222",
         "Authorization: Bearer s3cret.s3cret",
+        "/ws/eyJhbGciOiJI.eyJzdWIiOiIx.s3cret/x",
+        "/nowhere?a=1&access_token=s3cret&b=2",
+        'WebSocket /?token=s3cret" 403',
     ],
 )
 def test_secrets_are_hidden_by_their_looks(text: str) -> None:

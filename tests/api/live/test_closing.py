@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from domain import limits
 from domain.runs import NodeFailed
@@ -44,15 +45,18 @@ async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UU
     assert api.services.feed.position is None
 
 
-async def test_no_log_has_the_token(
+async def test_the_server_itself_never_knows_the_token(
     api: LiveApi, user_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What libraries say below INFO is never logged (runtime/logs.py)."""
+    """Nor on paths where no socket is. What it says below INFO is never logged."""
     token = api.token(user_id)
     with caplog.at_level(logging.INFO, logger="uvicorn"):
         async with api.peer(user_id, token) as peer:
             await peer.ask("ping")
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://{HOST}:{api.port}/nowhere?token={token}", proxy=None)
     assert str(user_id) in caplog.text
+    assert "/nowhere" in caplog.text
     assert token not in caplog.text
 
 
