@@ -65,14 +65,18 @@ class Verifier:
 
     def verify(self, token: str) -> Principal:
         """The token's caller. Raises Refused."""
+        return self.prove(token).principal
+
+    def prove(self, token: str) -> Proof:
+        """The token's caller, and until when it is one. Raises Refused."""
         digest = hashlib.sha256(token.encode()).digest()
         proof = self._proofs.get(digest)
         if proof is None or proof.expires <= clock.now().timestamp():
-            proof = self._prove(token)
+            proof = self._decode(token)
             self._proofs.put(digest, proof)
-        return proof.principal
+        return proof
 
-    def _prove(self, token: str) -> Proof:
+    def _decode(self, token: str) -> Proof:
         try:
             claims = jwt.decode(
                 token,
@@ -92,7 +96,8 @@ class Verifier:
             principal = _principal(claims)
         except Invalid as error:
             raise Refused(f"Invalid token: {error.message}") from None
-        return Proof(principal, int(claims["exp"]) + limits.TOKEN_LEEWAY_SECONDS)
+        expires = min(int(claims["exp"]), limits.JSON_INTEGER_MAX)
+        return Proof(principal, expires + limits.TOKEN_LEEWAY_SECONDS)
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises Refused."""

@@ -265,6 +265,10 @@ READ_YOUR_WRITES_SECONDS_MAX = 2.0
 READ_SECONDS_MAX = 3.5
 """How long a statement may take that a request waits for."""
 SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
+SOCKET_MESSAGES_PER_SECOND = 40
+"""Messages that a peer may send in the long run,"""
+SOCKET_MESSAGES_BURST = 400
+"""and at once, as when it follows its runs again."""
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 SOCKET_HISTORY_EVENTS = 200
@@ -280,6 +284,8 @@ SUBSCRIPTIONS_PER_SOCKET_MAX = 200
 GARBAGE_OBJECTS = 10_000
 """Objects that a process makes and keeps before it looks for cycles among them."""
 TOKEN_LEEWAY_SECONDS = 30
+TOKEN_LOOK_SECONDS = 60.0
+"""How often a socket looks at the wall clock whether its token still counts."""
 TOKENS_REMEMBERED_MAX = 4_096
 """Verified tokens that an API process does not verify again."""
 JWT_SECRET_BYTES_MIN = 32
