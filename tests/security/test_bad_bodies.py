@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from blocks.logic import CountItems
@@ -21,6 +23,7 @@ from tests.domain.values import json_values
 from tests.support.api import Caller, Platform, Saved, answered, platform
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
 from tests.support.live import running
+from tests.support.processes import until
 from tests.support.routes import Endpoint, endpoints
 from tests.support.written import CLAIM, WrittenRun, begun
 from workers import projector
@@ -255,3 +258,22 @@ async def test_a_body_that_nobody_reads_is_bounded_under_a_key(quiet: Quiet) -> 
     body = b" " * (limits.REQUEST_BYTES_MAX + 1)
     refused = await quiet.user.post("/api/v1/auth/user", body, Idempotency_Key="key")
     answered(refused, 413)
+
+
+async def test_who_leaves_within_a_body_is_no_error(installation: Platform, user: Caller) -> None:
+    port = installation.http.base_url.port
+    head = [
+        "POST /api/v1/graphs HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        "Content-Length: 1000",
+        f"Authorization: {user.headers['Authorization']}",
+    ]
+    with capture_logs() as logged:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join([*head, "", "{"]).encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: "request.left" in {entry["event"] for entry in logged})
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []

@@ -61,6 +61,11 @@ async def test_what_is_shown_of_a_run_has_bounds(owned: Owned, query: str) -> No
     answered(await owned.user.get(f"{owned.run_path}?{query}"), 400)
 
 
+@pytest.mark.parametrize("version", ["0", "9" * 18, "9" * 19, str(2**63), "0" * 19])
+async def test_a_run_was_never_at_a_version_beyond_its_own(owned: Owned, version: str) -> None:
+    answered(await owned.user.get(f"{owned.run_path}?as_of={version}"), 404)
+
+
 async def test_the_last_page_is_within_the_bounds(owned: Owned) -> None:
     query = f"page={limits.PAGE_MAX}&page_size={limits.PAGE_SIZE_MAX}"
     assert (await owned.user.read(f"{owned.path}/executions?{query}"))["executions"] == []
