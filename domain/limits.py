@@ -322,7 +322,16 @@ WAIT_SAID_SECONDS = 5.0
 SOCKET_FOLDER_BYTES_MAX = 85
 """A socket's whole path has at most 103 bytes on macOS and 107 on Linux."""
 LOG_BYTES_MAX = 16 * 1024 * 1024
-"""A log file beyond this is set aside at the next start of its process."""
+"""A log file beyond this is set aside."""
+LOG_LOOK_SECONDS = 1.0
+"""How often the supervisor looks whether one is."""
+LOG_LINE_CHARS_MAX = 16 * 1024
+"""A longer line says no more than what it was about."""
+LOG_TEXT_CHARS_MAX = 4_000
+"""Of a longer text in a line the middle is left out."""
+LOG_KIND_CHARS_MAX = 100
+LOG_REPEATS_MAX = 20
+"""Lines of one kind a second; of more only the number is told."""
 LOG_TAIL_LINES_MAX = 8
 LOG_TAIL_BYTES_MAX = 4 * 1024
 TOKEN_SECONDS = 24 * 3600
