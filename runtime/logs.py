@@ -18,6 +18,7 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 from domain import limits
+from domain.secret_names import SECRET_NAMES
 from runtime.log_repeats import Kind, Repeats
 from runtime.pipes import lead_nowhere
 
@@ -25,11 +26,6 @@ HIDDEN = "***"
 HEADING = ("timestamp", "level", "process", "event")
 CHATTERS = ("httpx2", "httpcore2", "uvicorn.error")
 """Libraries that tell every request that they make or take."""
-
-SECRET_NAMES = re.compile(
-    r"(?:(?:^|[_-])(?:authorization|cookie|password|secret|token)|[_-]key)s?$", re.IGNORECASE
-)
-"""Keys whose values never reach a log, such as `token`, `x-api-key` and `client_secret`."""
 
 SECRETS_IN_TEXT = re.compile(
     r"(?<=://)[^/@\s]+(?=@)"
