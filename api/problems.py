@@ -17,7 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
-from api.bodies import ClientLeft
+from api.bodies import BODY, ClientLeft
 from domain.errors import (
     Conflict,
     DomainError,
@@ -56,7 +56,6 @@ SLUGS = {
 }
 
 RETRY_SECONDS = "1"
-BODY = "data"
 PROBLEM_JSON = "application/problem+json"
 
 AnyRequest = Request[Any, Any, Any]

@@ -11,6 +11,7 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from api.bodies import Body
 from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
 from api.documents import OptionalBody
 from api.paging import offset_of, pagination
@@ -35,11 +36,11 @@ from projections import runs as run_lists
 from projections.run_details import NOW, AsOf
 
 
-class ExecuteGraph(msgspec.Struct):
+class ExecuteGraph(Body):
     """The body of a start; an empty body is an empty object."""
 
-    inputs: dict[str, Any] = {}
-    credentials_inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = msgspec.field(default_factory=dict)
+    credentials_inputs: dict[str, Any] = msgspec.field(default_factory=dict)
     source: Literal["builder", "library", "onboarding"] | None = None
     dry_run: bool = False
     budget: Budget = Budget()
