@@ -42,6 +42,23 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
 ]
 PRIVATE_HEADERS = [*SECURITY_HEADERS, (b"cache-control", b"no-store")]
+NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""An answer is data: a browser that shows it loads and runs nothing."""
+OWN_CONTENT = (
+    b"content-security-policy",
+    b"; ".join(
+        [
+            b"default-src 'none'",
+            b"script-src 'self' 'unsafe-inline'",
+            b"style-src 'self' 'unsafe-inline'",
+            b"img-src 'self' data:",
+            b"connect-src 'self'",
+            b"frame-ancestors 'none'",
+        ]
+    ),
+)
+"""The page of the documentation has its own scripts, and asks this host."""
+ALWAYS_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Api(Litestar):
@@ -115,8 +132,11 @@ async def _refuse_unnameable(request: AnyRequest) -> None:
 async def _secure(message: Message, scope: Scope) -> None:
     """Every answer says how browsers may use it; what belongs to a user is not kept by them."""
     if message["type"] == "http.response.start":
-        is_public = scope["path"].startswith(documents.ASSETS)
+        path = scope["path"]
         message["headers"] = [
             *message["headers"],
-            *(SECURITY_HEADERS if is_public else PRIVATE_HEADERS),
+            *(SECURITY_HEADERS if path.startswith(documents.ASSETS) else PRIVATE_HEADERS),
+            OWN_CONTENT if path.startswith(documents.PATH) else NO_CONTENT,
+            # Without TLS, here or at a proxy on this host, it would promise what is not there.
+            *([ALWAYS_HTTPS] if scope["scheme"] == "https" else []),
         ]

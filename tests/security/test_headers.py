@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from api.app import create_app
@@ -34,7 +36,23 @@ async def test_every_answer_says_how_it_may_be_used(
         )
         assert ALWAYS.items() <= dict(response.headers).items(), endpoint
         is_kept = endpoint.path.startswith("/schema-assets/")
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';")
+        assert policy.endswith("frame-ancestors 'none'")
+        assert ("script-src" in policy) == endpoint.path.startswith("/schema"), endpoint
         assert response.headers.get("cache-control") == (None if is_kept else "no-store"), endpoint
+
+
+@pytest.mark.parametrize(("scheme", "promised"), [("https", "max-age=31536000"), ("http", None)])
+async def test_tls_is_promised_where_it_is(user: Caller, scheme: str, promised: str | None) -> None:
+    response = await user.get("/api/v1/graphs", X_Forwarded_Proto=scheme)
+    assert response.headers.get("strict-transport-security") == promised
+
+
+async def test_the_page_of_the_documentation_needs_no_more_than_it_may(user: Caller) -> None:
+    response = await user.get("/schema")
+    assert not re.findall(r"""(?:src|href)=['"]https?://""", response.text)
+    assert "eval(" not in response.text
 
 
 async def test_no_foreign_page_may_read_an_answer(user: Caller) -> None:
