@@ -61,6 +61,9 @@ class Verifier:
     def __init__(self, settings: Settings) -> None:
         self._key = jwt_key(settings)
         self._algorithm = settings.jwt_algorithm
+        self._issuer = settings.jwt_issuer
+        self._key_id = settings.jwt_key_id
+        self._required = [*_REQUIRED, *(() if self._issuer is None else ("iss", "iat"))]
         self._proofs: BoundedCache[bytes, Proof] = BoundedCache(limits.TOKENS_REMEMBERED_MAX)
 
     def verify(self, token: str) -> Principal:
@@ -78,13 +81,14 @@ class Verifier:
 
     def _decode(self, token: str) -> Proof:
         try:
-            claims = jwt.decode(
+            whole = jwt.decode_complete(
                 token,
                 self._key,
                 algorithms=[self._algorithm],
                 audience=AUDIENCE,
+                issuer=self._issuer,
                 leeway=limits.TOKEN_LEEWAY_SECONDS,
-                options={"require": list(_REQUIRED), "strict_aud": True},
+                options={"require": self._required, "strict_aud": True},
             )
         except jwt.ExpiredSignatureError:
             raise Refused("Token has expired") from None
@@ -92,6 +96,9 @@ class Verifier:
             raise Refused("Invalid token signature") from None
         except (jwt.PyJWTError, RecursionError) as error:
             raise Refused(f"Invalid token: {error}") from None
+        if self._key_id is not None and whole["header"].get("kid") != self._key_id:
+            raise Refused("Invalid token: its key is not known")
+        claims = whole["payload"]
         try:
             principal = _principal(claims)
         except Invalid as error:

@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_verify_key: str | None = None
     """None: a secret made at the first start and kept in the data folder."""
     jwt_algorithm: str = "HS256"
+    jwt_issuer: str | None = None
+    """Whose tokens count, and must say when they were issued; None: whoever has the key."""
+    jwt_key_id: str | None = None
+    """The `kid` that a token must name; None: any or none."""
     signup_credits: int = 1_000
     runs_per_user: int = limits.RUNS_PER_USER
     runs_per_graph: int = limits.RUNS_PER_GRAPH
@@ -75,6 +79,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         executors=_number(values, "EVERGRAPH_EXECUTORS", 1, 0, 64),
         jwt_verify_key=key,
         jwt_algorithm=algorithm,
+        jwt_issuer=values.get("JWT_ISSUER") or None,
+        jwt_key_id=values.get("JWT_KEY_ID") or None,
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
         runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
         runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
