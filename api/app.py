@@ -8,8 +8,10 @@ from typing import cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import NotFoundException
+from litestar.routes import HTTPRoute
+from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import LifeSpanScope, Message, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanSend
 
@@ -111,7 +113,7 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=limits.REQUEST_BYTES_MAX,
         openapi_config=documents.CONFIG,
         before_request=_refuse_unnameable,
-        before_send=[_secure],
+        before_send=[_tell_methods, _secure],
         logging_config=None,
         debug=False,
     )
@@ -127,6 +129,24 @@ async def _refuse_unnameable(request: AnyRequest) -> None:
     longest = max(map(len, path.split(b"/")))
     if b"\x00" in path or len(path) > limits.PATH_BYTES_MAX or longest > limits.SEGMENT_BYTES_MAX:
         raise NotFoundException
+
+
+async def _tell_methods(message: Message, scope: Scope) -> None:
+    """The framework answers OPTIONS with the methods of the handler that came first for a path."""
+    if (
+        message["type"] == "http.response.start"
+        and message["status"] == HTTP_204_NO_CONTENT
+        and scope.get("method") == HttpMethod.OPTIONS
+    ):
+        template = scope.get("path_template")
+        methods = {
+            method
+            for route in scope["litestar_app"].routes
+            if isinstance(route, HTTPRoute) and route.path_format == template
+            for method in route.methods
+        }
+        others = (header for header in message["headers"] if header[0] != b"allow")
+        message["headers"] = [*others, (b"allow", ", ".join(sorted(methods)).encode())]
 
 
 async def _secure(message: Message, scope: Scope) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 
 import pytest
 
@@ -41,6 +42,17 @@ async def test_every_answer_says_how_it_may_be_used(
         assert policy.endswith("frame-ancestors 'none'")
         assert ("script-src" in policy) == endpoint.path.startswith("/schema"), endpoint
         assert response.headers.get("cache-control") == (None if is_kept else "no-store"), endpoint
+
+
+async def test_options_are_all_methods_of_a_path(installation: Platform, user: Caller) -> None:
+    methods = defaultdict(set)
+    found = list(endpoints(create_app(installation.settings)))
+    for endpoint in found:
+        methods[endpoint.path].add(endpoint.method)
+    for endpoint in found:
+        if endpoint.method == "OPTIONS":
+            response = await user.request("OPTIONS", endpoint.url(SOMETHING))
+            assert response.headers["allow"] == ", ".join(sorted(methods[endpoint.path])), endpoint
 
 
 @pytest.mark.parametrize(("scheme", "promised"), [("https", "max-age=31536000"), ("http", None)])
