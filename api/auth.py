@@ -61,26 +61,34 @@ class Verifier:
     def __init__(self, settings: Settings) -> None:
         self._key = jwt_key(settings)
         self._algorithm = settings.jwt_algorithm
+        self._issuer = settings.jwt_issuer
+        self._key_id = settings.jwt_key_id
+        self._required = [*_REQUIRED, *(() if self._issuer is None else ("iss", "iat"))]
         self._proofs: BoundedCache[bytes, Proof] = BoundedCache(limits.TOKENS_REMEMBERED_MAX)
 
     def verify(self, token: str) -> Principal:
         """The token's caller. Raises Refused."""
+        return self.prove(token).principal
+
+    def prove(self, token: str) -> Proof:
+        """The token's caller, and until when it is one. Raises Refused."""
         digest = hashlib.sha256(token.encode()).digest()
         proof = self._proofs.get(digest)
         if proof is None or proof.expires <= clock.now().timestamp():
-            proof = self._prove(token)
+            proof = self._decode(token)
             self._proofs.put(digest, proof)
-        return proof.principal
+        return proof
 
-    def _prove(self, token: str) -> Proof:
+    def _decode(self, token: str) -> Proof:
         try:
-            claims = jwt.decode(
+            whole = jwt.decode_complete(
                 token,
                 self._key,
                 algorithms=[self._algorithm],
                 audience=AUDIENCE,
+                issuer=self._issuer,
                 leeway=limits.TOKEN_LEEWAY_SECONDS,
-                options={"require": list(_REQUIRED), "strict_aud": True},
+                options={"require": self._required, "strict_aud": True},
             )
         except jwt.ExpiredSignatureError:
             raise Refused("Token has expired") from None
@@ -88,11 +96,15 @@ class Verifier:
             raise Refused("Invalid token signature") from None
         except (jwt.PyJWTError, RecursionError) as error:
             raise Refused(f"Invalid token: {error}") from None
+        if self._key_id is not None and whole["header"].get("kid") != self._key_id:
+            raise Refused("Invalid token: its key is not known")
+        claims = whole["payload"]
         try:
             principal = _principal(claims)
         except Invalid as error:
             raise Refused(f"Invalid token: {error.message}") from None
-        return Proof(principal, int(claims["exp"]) + limits.TOKEN_LEEWAY_SECONDS)
+        expires = min(int(claims["exp"]), limits.JSON_INTEGER_MAX)
+        return Proof(principal, expires + limits.TOKEN_LEEWAY_SECONDS)
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises Refused."""

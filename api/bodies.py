@@ -2,24 +2,89 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, InternalServerException, ValidationException
+from litestar.typing import FieldDefinition
+
+BODY = "data"
+"""How handlers call their body."""
+
+
+class Body(msgspec.Struct):
+    """A body of ordinary size in which no member may stand twice."""
+
+
+class OwnBody(Body, forbid_unknown_fields=True):
+    """One that no other platform has, so that a member that we do not know is a mistake."""
+
+
+class ClientLeft(ClientException):
+    """The client was gone before its body was whole, so nobody hears this."""
 
 
 class BodyRequest(Request[Any, Any, State]):
     """A request whose body is JSON."""
 
-    async def json(self) -> Any:
-        """The decoded body. Raises ClientException."""
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes. Raises ClientLeft, and ClientException for one too large."""
         try:
-            return await super().json()
+            async for part in super().stream():
+                yield part
+        except InternalServerException:
+            # All that the framework raises it for here; it would be called our fault.
+            raise ClientLeft from None
+
+    async def json(self) -> Any:
+        """The decoded body. Raises ClientException, and ValidationException for wrong types."""
+        expected = self.scope["route_handler"].parsed_fn_signature.parameters.get(BODY)
+        try:
+            value = await super().json()
+            if expected is not None and _is_ordinary(expected):
+                _refuse_repeats(await self.body())
         except RecursionError:
             raise ClientException("The body is nested too deep") from None
         except UnicodeDecodeError:
             raise ClientException("The body is not UTF-8") from None
         except msgspec.DecodeError as error:
             raise ClientException(str(error)) from None
+        if expected is not None and value is not None:
+            _check_types(value, expected.annotation)
+        return value
+
+
+def _is_ordinary(expected: FieldDefinition) -> bool:
+    return expected.is_subclass_of(Body) or expected.has_inner_subclass_of(Body)
+
+
+def _check_types(value: Any, expected: Any) -> None:
+    """Refuse what the framework would make something else of, such as 0 for false."""
+    try:
+        msgspec.convert(value, expected)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        key = place.rstrip("`").lstrip(".") or BODY
+        raise ValidationException(extra=[{"key": key, "message": message}]) from None
+
+
+def _refuse_repeats(body: bytes) -> None:
+    """Of a body that was decoded: that takes the last of two members and does not tell."""
+    if body:
+        _MEMBERS.decode(body.decode())
+
+
+def _check_members(members: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in members}
+    if len(names) < len(members):
+        raise ClientException("The body has an object with two members of one name")
+
+
+_MEMBERS = json.JSONDecoder(
+    object_pairs_hook=_check_members, parse_int=str, parse_float=str, strict=False
+)
+"""Makes nothing of numbers, which may be long."""

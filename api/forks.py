@@ -10,6 +10,7 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from api.bodies import OwnBody
 from api.commands import AnyRequest, answer, context_of
 from api.problems import refusals
 from api.run_shapes import ForkedExecutionMeta, forked_meta
@@ -27,7 +28,7 @@ IDS_AT_ONCE = 1_000
 """Ids of node executions that are made before others get their turn."""
 
 
-class ForkRun(msgspec.Struct):
+class ForkRun(OwnBody):
     """Where to fork: either before a node execution, or behind a version of the run's stream.
 
     `inputs` are laid over those of the node execution, or else over the run's own.
@@ -35,7 +36,7 @@ class ForkRun(msgspec.Struct):
 
     node_exec_id: str | None = None
     version: int | None = None
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 @post(

@@ -15,6 +15,7 @@ from domain.engine.pins import base_pin
 from domain.graph_checks import input_schema, output_schema
 from domain.graph_files import GraphDraft, Link, Node
 from domain.graphs import Graph, GraphVersion, Settings, VersionSaved
+from domain.secret_names import SECRET_NAMES
 from projections.graphs import GraphRow
 
 JsonSchema = dict[str, Any]
@@ -197,7 +198,9 @@ def _link(link: Link) -> LinkModel:
 
 
 def _without_secrets(graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
-    """An agent's secret input keeps its place and loses its value, in the schemas too."""
+    """What is secret, or called like a secret such as the header `Authorization`, keeps its place
+    and loses its value, in the schemas too.
+    """
     nodes = tuple(
         msgspec.structs.replace(node, input_default=_open_pins(node, contracts[node.block_id]))
         for node in graph.nodes
@@ -209,4 +212,25 @@ def _open_pins(node: Node, contract: BlockContract) -> dict[str, Any]:
     secret = {pin for pin, schema in contract.inputs.items() if schema.get("secret")}
     if node.input_default.get("secret"):
         secret.add("value")
-    return {pin: value for pin, value in node.input_default.items() if base_pin(pin) not in secret}
+    return {
+        pin: _without_secret_members(value)
+        for pin, value in node.input_default.items()
+        if base_pin(pin) not in secret and not _is_secret(pin, value)
+    }
+
+
+def _without_secret_members(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secret_members(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_secret_members(inner)
+        for name, inner in value.items()
+        if not _is_secret(name, inner)
+    }
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    """No number is secret: `max_tokens` is one, and is called like it."""
+    return isinstance(value, str | list | dict) and SECRET_NAMES.search(name) is not None

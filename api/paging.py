@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from litestar.params import QueryParameter
 
 from domain import limits
 from domain.errors import Invalid
+
+Page = Annotated[int, QueryParameter(schema_extra={"minimum": 1, "maximum": limits.PAGE_MAX})]
+PageSize = Annotated[
+    int, QueryParameter(schema_extra={"minimum": 1, "maximum": limits.PAGE_SIZE_MAX})
+]
+ExecutionsLimit = Annotated[
+    int, QueryParameter(schema_extra={"minimum": 1, "maximum": limits.EXECUTIONS_PAGE})
+]
+After = Annotated[
+    int, QueryParameter(schema_extra={"minimum": 0, "maximum": limits.JSON_INTEGER_MAX})
+]
+"""The document says the bounds; who refuses what is beyond them says why."""
 
 
 class Pagination(msgspec.Struct):

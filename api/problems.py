@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from api.bodies import BODY, ClientLeft
 from domain.errors import (
     Conflict,
     DomainError,
@@ -55,7 +56,6 @@ SLUGS = {
 }
 
 RETRY_SECONDS = "1"
-BODY = "data"
 PROBLEM_JSON = "application/problem+json"
 
 AnyRequest = Request[Any, Any, Any]
@@ -134,6 +134,11 @@ def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     return problem(status, SLUGS.get(status, "refused"), detail, detail, headers=error.headers)
 
 
+def _left(request: AnyRequest, error: ClientLeft) -> Response[Problem]:
+    log.debug("request.left", path=request.scope["path"])
+    return _http(request, error)
+
+
 def _place(entry: dict[str, Any]) -> str:
     key, message = entry.get("key"), str(entry.get("message", ""))
     if key == BODY:
@@ -165,6 +170,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
 HANDLERS: ExceptionHandlersMap = {
     DomainError: _domain,
     HTTPException: _http,
+    ClientLeft: _left,
     UnknownEventType: _too_new,
     psycopg.Error: _database,
     TimeoutError: _database,

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from api.commands import AnyRequest, answer, catch_up, context_of
-from api.paging import offset_of
+from api.paging import Page, PageSize, offset_of
 from api.problems import refusals
 from api.services import Services
 from commands import reviews
@@ -85,8 +85,8 @@ class ReviewResponse(msgspec.Struct):
 async def list_pending(
     request: AnyRequest,
     services: NamedDependency[Services],
-    page: FromQuery[int] = 1,
-    page_size: FromQuery[int] = 25,
+    page: Page = 1,
+    page_size: PageSize = 25,
 ) -> list[PendingHumanReviewModel]:
     """What the caller's runs ask, newest first, in pages."""
     offset = offset_of(page, page_size)
@@ -108,8 +108,8 @@ async def list_of_run(
     request: AnyRequest,
     run_id: FromPath[str],
     services: NamedDependency[Services],
-    page: FromQuery[int] = 1,
-    page_size: FromQuery[int] = limits.PAGE_SIZE_MAX,
+    page: Page = 1,
+    page_size: PageSize = limits.PAGE_SIZE_MAX,
 ) -> list[PendingHumanReviewModel]:
     """What one run asks, in the order of its node executions, in pages."""
     offset = offset_of(page, page_size)

@@ -11,9 +11,10 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from api.bodies import Body
 from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
 from api.documents import OptionalBody
-from api.paging import offset_of, pagination
+from api.paging import After, ExecutionsLimit, Page, PageSize, offset_of, pagination
 from api.problems import refusals
 from api.run_shapes import (
     GraphExecutionMeta,
@@ -35,11 +36,11 @@ from projections import runs as run_lists
 from projections.run_details import NOW, AsOf
 
 
-class ExecuteGraph(msgspec.Struct):
+class ExecuteGraph(Body):
     """The body of a start; an empty body is an empty object."""
 
-    inputs: dict[str, Any] = {}
-    credentials_inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = msgspec.field(default_factory=dict)
+    credentials_inputs: dict[str, Any] = msgspec.field(default_factory=dict)
     source: Literal["builder", "library", "onboarding"] | None = None
     dry_run: bool = False
     budget: Budget = Budget()
@@ -135,8 +136,8 @@ async def list_of_graph(
     request: AnyRequest,
     graph_id: FromPath[str],
     services: NamedDependency[Services],
-    page: FromQuery[int] = 1,
-    page_size: FromQuery[int] = 25,
+    page: Page = 1,
+    page_size: PageSize = 25,
 ) -> GraphExecutionsPaginated:
     """The runs of one graph, newest first, in pages."""
     offset = offset_of(page, page_size)
@@ -171,9 +172,9 @@ async def get_run(
     services: NamedDependency[Services],
     *,
     as_of: FromQuery[str | None] = None,
-    after: FromQuery[int] = 0,
-    limit: FromQuery[int] = limits.EXECUTIONS_PAGE,
-    outputs_after: FromQuery[int] = 0,
+    after: After = 0,
+    limit: ExecutionsLimit = limits.EXECUTIONS_PAGE,
+    outputs_after: After = 0,
 ) -> Response[GraphExecutionWithNodes]:
     """A run with its outputs and node executions, as current as the log.
 

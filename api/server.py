@@ -7,12 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.app import create_app
 from domain import limits
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """Refuses a handshake that it cannot read, such as one with an endless address. uvicorn keeps
+    the connection and the answer, for as long as the peer likes.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -31,7 +44,7 @@ async def serve(settings: Settings) -> None:
         port=settings.port,
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=limits.SOCKET_MESSAGE_BYTES_MAX,
         access_log=False,
         log_config=None,

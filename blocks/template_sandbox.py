@@ -7,7 +7,7 @@ So `straight` picks the templates that have neither, and the others are rendered
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
+from markupsafe import soft_str
 
 from blocks.template_jobs import Answer, Job
 from domain import limits
@@ -43,12 +44,14 @@ STRAIGHT_FILTERS = frozenset(
 )
 """Filters whose work and result are of the order of their input."""
 
+PRINTABLE = "printable"
+
 
 def render(job: Job) -> Answer:
     """Render with no bound on time and memory, to be called where something else bounds them."""
     try:
-        environment = _environment(ImmutableSandboxedEnvironment, escape_html=job.escape_html)
-        template = environment.from_string(job.source)
+        environment = _environment(_Unprintable, escape_html=job.escape_html)
+        template = environment.from_string(_checked(environment.parse(job.source)))
         return Answer(text=_joined(template.generate(job.values)))
     except Exception as error:  # noqa: BLE001 - a template can raise whatever Python can
         return Answer(failure=_explained(error))
@@ -72,6 +75,44 @@ class _NoAttributes(ImmutableSandboxedEnvironment):
         return False
 
 
+class _Function:
+    """A function or a method of a value: to be called, and nothing else."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        return self._function(*positional, **named)
+
+    def __repr__(self) -> str:
+        raise SecurityError("a function cannot be printed")
+
+
+class _Unprintable(ImmutableSandboxedEnvironment):
+    """Hands functions out in a wrapping, since inside a list nobody looks at what is printed."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self._wrapped(super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return self._wrapped(super().getitem(obj, argument))
+
+    def _wrapped(self, value: Any) -> Any:
+        # The sandbox has judged it by now, and formats texts by a function of its own.
+        is_function = callable(value) and not isinstance(value, Undefined)
+        return _Function(value) if is_function else value
+
+
+def _checked(tree: nodes.Template) -> nodes.Template:
+    """The template, in which `~` joins only what could be printed alone."""
+    for concat in tree.find_all(nodes.Concat):
+        concat.nodes = [
+            nodes.Filter(part, PRINTABLE, [], [], None, None, lineno=concat.lineno)
+            for part in concat.nodes
+        ]
+    return tree
+
+
 @lru_cache(maxsize=4)
 def _environment(kind: type[Environment], *, escape_html: bool) -> Environment:
     environment = kind(
@@ -79,14 +120,16 @@ def _environment(kind: type[Environment], *, escape_html: bool) -> Environment:
     )
     # Blocks are pure, so nothing random is offered.
     del environment.filters["random"]
-    environment.globals = {"range": safe_range, "namespace": Namespace}
+    environment.filters[PRINTABLE] = _printable
+    environment.filters["string"] = lambda value: soft_str(_printable(value))
+    environment.globals = {"range": _Function(safe_range), "namespace": Namespace}
     return environment
 
 
 def _printable(value: Any) -> Any:
     """Functions and iterators print as memory addresses, which nobody wants to tell or read."""
     if not isinstance(value, Undefined) and (callable(value) or isinstance(value, Iterator)):
-        raise SecurityError(f"a {type(value).__name__} cannot be printed")
+        raise SecurityError(f"a {type(value).__name__.strip('_').lower()} cannot be printed")
     return value
 
 

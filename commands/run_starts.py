@@ -20,7 +20,7 @@ from domain.runs import Parent, RunCreated
 from runtime.eventlog.log import StreamWrite
 
 
-class Budget(msgspec.Struct, frozen=True):
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a run may use up, its sub-graphs included; None: as much as any run of its graph."""
 
     steps: int | None = None

@@ -276,6 +276,10 @@ READ_YOUR_WRITES_SECONDS_MAX = 2.0
 READ_SECONDS_MAX = 3.5
 """How long a statement may take that a request waits for."""
 SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
+SOCKET_MESSAGES_PER_SECOND = 40
+"""Messages that a peer may send in the long run,"""
+SOCKET_MESSAGES_BURST = 400
+"""and at once, as when it follows its runs again."""
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 SOCKET_HISTORY_EVENTS = 200
@@ -291,6 +295,8 @@ SUBSCRIPTIONS_PER_SOCKET_MAX = 200
 GARBAGE_OBJECTS = 10_000
 """Objects that a process makes and keeps before it looks for cycles among them."""
 TOKEN_LEEWAY_SECONDS = 30
+TOKEN_LOOK_SECONDS = 60.0
+"""How often a socket looks at the wall clock whether its token still counts."""
 TOKENS_REMEMBERED_MAX = 4_096
 """Verified tokens that an API process does not verify again."""
 JWT_SECRET_BYTES_MIN = 32
@@ -327,7 +333,16 @@ WAIT_SAID_SECONDS = 5.0
 SOCKET_FOLDER_BYTES_MAX = 85
 """A socket's whole path has at most 103 bytes on macOS and 107 on Linux."""
 LOG_BYTES_MAX = 16 * 1024 * 1024
-"""A log file beyond this is set aside at the next start of its process."""
+"""A log file beyond this is set aside."""
+LOG_LOOK_SECONDS = 1.0
+"""How often the supervisor looks whether one is."""
+LOG_LINE_CHARS_MAX = 16 * 1024
+"""A longer line says no more than what it was about."""
+LOG_TEXT_CHARS_MAX = 4_000
+"""Of a longer text in a line the middle is left out."""
+LOG_KIND_CHARS_MAX = 100
+LOG_REPEATS_MAX = 20
+"""Lines of one kind a second; of more only the number is told."""
 LOG_TAIL_LINES_MAX = 8
 LOG_TAIL_BYTES_MAX = 4 * 1024
 TOKEN_SECONDS = 24 * 3600

@@ -1,4 +1,6 @@
-"""Keeps children alive: who ends unasked is started again, after a pause that grows."""
+"""Keeps children alive, and their logs small: who ends unasked is started again, after a pause
+that grows.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ class Supervisor:
         pause = limits.RESTART_SECONDS_MIN
         while True:
             born = clock.monotonic()
-            code = await child.wait()
+            code = await self._end_of(child)
             if clock.monotonic() - born >= limits.RESTART_RESET_SECONDS:
                 pause = limits.RESTART_SECONDS_MIN
             self._deaths[child.name] += 1
@@ -76,6 +78,20 @@ class Supervisor:
             except StartError as error:
                 log.error("child.not_started", child=child.name, reason=str(error))
             self._note()
+
+    async def _end_of(self, child: Child) -> int:
+        """Wait for the end, and keep the log in its bounds meanwhile. Returns the exit code."""
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            while not ended.done():
+                try:
+                    await asyncio.to_thread(child.set_log_aside)
+                except OSError as error:
+                    log.warning("log.not_set_aside", child=child.name, reason=error.strerror)
+                await asyncio.wait({ended}, timeout=limits.LOG_LOOK_SECONDS)
+            return ended.result()
+        finally:
+            ended.cancel()
 
     def _note(self) -> None:
         """Write down who runs, or nothing at all when nobody does any more."""

@@ -17,27 +17,31 @@ import msgspec
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
+from domain import limits
+from domain.secret_names import SECRET_NAMES
+from runtime.log_repeats import Kind, Repeats
 from runtime.pipes import lead_nowhere
 
 HIDDEN = "***"
-CHATTERS = ("httpx2", "httpcore2")
-"""Libraries that tell every request that they make."""
+HEADING = ("timestamp", "level", "process", "event")
+CHATTERS = ("httpx2", "httpcore2", "uvicorn.error")
+"""Libraries that tell every request that they make or take."""
 
-SECRET_NAMES = re.compile(
-    r"(?:(?:^|[_-])(?:authorization|cookie|password|secret|token)|[_-]key)s?$", re.IGNORECASE
+SECRETS_IN_TEXT = re.compile(
+    r"(?<=://)[^/@\s]+(?=@)"
+    r"|(?<=\bBearer )[\w.~+/=-]+"
+    r"|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"
+    r"|(?P<name>[?&][\w-]*(?:token|key|secret|password)=)[^&\s\"']+",
+    re.IGNORECASE,
 )
-"""Keys whose values never reach a log, such as `token`, `x-api-key` and `client_secret`."""
-
-SECRETS_IN_TEXT = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=\bBearer )[\w.~+/=-]+")
-"""What stands before the host of a URL, and what follows `Bearer`."""
+"""What stands before the host of a URL, what follows `Bearer`, a JWT wherever it stands, and what
+the query of an address calls a secret."""
 
 
 def setup(process: str, level: str) -> None:
     """Write the logs of this process, from `level` up. Each line says `process`."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         redact,
@@ -45,13 +49,20 @@ def setup(process: str, level: str) -> None:
     ]
     stream = cast("TextIO", _Stream(sys.stderr))
     renderer = _renderer(is_terminal=stream.isatty())
+    repeats = Repeats(_tell_left_out)
+    levelled: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+    ]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*levelled, repeats.sample, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    _catch_standard_library(stream, shared, renderer, threshold)
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(repeats.filter)
+    _catch_standard_library(handler, [*levelled, *shared], renderer, threshold)
 
 
 def redact(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -62,7 +73,7 @@ def redact(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> Mappin
 def _heading(process: str, event: Mapping[str, Any]) -> dict[str, Any]:
     """What every line begins with."""
     known = {"process": process, **event}
-    return {name: known[name] for name in ("timestamp", "level", "process", "event")}
+    return {name: known[name] for name in HEADING}
 
 
 class _Stream(io.TextIOBase):
@@ -89,29 +100,61 @@ class _Stream(io.TextIOBase):
 def _hide(key: str, value: Any) -> Any:
     if SECRET_NAMES.search(key) and value is not None:
         return HIDDEN
-    if isinstance(value, str):
-        return SECRETS_IN_TEXT.sub(HIDDEN, value)
-    if isinstance(value, Mapping):
-        return {str(name): _hide(str(name), inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_hide(key, inner) for inner in value]
-    return value
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _cut(SECRETS_IN_TEXT.sub(lambda found: (found["name"] or "") + HIDDEN, value))
+        case Mapping():
+            return {str(name): _hide(str(name), inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_hide(key, inner) for inner in value]
+        case _:
+            # Whatever else it is, what it is printed as may hold a secret too.
+            return _hide(key, msgspec.to_builtins(value, enc_hook=repr))
+
+
+def _cut(text: str) -> str:
+    """Without its middle if it is too long: a traceback says most at its ends."""
+    most = limits.LOG_TEXT_CHARS_MAX
+    if len(text) <= most:
+        return text
+    head, tail = most // 4, most - most // 4
+    return f"{text[:head]} [{len(text) - most} characters] {text[-tail:]}"
 
 
 def _renderer(*, is_terminal: bool) -> Processor:
-    if is_terminal:
-        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    return structlog.processors.JSONRenderer(_json)
+    render = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if is_terminal
+        else structlog.processors.JSONRenderer(_json)
+    )
+
+    def bounded(logger: WrappedLogger, name: str, event: MutableMapping[str, Any]) -> str:
+        heading = {key: event[key] for key in HEADING}
+        line = str(render(logger, name, event))
+        if len(line) <= limits.LOG_LINE_CHARS_MAX:
+            return line
+        what = str(heading["event"])[: limits.LOG_KIND_CHARS_MAX]
+        return str(render(logger, name, {**heading, "event": what, "left_out": len(line)}))
+
+    return bounded
 
 
 def _json(event: Any, **_: Any) -> str:
     return msgspec.json.encode(event, enc_hook=repr).decode()
 
 
+def _tell_left_out(kind: Kind, count: int) -> None:
+    level, event = kind
+    structlog.get_logger().log(
+        logging.getLevelNamesMapping()[level.upper()], "log.left_out", what=event, count=count
+    )
+
+
 def _catch_standard_library(
-    stream: TextIO, shared: list[Processor], renderer: Processor, threshold: int
+    handler: logging.Handler, shared: list[Processor], renderer: Processor, threshold: int
 ) -> None:
-    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

@@ -55,7 +55,10 @@ def sign_token(
         "exp": now + timedelta(seconds=seconds),
         "user_metadata": {} if name is None else {"name": name},
     }
-    return jwt.encode(claims, jwt_key(settings), settings.jwt_algorithm)
+    if settings.jwt_issuer is not None:
+        claims["iss"] = settings.jwt_issuer
+    headers = None if settings.jwt_key_id is None else {"kid": settings.jwt_key_id}
+    return jwt.encode(claims, jwt_key(settings), settings.jwt_algorithm, headers)
 
 
 def _kept_secret(path: Path) -> str:

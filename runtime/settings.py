@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 JWT_ALGORITHMS = (*HMAC_ALGORITHMS, "RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA")
+ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
+"""As browsers write it: in lower case, without a path."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -35,10 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_verify_key: str | None = None
     """None: a secret made at the first start and kept in the data folder."""
     jwt_algorithm: str = "HS256"
+    jwt_issuer: str | None = None
+    """Whose tokens count, and must say when they were issued; None: whoever has the key."""
+    jwt_key_id: str | None = None
+    """The `kid` that a token must name; None: any or none."""
     signup_credits: int = 1_000
     runs_per_user: int = limits.RUNS_PER_USER
     runs_per_graph: int = limits.RUNS_PER_GRAPH
     """Of one user's runs of one graph."""
+    allowed_origins: tuple[str, ...] = ()
+    """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
     log_level: str = "info"
     worker_name: str | None = None
@@ -70,9 +79,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         executors=_number(values, "EVERGRAPH_EXECUTORS", 1, 0, 64),
         jwt_verify_key=key,
         jwt_algorithm=algorithm,
+        jwt_issuer=values.get("JWT_ISSUER") or None,
+        jwt_key_id=values.get("JWT_KEY_ID") or None,
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
         runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
         runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
+        allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
         incarnation=values.get("EVERGRAPH_INCARNATION") or None,
@@ -95,6 +107,7 @@ def lifeline_fd() -> int | None:
 
 KNOWN = frozenset(
     {
+        "EVERGRAPH_ALLOWED_ORIGINS",
         "EVERGRAPH_DATA_DIR",
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",
@@ -152,6 +165,16 @@ def _networks(values: Mapping[str, str], name: str) -> tuple[IpNetwork, ...]:
         except ValueError as error:
             raise SettingsError(f"{name} must list networks such as 10.0.0.0/8: {error}") from None
     return tuple(networks)
+
+
+def _origins(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    origins = tuple(values.get(name, "").replace(",", " ").split())
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"{name} must list origins such as https://app.example.com, not {origin!r}"
+            )
+    return origins
 
 
 def _check_key(key: str | None, algorithm: str) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
 
 import structlog
-from litestar import WebSocket, websocket
+from litestar import websocket
 from litestar.params import FromPath
-from litestar.status_codes import (
-    WS_1008_POLICY_VIOLATION,
-    WS_1009_MESSAGE_TOO_BIG,
-    WS_1011_INTERNAL_ERROR,
-)
+from litestar.status_codes import WS_1009_MESSAGE_TOO_BIG, WS_1011_INTERNAL_ERROR
 
 from api import auth
+from api.auth import Proof
+from api.live.admission import Goodbye, Socket, admit, until_expired
 from api.live.audience import Audiences, TooManySockets
 from api.live.following import Following
 from api.live.narrator import Narrator
 from api.live.outbox import GONE, Outbox
+from api.live.rate import TokenBucket
 from api.live.requests import Requests
 from api.services import Services
 from domain import limits
@@ -28,20 +26,7 @@ from runtime import database
 log = structlog.get_logger()
 
 TOO_SLOW = 4408
-TOO_MANY_SOCKETS = 4429
-REASON_BYTES_MAX = 123
-"""What a close frame has room for."""
-
-Socket = WebSocket[Any, Any, Any]
-
-
-class Goodbye(Exception):
-    """The conversation ends with a close of ours."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+TOO_MUCH = 4429
 
 
 @websocket("/ws/{user_id:str}", opt={auth.PUBLIC: True})
@@ -50,13 +35,12 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
 
     The connection is accepted before it is refused, since a browser sees no reason otherwise.
     """
-    token = _take_token(socket)
     with suppress(*GONE):
         await socket.accept()
     try:
         services: Services = socket.app.state.services
-        _admit(services, token, user_id)
-        await _converse(socket, services, user_id)
+        proof = admit(socket, services, user_id)
+        await _converse(socket, services, proof)
     except Goodbye as goodbye:
         log.info("socket.closed", user=user_id, code=goodbye.code, reason=goodbye.reason)
         await _close(socket, goodbye)
@@ -65,26 +49,9 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
         await _close(socket, Goodbye(WS_1011_INTERNAL_ERROR, "Server error"))
 
 
-def _take_token(socket: Socket) -> str:
-    """Take the token out of the address, which the server logs when it accepts a socket."""
-    token: str = socket.query_params.get("token", "")
-    socket.scope["query_string"] = b""
-    return token
-
-
-def _admit(services: Services, token: str, user_id: str) -> None:
-    """Raises Goodbye unless the token proves to be this user's."""
-    try:
-        principal = services.verifier.verify(token)
-    except auth.Refused as refusal:
-        reason = str(refusal) if token else "Token is missing"
-        raise Goodbye(WS_1008_POLICY_VIOLATION, reason) from None
-    if principal.user_id != user_id:
-        raise Goodbye(WS_1008_POLICY_VIOLATION, "Invalid user ID")
-
-
-async def _converse(socket: Socket, services: Services, user_id: str) -> None:
+async def _converse(socket: Socket, services: Services, proof: Proof) -> None:
     """Until the peer leaves. Raises Goodbye when we do."""
+    user_id = proof.principal.user_id
     outbox = Outbox()
     audiences = _audiences(socket, services)
     following = Following(services.log, audiences.narrator, outbox)
@@ -96,9 +63,10 @@ async def _converse(socket: Socket, services: Services, user_id: str) -> None:
                 asyncio.create_task(_listen(socket, requests)),
                 asyncio.create_task(outbox.drain(socket)),
                 asyncio.create_task(following.run()),
+                asyncio.create_task(until_expired(proof)),
             )
     except TooManySockets:
-        raise Goodbye(TOO_MANY_SOCKETS, "too_many_sockets") from None
+        raise Goodbye(TOO_MUCH, "too_many_sockets") from None
     except database.LOST as error:
         log.warning("socket.database_lost", error=repr(error))
         raise Goodbye(WS_1011_INTERNAL_ERROR, "Server error") from None
@@ -116,7 +84,8 @@ def _audiences(socket: Socket, services: Services) -> Audiences:
 
 
 async def _listen(socket: Socket, requests: Requests) -> None:
-    """Until the peer leaves. Raises Goodbye when a message is too large."""
+    """Until the peer leaves. Raises Goodbye when a message is too large, or one too many."""
+    bucket = TokenBucket(limits.SOCKET_MESSAGES_PER_SECOND, limits.SOCKET_MESSAGES_BURST)
     while True:
         event = await socket.receive()
         if event["type"] != "websocket.receive":
@@ -124,6 +93,8 @@ async def _listen(socket: Socket, requests: Requests) -> None:
         data = event.get("text") or event.get("bytes") or ""
         if len(data) > limits.SOCKET_MESSAGE_BYTES_MAX:
             raise Goodbye(WS_1009_MESSAGE_TOO_BIG, "message too big")
+        if not bucket.take():
+            raise Goodbye(TOO_MUCH, "too_many_messages")
         await requests.answer(data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -59,6 +60,17 @@ class Child(ABC):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), limits.STOP_SECONDS_MAX)
 
+    def set_log_aside(self) -> None:
+        """Begin the log anew if it is too large; the one before it is kept beside it.
+
+        The process writes on to the same file, at its new end. What it writes in this very moment
+        is lost. Raises OSError.
+        """
+        with suppress(FileNotFoundError):
+            if self.log.stat().st_size > limits.LOG_BYTES_MAX:
+                shutil.copyfile(self.log, _set_aside(self.log))
+                os.truncate(self.log, 0)
+
     def obituary(self) -> str:
         """How it ended, with the last lines of its log."""
         code = self._process.returncode if self._process else None
@@ -108,5 +120,9 @@ def _open_log(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
         if path.stat().st_size > limits.LOG_BYTES_MAX:
-            path.replace(path.with_suffix(".log.1"))
+            path.replace(_set_aside(path))
     return path.open("ab")
+
+
+def _set_aside(log: Path) -> Path:
+    return log.with_suffix(".log.1")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
+from domain import limits
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import echo
 from tests.support.routes import Endpoint, endpoints
@@ -139,3 +140,20 @@ async def test_the_page_asks_no_foreign_host(installation: Platform, path: str) 
     for link in linked:
         if not link.startswith("data:"):
             assert (await installation.http.get(link)).status_code == 200, link
+
+
+async def test_numbers_in_queries_have_their_bounds(document: dict[str, Any]) -> None:
+    numbers = {
+        parameter["name"]: parameter["schema"]
+        for operation in operations(document).values()
+        for parameter in operation.get("parameters", [])
+        if parameter["schema"].get("type") == "integer" and parameter["in"] == "query"
+    }
+    bounds = {name: (schema["minimum"], schema["maximum"]) for name, schema in numbers.items()}
+    assert bounds == {
+        "page": (1, limits.PAGE_MAX),
+        "page_size": (1, limits.PAGE_SIZE_MAX),
+        "limit": (1, limits.EXECUTIONS_PAGE),
+        "after": (0, limits.JSON_INTEGER_MAX),
+        "outputs_after": (0, limits.JSON_INTEGER_MAX),
+    }

@@ -6,8 +6,9 @@ from typing import Any
 
 from blocks.io import AgentInput, AgentOutput
 from blocks.logic import Calculator, Condition
+from blocks.web import SendWebRequest
 from tests.support.api import Caller, answered, saved
-from tests.support.graphs import Document, agent_input, agent_output, graph
+from tests.support.graphs import Document, agent_input, agent_output, graph, node
 
 EXPORTED: Document = {
     "id": "halving-agent",
@@ -139,3 +140,25 @@ async def test_an_export_names_no_user_and_holds_no_secret(user: Caller) -> None
     assert nodes[0]["input_default"] == {"name": "key", "secret": True}
     assert nodes[1]["input_default"] == {"name": "open", "value": "shown"}
     assert (await user.read(path))["nodes"][0]["input_default"]["value"] == "s3cret"
+
+
+async def test_an_export_holds_nothing_that_is_called_a_secret(user: Caller) -> None:
+    request = node(
+        "ask",
+        SendWebRequest,
+        url="https://example.com",
+        headers={"Authorization": "Bearer s3cret", "x-api-key": "s3cret", "Accept": "text/html"},
+        body={"users": [{"password": "s3cret", "max_tokens": 5}]},
+        **{"headers_#_Cookie": "s3cret", "headers_#_Accept-Language": "de"},
+    )
+    saved_ = await user.save(graph(request))
+    path = f"/api/v1/graphs/{saved_.graph_id}"
+    response = await user.get(f"{path}?for_export=true")
+    assert "s3cret" not in response.text
+    assert answered(response)["nodes"][0]["input_default"] == {
+        "url": "https://example.com",
+        "headers": {"Accept": "text/html"},
+        "body": {"users": [{"max_tokens": 5}]},
+        "headers_#_Accept-Language": "de",
+    }
+    assert "s3cret" in (await user.get(path)).text

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtime.logs import HIDDEN, redact
+from domain import limits
+from runtime.logs import HEADING, HIDDEN, redact
 
 PROGRAM = """
 import logging, sys
@@ -76,7 +77,90 @@ def test_other_names_are_not(name: str) -> None:
         "postgresql://app:s3cret@db:5432/evergraph is down",
         "nats://s3cret@127.0.0.1:4222",
         "Authorization: Bearer s3cret.s3cret",
+        "/ws/eyJhbGciOiJI.eyJzdWIiOiIx.s3cret/x",
+        "/nowhere?a=1&access_token=s3cret&b=2",
+        'WebSocket /?token=s3cret" 403',
     ],
 )
 def test_secrets_are_hidden_by_their_looks(text: str) -> None:
     assert "s3cret" not in repr(redact(None, "info", {"event": text}))
+
+
+class Careless:
+    def __repr__(self) -> str:
+        return "Careless at nats://s3cret@127.0.0.1"
+
+
+@pytest.mark.parametrize("value", [Careless(), [Careless()], {"a": {Careless()}}])
+def test_secrets_are_hidden_in_what_objects_are_printed_as(value: object) -> None:
+    assert "s3cret" not in repr(redact(None, "info", {"event": "x", "value": value}))
+
+
+FLOOD = """
+import logging, sys, threading
+import structlog
+from runtime import logs
+
+logs.setup("probe", "info")
+log = structlog.get_logger()
+for n in range(int(sys.argv[1])):
+    log.info("socket.closed", number=n)
+    logging.getLogger("library").warning("number %s", n)
+log.warning("other")
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join()
+"""
+COUNT = 5_000
+
+
+def test_what_is_said_again_and_again_is_counted() -> None:
+    said = flood(FLOOD, str(COUNT))
+    ours = [line for line in said if line["event"] == "socket.closed"]
+    others = [line for line in said if line.get("logger") == "library"]
+    left_out = [line for line in said if line["event"] == "log.left_out"]
+    assert [line["number"] for line in ours[: limits.LOG_REPEATS_MAX]] == [*range(20)]
+    assert [line["event"] for line in said].count("other") == 1
+    for lines_of, what, level in (
+        (ours, "socket.closed", "info"),
+        (others, "library", "warning"),
+    ):
+        told = [line for line in left_out if line["what"] == what]
+        assert {line["level"] for line in told} == {level}
+        assert len(lines_of) + sum(line["count"] for line in told) == COUNT
+        assert len(told) < len(lines_of) < COUNT
+
+
+LONG = """
+import sys
+import structlog
+from runtime import logs
+
+logs.setup("probe", "info")
+log = structlog.get_logger()
+log.info("long", text="a" * 100_000 + "end")
+log.info("many", texts=["b"] * 100_000)
+log.info("\\0" * 100_000)
+try:
+    raise ValueError("c" * 100_000)
+except ValueError:
+    log.exception("failed")
+"""
+
+
+def test_no_line_is_longer_than_its_bound() -> None:
+    long, many, odd, failed = flood(LONG)
+    assert long["text"].startswith("a" * 1_000)
+    assert long["text"].endswith("end")
+    assert (many["event"], set(many)) == ("many", {*HEADING, "left_out"})
+    assert odd["event"] == "\0" * limits.LOG_KIND_CHARS_MAX
+    assert failed["exception"].startswith("Traceback")
+
+
+def flood(program: str, *arguments: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, check=True
+    )
+    said = done.stderr.splitlines()
+    assert max(map(len, said)) <= limits.LOG_LINE_CHARS_MAX
+    return [msgspec.json.decode(line) for line in said]

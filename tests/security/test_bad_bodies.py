@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from blocks.logic import CountItems
@@ -21,6 +23,7 @@ from tests.domain.values import json_values
 from tests.support.api import Caller, Platform, Saved, answered, platform
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
 from tests.support.live import running
+from tests.support.processes import until
 from tests.support.routes import Endpoint, endpoints
 from tests.support.written import CLAIM, WrittenRun, begun
 from workers import projector
@@ -101,6 +104,11 @@ class Quiet:
 
     async def refuses(self, endpoint: Endpoint, body: Any, status: int = 400) -> None:
         assert await self.send(endpoint, body) == status, (endpoint.operation, body)
+
+    async def reason(self, endpoint: Endpoint, body: bytes) -> str:
+        """Why a body is refused."""
+        response = await self.user.request(endpoint.method, endpoint.url(self._values), body)
+        return str(answered(response, 400)["message"])
 
     async def _ask_again(self) -> None:
         """Unless the last question has still no answer."""
@@ -221,6 +229,13 @@ def nested(levels: int) -> Any:
     return value
 
 
+@pytest.mark.parametrize("levels", [*range(100, 1_100, 100), 5_000, 20_000])
+async def test_no_depth_is_a_server_error(quiet: Quiet, levels: int) -> None:
+    deep = b'{"inputs":' + b'{"a":[' * levels + b"]}" * levels + b',"x":"\n\t"}'
+    for endpoint in quiet.endpoints:
+        await quiet.refuses(endpoint, deep)
+
+
 @pytest.mark.parametrize("levels", [limits.JSON_DEPTH_MAX, limits.JSON_DEPTH_MAX + 1])
 async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: int) -> None:
     """The object that holds the values counts as their first level."""
@@ -255,3 +270,57 @@ async def test_a_body_that_nobody_reads_is_bounded_under_a_key(quiet: Quiet) -> 
     body = b" " * (limits.REQUEST_BYTES_MAX + 1)
     refused = await quiet.user.post("/api/v1/auth/user", body, Idempotency_Key="key")
     answered(refused, 413)
+
+
+EXECUTE = "POST /api/graphs/{graph_id}/execute"
+FORK = "POST /api/graphs/{graph_id}/executions/{run_id}/fork"
+SETTINGS = "PATCH /api/graphs/{graph_id}/settings"
+LAX = {
+    "0 for false": (EXECUTE, b'{"dry_run":0}', "dry_run: Expected `bool`, got `int`"),
+    "a text for a number": (FORK, b'{"version":"1"}', "version: Expected `int | null`, got `str`"),
+    "a number with a fraction": (FORK, b'{"version":1.0}', "version: Expected `int | null`"),
+    "a text for true": (SETTINGS, b'{"sensitive_action_safe_mode":"true"}', "sensitive_action"),
+    "within": (EXECUTE, b'{"budget":{"steps":"9"}}', "budget.steps: Expected `int | null`"),
+    "unknown": (FORK, b'{"version":1,"node":"x"}', "The body: Object contains unknown field"),
+    "unknown within": (EXECUTE, b'{"budget":{"step":1}}', "budget: Object contains unknown field"),
+    "twice": (FORK, b'{"version":1,"version":2}', "The body has an object with two members"),
+    "twice within": (EXECUTE, b'{"inputs":{"x":[{"a":1,"a":2}]}}', "The body has an object"),
+    "twice in other words": (SETTINGS, b'{"a":1,"\\u0061":1}', "The body has an object"),
+    "0 in a review": (ACTION, b'{"reviews":[{"node_exec_id":"x","approved":1}]}', "reviews"),
+}
+
+
+@pytest.mark.parametrize(("operation", "body", "message"), LAX.values(), ids=list(LAX))
+async def test_a_body_is_taken_as_it_is_meant_or_not_at_all(
+    quiet: Quiet, operation: str, body: bytes, message: str
+) -> None:
+    (endpoint,) = [each for each in quiet.endpoints if each.operation == operation]
+    assert message in await quiet.reason(endpoint, body)
+
+
+async def test_what_clients_of_the_platform_send_beyond_what_is_read_is_ignored(
+    quiet: Quiet,
+) -> None:
+    for endpoint in quiet.endpoints:
+        if endpoint.operation != FORK:
+            body = {**quiet.bodies[endpoint.operation], "more": 1}
+            assert await quiet.send(endpoint, body) == 200
+
+
+async def test_who_leaves_within_a_body_is_no_error(installation: Platform, user: Caller) -> None:
+    port = installation.http.base_url.port
+    head = [
+        "POST /api/v1/graphs HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        "Content-Length: 1000",
+        f"Authorization: {user.headers['Authorization']}",
+    ]
+    with capture_logs() as logged:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join([*head, "", "{"]).encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: "request.left" in {entry["event"] for entry in logged})
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []

@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from api.app import create_app
 from blocks.logic import CountItems
@@ -61,6 +63,21 @@ async def test_what_is_shown_of_a_run_has_bounds(owned: Owned, query: str) -> No
     answered(await owned.user.get(f"{owned.run_path}?{query}"), 400)
 
 
+@pytest.mark.parametrize("version", ["0", "9" * 18, "9" * 19, str(2**63), "0" * 19])
+async def test_a_run_was_never_at_a_version_beyond_its_own(owned: Owned, version: str) -> None:
+    answered(await owned.user.get(f"{owned.run_path}?as_of={version}"), 404)
+
+
+@pytest.mark.parametrize("target", ["/ws/" + "x" * 30_000, "/ws/x?token=" + "x" * 30_000])
+async def test_a_socket_with_an_endless_address_is_refused(
+    installation: Platform, target: str
+) -> None:
+    address = f"ws://127.0.0.1:{installation.http.base_url.port}{target}"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(address, proxy=None)
+    assert refused.value.response.status_code == 414
+
+
 async def test_the_last_page_is_within_the_bounds(owned: Owned) -> None:
     query = f"page={limits.PAGE_MAX}&page_size={limits.PAGE_SIZE_MAX}"
     assert (await owned.user.read(f"{owned.path}/executions?{query}"))["executions"] == []
@@ -101,7 +118,8 @@ async def test_odd_names_in_paths_are_not_found(installation: Platform, name: st
         if endpoint.method == "OPTIONS" or not endpoint.path.startswith("/api/"):
             continue
         if any(parameter.endswith("_id") for parameter in endpoint.parameters):
-            sent = body if endpoint.takes_a_body else None
+            fitting = {"version": 1} if endpoint.path.endswith("/fork") else body
+            sent = fitting if endpoint.takes_a_body else None
             response = await user.request(endpoint.method, endpoint.url(values), sent)
             answered(response, 404)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+
 import pytest
 
 from api.app import create_app
@@ -34,7 +37,34 @@ async def test_every_answer_says_how_it_may_be_used(
         )
         assert ALWAYS.items() <= dict(response.headers).items(), endpoint
         is_kept = endpoint.path.startswith("/schema-assets/")
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';")
+        assert policy.endswith("frame-ancestors 'none'")
+        assert ("script-src" in policy) == endpoint.path.startswith("/schema"), endpoint
         assert response.headers.get("cache-control") == (None if is_kept else "no-store"), endpoint
+
+
+async def test_options_are_all_methods_of_a_path(installation: Platform, user: Caller) -> None:
+    methods = defaultdict(set)
+    found = list(endpoints(create_app(installation.settings)))
+    for endpoint in found:
+        methods[endpoint.path].add(endpoint.method)
+    for endpoint in found:
+        if endpoint.method == "OPTIONS":
+            response = await user.request("OPTIONS", endpoint.url(SOMETHING))
+            assert response.headers["allow"] == ", ".join(sorted(methods[endpoint.path])), endpoint
+
+
+@pytest.mark.parametrize(("scheme", "promised"), [("https", "max-age=31536000"), ("http", None)])
+async def test_tls_is_promised_where_it_is(user: Caller, scheme: str, promised: str | None) -> None:
+    response = await user.get("/api/v1/graphs", X_Forwarded_Proto=scheme)
+    assert response.headers.get("strict-transport-security") == promised
+
+
+async def test_the_page_of_the_documentation_needs_no_more_than_it_may(user: Caller) -> None:
+    response = await user.get("/schema")
+    assert not re.findall(r"""(?:src|href)=['"]https?://""", response.text)
+    assert "eval(" not in response.text
 
 
 async def test_no_foreign_page_may_read_an_answer(user: Caller) -> None:

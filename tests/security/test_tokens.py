@@ -21,7 +21,7 @@ from api.app import create_app
 from api.auth import Refused, Verifier
 from domain import limits
 from runtime import clock, ids
-from runtime.secrets import jwt_key
+from runtime.secrets import jwt_key, sign_token
 from runtime.settings import Settings
 from tests.support.api import Platform, answered, eventually
 from tests.support.routes import endpoints
@@ -233,6 +233,37 @@ def test_a_public_key_is_no_secret() -> None:
     forged = f"{content}.{_part(signing.sign(content.encode(), public))}"
     with pytest.raises(Refused, match="alg value is not allowed"):
         verifier.verify(forged)
+
+
+ISSUER = "https://id.example.com"
+STRICT = Settings(jwt_verify_key=KEY, jwt_issuer=ISSUER, jwt_key_id="1")
+
+
+def test_where_issuer_and_key_are_set_a_token_names_them() -> None:
+    good = claims(iss=ISSUER)
+    verifier = Verifier(STRICT)
+    assert verifier.verify(jwt.encode(good, KEY, headers={"kid": "1"})).user_id == good["sub"]
+    own = sign_token(STRICT, user_id=ids.new_id(), email="user@example.com")
+    assert verifier.verify(own).email == "user@example.com"
+    assert Verifier(Settings(jwt_verify_key=KEY)).verify(own).email == "user@example.com"
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "message"),
+    [
+        ({"iss": "https://id.example.org"}, {"kid": "1"}, "Invalid issuer"),
+        ({"iss": None}, {"kid": "1"}, 'missing the "iss" claim'),
+        ({"iat": None}, {"kid": "1"}, 'missing the "iat" claim'),
+        ({}, {"kid": "2"}, "its key is not known"),
+        ({}, {}, "its key is not known"),
+    ],
+)
+def test_and_is_refused_otherwise(
+    changes: dict[str, Any], headers: dict[str, str], message: str
+) -> None:
+    token = jwt.encode(claims(**{"iss": ISSUER, **changes}), KEY, headers=headers)
+    with pytest.raises(Refused, match=message):
+        Verifier(STRICT).verify(token)
 
 
 @given(st.text(max_size=60) | st.text(max_size=60).map(lambda text: f"Bearer {text}"))

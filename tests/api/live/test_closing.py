@@ -9,13 +9,16 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import jwt
+import msgspec
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from domain import limits
 from domain.runs import NodeFailed
 from runtime import ids
-from runtime.secrets import sign_token
+from runtime.secrets import AUDIENCE, jwt_key, sign_token
 from runtime.settings import Settings
 from tests.support.live import (
     HOST,
@@ -44,16 +47,73 @@ async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UU
     assert api.services.feed.position is None
 
 
-async def test_no_log_has_the_token(
+async def test_the_server_itself_never_knows_the_token(
     api: LiveApi, user_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What libraries say below INFO is never logged (runtime/logs.py)."""
+    """Nor on paths where no socket is. What it says below INFO is never logged."""
     token = api.token(user_id)
     with caplog.at_level(logging.INFO, logger="uvicorn"):
         async with api.peer(user_id, token) as peer:
             await peer.ask("ping")
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://{HOST}:{api.port}/nowhere?token={token}", proxy=None)
     assert str(user_id) in caplog.text
+    assert "/nowhere" in caplog.text
     assert token not in caplog.text
+
+
+async def test_a_socket_ends_with_its_token(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TOKEN_LEEWAY_SECONDS", 0)
+    async with api.peer(user_id, api.token(user_id, seconds=2)) as peer:
+        assert (await peer.ask("ping"))["type"] == "pong"
+        assert await peer.closed() == (4401, "Token has expired", [])
+
+
+async def test_a_token_without_end_in_sight_is_a_token(api: LiveApi, user_id: UUID) -> None:
+    claims = {"sub": str(user_id), "aud": AUDIENCE, "exp": 10**400}
+    async with api.peer(user_id, jwt.encode(claims, jwt_key(api.settings))) as peer:
+        assert (await peer.ask("ping"))["type"] == "pong"
+
+
+OWN = "http://{host}:{port}"
+ALLOWED = "https://app.example.com"
+
+
+@pytest.mark.parametrize("origin", [None, OWN, OWN.replace("http:", "https:"), ALLOWED])
+async def test_pages_of_the_own_host_and_those_allowed_may_open_sockets(
+    settings: Settings, user_id: UUID, origin: str | None
+) -> None:
+    allowing = msgspec.structs.replace(settings, allowed_origins=(ALLOWED,))
+    async with live_api(allowing) as api:
+        named = None if origin is None else origin.format(host=HOST, port=api.port)
+        async with api.peer(user_id, origin=named) as peer:
+            assert (await peer.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "", ALLOWED, "http://{host}", "http://{host}:{port}.example.com", "http://["]
+)
+async def test_pages_of_other_hosts_may_not(api: LiveApi, user_id: UUID, origin: str) -> None:
+    foreign = origin.format(host=HOST, port=api.port)
+    async with api.peer(user_id, additional_headers={"Origin": foreign}) as peer:
+        assert await peer.closed() == (4403, "Origin is not allowed", [])
+
+
+async def test_who_says_too_much_is_closed(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SOCKET_MESSAGES_PER_SECOND", 0)
+    async with api.peer(user_id) as peer, api.peer(user_id) as other:
+        for _ in range(limits.SOCKET_MESSAGES_BURST):
+            await peer.say("ping")
+        await peer.until("pong")
+        await peer.say("ping")
+        closed = await peer.closed()
+        assert (closed.code, closed.reason) == (4429, "too_many_messages")
+        assert len(closed.messages) < limits.SOCKET_MESSAGES_BURST
+        assert (await other.ask("ping"))["type"] == "pong"
 
 
 async def test_nobody_has_more_sockets_than_one_may(
@@ -181,6 +241,7 @@ async def test_who_asks_and_never_reads_the_answers_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
+    monkeypatch.setattr(limits, "SOCKET_MESSAGES_BURST", 10**9)
     async with api.peer(user_id, **lazily(api)) as peer:
         await peer.ask("ping")
         asking = asyncio.create_task(ask_for_ever(peer))
