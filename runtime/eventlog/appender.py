@@ -144,7 +144,9 @@ class Appender:
         )
         for pending in batch:
             pending.unanswered += 1
-        faults.reach("append.before")
+        has_events = any(pending.append.count for pending in batch)
+        if has_events:
+            faults.reach("append.before")
         try:
             position = await self._append(parameters)
         except psycopg.Error as error:
@@ -152,7 +154,8 @@ class Appender:
                 for pending in batch:
                     pending.unanswered -= 1
             raise
-        faults.reach("append.committed")
+        if has_events:
+            faults.reach("append.committed")
         self._note(is_announced=is_announced)
         for pending in batch:
             pending.succeed(position + 1)
