@@ -26,17 +26,16 @@ APP_ROLE = "evergraph_app"
 def conninfo(
     database_url: str,
     application: str,
-    statement_seconds: float | None = None,
+    statement_seconds: float = limits.DATABASE_STATEMENT_SECONDS_MAX,
 ) -> str:
     """The connection string of the application's role, with its time limits.
 
     A server that still recovers is as good as none: where its log ends, and which log it is, is
     only known when it has become the primary.
     """
-    seconds = statement_seconds or limits.DATABASE_STATEMENT_SECONDS_MAX
     options = (
         f"-c role={APP_ROLE}"
-        f" -c statement_timeout={seconds}s"
+        f" -c statement_timeout={statement_seconds}s"
         f" -c lock_timeout={limits.DATABASE_LOCK_SECONDS_MAX}s"
         f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
         " -c plan_cache_mode=force_generic_plan"

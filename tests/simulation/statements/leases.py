@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from tests.simulation.statements.session import NOTHING, Answer, Session, Work
+from tests.simulation.statements.session import NOTHING, Answer, Session, Work, nothing
 from tests.simulation.tables import Leader, Lease
 from workers import bells, leader, relay, sweeper
 from workers.executor import leases
@@ -106,15 +106,11 @@ def _take_bells(session: Session, parameters: Sequence[Any]) -> Answer:
     return [(run_id,) for run_id in taken], len(taken)
 
 
-def _nothing(_: Session, __: Any) -> Answer:
-    return NOTHING
-
-
 WORK: Mapping[str, Work] = {
     leases.RENEW: _renew_lease,
     leases.FIND: _find_living,
     leases.DELETE: _delete_lease,
-    leader.BOUND_TRANSACTIONS: _nothing,
+    leader.BOUND_TRANSACTIONS: nothing,
     leader.ENSURE: _ensure_role,
     leader.TAKE: _take_role,
     leader.RENEW: _renew_role,

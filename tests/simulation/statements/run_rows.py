@@ -9,7 +9,7 @@ from typing import Any
 
 from projections import runner
 from projections import runs as run_model
-from tests.simulation.statements.session import NOTHING, Answer, Session, Work
+from tests.simulation.statements.session import NOTHING, Answer, Session, Work, nothing
 from tests.simulation.tables import RunRow
 from workers import sweeper
 
@@ -161,12 +161,8 @@ def _find_orphans(session: Session, parameters: Mapping[str, Any]) -> Answer:
     return found, len(found)
 
 
-def _nothing(_: Session, __: Any) -> Answer:
-    return NOTHING
-
-
 WORK: Mapping[str, Work] = {
-    runner.PREFER_INDEXES: _nothing,
+    runner.PREFER_INDEXES: nothing,
     runner.ENSURE: _ensure_checkpoints,
     runner.SELECT: _select_checkpoints,
     runner.ADVANCE: _advance_checkpoints,
@@ -176,6 +172,6 @@ WORK: Mapping[str, Work] = {
     sweeper.FIND_ABANDONED: _find_abandoned,
     sweeper.FIND_FORGOTTEN: _find_forgotten,
     sweeper.FIND_ORPHANS: _find_orphans,
-    sweeper.DELETE_RECEIPTS: _nothing,
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ": _nothing,
+    sweeper.DELETE_RECEIPTS: nothing,
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ": nothing,
 }

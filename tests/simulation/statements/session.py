@@ -113,3 +113,8 @@ class Session:
     def _refresh(self) -> None:
         self._tracking, self._runs = dict(self.tables.tracking), dict(self.tables.runs)
         self._moved.clear()
+
+
+def nothing(_: Session, __: Any) -> Answer:
+    """The work of a statement that changes nothing here."""
+    return NOTHING
