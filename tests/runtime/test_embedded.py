@@ -102,6 +102,8 @@ async def test_postgres_is_durable_private_and_found_again(data_dir: Path) -> No
     async with PostgresServer(data_dir) as server:
         assert await setting(server.url, "fsync") == "on"
         assert await setting(server.url, "synchronous_commit") == "on"
+        if ON_LINUX:
+            assert await setting(server.url, "recovery_init_sync_method") == "syncfs"
         assert await setting(server.url, "shared_buffers") == "128MB"
         assert await setting(server.url, "listen_addresses") == ""
         assert database_url(Settings(data_dir=data_dir)) == server.url
