@@ -111,20 +111,28 @@ class Broker:
 
     async def _keep(self) -> None:
         while True:
-            client = await self._find()
-            if client is not None:
-                try:
-                    await self._watch(client)
-                except NatsError as error:
-                    log.warning("nats.lost", error=repr(error))
-                finally:
-                    self._client = None
-                    if self.is_heard:
-                        self.is_heard = False
-                        self._changed()
-                    await client.abandon()
+            try:
+                client = await self._find()
+                if client is not None:
+                    await self._live(client)
+            except Exception:
+                # Whatever it was, nobody else would connect again: this process would stay deaf.
+                log.exception("nats.failed")
             stop_if_cancelled()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _live(self, client: Client) -> None:
+        """Use a connection for as long as it answers."""
+        try:
+            await self._watch(client)
+        except NatsError as error:
+            log.warning("nats.lost", error=repr(error))
+        finally:
+            self._client = None
+            if self.is_heard:
+                self.is_heard = False
+                self._changed()
+            await client.abandon()
 
     async def _find(self) -> Client | None:
         try:

@@ -139,3 +139,24 @@ async def test_a_server_that_comes_back_elsewhere_is_found(tmp_path: Path) -> No
                 await until(lambda: broker.is_heard)
     finally:
         await broker.close()
+
+
+async def test_a_server_that_talks_nonsense_is_tried_again() -> None:
+    served = 0
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        writer.write(b"INFO []\r\n")
+        await writer.drain()
+        writer.close()
+
+    nonsense = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = nonsense.sockets[0].getsockname()[1]
+    broker = Broker(Settings(nats_url=f"nats://127.0.0.1:{port}"), "test")
+    broker.open()
+    try:
+        await until(lambda: served >= 2)
+    finally:
+        await broker.close()
+        nonsense.close()
