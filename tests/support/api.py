@@ -29,6 +29,7 @@ from runtime.eventlog.log import EventLog, opened
 from runtime.eventlog.reader import read_head
 from runtime.secrets import sign_token
 from runtime.settings import Settings
+from tests.support import tasks
 from tests.support.graphs import Document
 from tests.support.live import running
 from tests.support.served import is_served
@@ -260,7 +261,9 @@ async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = S
     """The first truthy answer of `condition`. Raises AssertionError when it takes too long."""
     deadline = clock.monotonic() + seconds
     while not (found := await condition()):
-        assert clock.monotonic() < deadline, f"not within {seconds} s: {condition}"
+        if clock.monotonic() >= deadline:
+            print(tasks.waiting())
+            raise AssertionError(f"not within {seconds} s: {condition}")
         await asyncio.sleep(0.005)
     return found
 
