@@ -101,6 +101,8 @@ class Sweeper:
     async def sweep(self) -> list[str]:
         """Ring for every run that should move and return them. Raises database.LOST.
 
+        What was rung for in vain is put into the database while bells wait with NATS.
+
         Runs with a dead worker are rung for at once. That somebody has forgotten a run is believed
         after two looks, and only while no bell waits for an executor.
         """
@@ -198,17 +200,20 @@ class Sweeper:
         return [(run_id, position) for _, run_id, position in found & before]
 
     async def _ring(self, stuck: Collection[Stuck], now: float) -> list[str]:
-        lost = {
-            row for row in stuck if self._rung.get(row, now) <= now - limits.SWEEP_AGAIN_SECONDS
-        }
-        if lost and await self._are_waiting():
-            lost.clear()
-        due = [row for row in stuck if row not in self._rung or row in lost]
+        since = now - limits.SWEEP_AGAIN_SECONDS
+        again = {row for row in stuck if row in self._rung and self._rung[row] <= since}
+        in_vain = again if again and await self._are_waiting() else set()
+        if in_vain:
+            # Their bells may be among these. Perhaps executors do not hear NATS, but the database
+            # they do.
+            async with self._pool.connection() as connection:
+                await bells.put(connection, [run_id for run_id, _ in in_vain])
+        due = [row for row in stuck if row not in self._rung or row in again - in_vain]
         if due:
             async with self._pool.connection() as connection:
                 await bells.ring(self._broker, connection, [Bell(run_id) for run_id, _ in due])
             log.info("sweeper.rang", runs=len(due))
-        self._rung |= dict.fromkeys(due, now)
+        self._rung |= dict.fromkeys((*due, *in_vain), now)
         self._seen.update(stuck)
         if self._abandoned.begins:
             self._rung = {row: at for row, at in self._rung.items() if row in self._seen}

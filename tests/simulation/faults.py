@@ -21,6 +21,7 @@ PAUSE_SECONDS = 3.0
 """Between two faults, on the average."""
 SILENCE_SECONDS_MAX = 12.0
 OUTAGE_SECONDS_MAX = 4.0
+FOR_GOOD_SHARE = 0.2
 CLOCK_SECONDS_MAX = 3_600.0
 AIMS = (RunPaused, RunPaused, RunPaused, RunClaimed, NodeStarted, NodeDeferred, ChildStarted)
 """Events behind which it is worth while to die."""
@@ -61,6 +62,7 @@ class Faults:
             self._restart_server,
             self._break_off_session,
             self._lose_nats,
+            self._cut_executors_off,
             self._turn_clock,
             self._lose_snapshots,
         )
@@ -177,6 +179,20 @@ class Faults:
         self._nats.go_down()
         await asyncio.sleep(seconds)
         self._nats.come_up()
+
+    async def _cut_executors_off(self) -> None:
+        """Nobody who drives runs hears NATS, while others do: for a while, or for good."""
+        seconds = self._some(SILENCE_SECONDS_MAX)
+        for_good = self._chance.random() < FOR_GOOD_SHARE
+        self._note(
+            f"cut the executors off from NATS {'for good' if for_good else f'for {seconds:.3f}'}"
+        )
+        executors = [seat.name for seat in self._seats if seat.name.startswith("executor")]
+        for name in executors:
+            self._nats.cut_off(name)
+        await asyncio.sleep(seconds)
+        for name in () if for_good else executors:
+            self._nats.let_hear(name)
 
     async def _turn_clock(self) -> None:
         host = self._chance.choice(self._hosts)

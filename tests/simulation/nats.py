@@ -72,6 +72,7 @@ class Server:
         self._brokers: list[SimulatedBroker] = []
         self._bells: deque[bytes] = deque()
         self._pulls: deque[Pull] = deque()
+        self._cut_off: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -87,6 +88,15 @@ class Server:
     def come_up(self) -> None:
         self.is_up = True
         self._announce()
+
+    def cut_off(self, name: str) -> None:
+        """Let no process of this name hear NATS, nor be heard, until `let_hear`."""
+        self._cut_off.add(name)
+        self._announce(name)
+
+    def let_hear(self, name: str) -> None:
+        self._cut_off.discard(name)
+        self._announce(name)
 
     def join(self, broker: SimulatedBroker) -> None:
         self._brokers.append(broker)
@@ -147,13 +157,18 @@ class Server:
                 if ear.subject == subject and broker.is_heard:
                     ear.inbox.put_nowait(message)
 
-    def _announce(self) -> None:
+    def _announce(self, name: str | None = None) -> None:
+        """Have all processes, or those of a name, notice what is the case now."""
         for broker in self._brokers:
-            self._notice(broker)
+            if name in (None, broker.owner.name):
+                self._notice(broker)
 
     def _notice(self, broker: SimulatedBroker) -> None:
+        def look() -> None:
+            broker.notice(self.is_up and broker.owner.name not in self._cut_off)
+
         seconds = self._chance.uniform(0, NOTICE_SECONDS)
-        self._loop.call_later(seconds, broker.notice, self.is_up, context=broker.context)
+        self._loop.call_later(seconds, look, context=broker.context)
 
     def _later(self, call: Callable[..., None], *arguments: object) -> None:
         mean = SLOW_TRAVEL_SECONDS if self._chance.random() < SLOW_SHARE else TRAVEL_SECONDS
@@ -190,8 +205,9 @@ class SimulatedBroker:
         self.ears: list[Ear] = []
         self.is_heard = False
         self.heard_at: float | None = None
+        self.owner = OWNER.get()
         self.context = copy_context()
-        OWNER.get().ended.append(lambda: server.leave(self))
+        self.owner.ended.append(lambda: server.leave(self))
 
     def open(self) -> None:
         self.context = copy_context()

@@ -11,6 +11,7 @@ from domain import limits
 from runtime import nats
 from runtime.database import Row
 from tests.workers.scene import Scene
+from workers import bells
 from workers import sweeper as module
 from workers.sweeper import Sweeper
 
@@ -73,6 +74,8 @@ async def test_abandoned_runs_that_nobody_takes_do_not_hide_others(
     assert [await sweeper.sweep() for _ in range(3)] == [["a", "b"], ["c", "d"], ["e"]]
     assert [await sweeper.sweep() for _ in range(3)] == [[], [], []], "their bells wait"
     assert await nats.waiting_bells(scene.client) == 5
+    found = await bells.take(scene.connection, 10)
+    assert sorted(found) == ["a", "b", "c", "d", "e"], "for executors that do not hear NATS"
     await scene.rung(5)
     await scene.create("aa")
     await scene.claim("aa")
