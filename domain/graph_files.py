@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -60,6 +60,7 @@ def read_draft(document: object) -> GraphDraft:
     graph = _Fields(document, "")
     entries = graph.entries("nodes", limits.GRAPH_NODES_MAX)
     objects = [_Fields(entry, f"nodes[{index}]") for index, entry in enumerate(entries)]
+    _refuse_too_many_pins(objects)
     nodes = tuple(_read_node(node, f"node {index}") for index, node in enumerate(objects))
     return GraphDraft(
         id=graph.optional_text("id", limits.ID_CHARS_MAX),
@@ -170,6 +171,18 @@ class _Fields:
         if not isinstance(value, dict):
             raise Invalid(f"{self.place(key)} must be an object")
         return value
+
+
+def _refuse_too_many_pins(nodes: Iterable[_Fields]) -> None:
+    """Each pin's name is parsed; nobody shall have an API busy with that for long."""
+    count = 0
+    for node in nodes:
+        count += len(node.mapping("input_default"))
+        if count > limits.GRAPH_PINS_MAX:
+            raise Invalid(
+                f"{node.place('input_default')} is one too many: the nodes of a graph may have"
+                f" at most {limits.GRAPH_PINS_MAX} pins with a value"
+            )
 
 
 def _read_node(node: _Fields, own_id: str) -> Node:

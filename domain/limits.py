@@ -17,6 +17,8 @@ JSON_INTEGER_MAX = 2**63 - 1
 # --- graphs ---------------------------------------------------------------------------------
 GRAPH_NODES_MAX = 1_000
 GRAPH_LINKS_MAX = 5_000
+GRAPH_PINS_MAX = 10_000
+"""Pins with a value of their own, over all nodes."""
 GRAPH_ERRORS_MAX = 100
 """Problems listed in one refusal."""
 PINS_NAMED_MAX = 20

@@ -243,6 +243,15 @@ def test_what_is_wrong_is_named(document: Any, message: str) -> None:
     assert refusal.value.message == message
 
 
+def test_the_pins_of_all_nodes_together_are_bounded() -> None:
+    half = {f"pin {number}": 0 for number in range(limits.GRAPH_PINS_MAX // 2)}
+    one, other = ({**node, "input_default": half} for node in nodes("a", "b"))
+    assert len(read_draft(graph(nodes=[one, other])).nodes) == 2
+    other = {**other, "input_default": {**half, "one more": 0}}
+    with pytest.raises(Invalid, match=r"^nodes\[1\].input_default is one too many: .* 10000 pins"):
+        read_draft(graph(nodes=[one, other]))
+
+
 def test_the_size_of_a_graph_is_bounded() -> None:
     most = nodes(*map(str, range(limits.GRAPH_NODES_MAX)))
     assert len(read_draft(graph(nodes=most)).nodes) == limits.GRAPH_NODES_MAX
