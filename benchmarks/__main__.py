@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "log": "benchmarks.log",
+    "neighbours": "benchmarks.neighbours.main",
     "peers": "benchmarks.peers.main",
     "runs": "benchmarks.runs",
 }

@@ -86,8 +86,11 @@ def of_ours(figures: Mapping[str, float]) -> float:
 
 
 @asynccontextmanager
-async def installation(data_dir: Path) -> AsyncIterator[Installation]:
-    """Everything runs inside the block. Raises RuntimeError when it does not start."""
+async def installation(data_dir: Path, **environ: str) -> AsyncIterator[Installation]:
+    """Everything runs inside the block. Raises RuntimeError when it does not start.
+
+    `environ` is what its processes are told beside the usual.
+    """
     (port,) = free_ports(1)
     log = data_dir / "up.log"
     with log.open("wb") as output:
@@ -103,6 +106,7 @@ async def installation(data_dir: Path) -> AsyncIterator[Installation]:
                 EVERGRAPH_DATA_DIR=str(data_dir),
                 EVERGRAPH_PORT=str(port),
                 EVERGRAPH_SIGNUP_CREDITS="1000000000",
+                **environ,
             ),
         )
     try:
