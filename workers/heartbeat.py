@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import psycopg
@@ -29,8 +30,12 @@ async def beat(database_url: str, application: str, say: Say, seconds: float) ->
     called no more.
     """
     stopped = Event()
-    thread = asyncio.to_thread(_beat, database_url, application, say, seconds, stopped)
-    beating = asyncio.ensure_future(thread)
+    # Not one of the threads that all else in the process shares: it would take one away for good,
+    # and where none is left nothing would be said.
+    own = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
+    loop = asyncio.get_running_loop()
+    beating = loop.run_in_executor(own, _beat, database_url, application, say, seconds, stopped)
+    own.shutdown(wait=False)
     try:
         await asyncio.shield(beating)
     finally:
