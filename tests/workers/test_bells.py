@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+import pytest
 from nats.aio.client import Client
 from psycopg import AsyncConnection
 
@@ -16,6 +18,7 @@ from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.nats import Bell
 from runtime.settings import Settings
+from tests.support.log import eventually
 from tests.support.processes import until
 from tests.workers.scene import SECONDS_MAX, Scene
 from workers import bells
@@ -23,6 +26,7 @@ from workers.executor.bells import Bells
 
 COUNT = "SELECT count(*) FROM work.bells"
 AGE = "UPDATE work.bells SET rung_at = rung_at - make_interval(secs => %s)"
+WAITING = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'work.bells'::regclass"
 NOWHERE = "nats://127.0.0.1:1"
 
 
@@ -34,6 +38,12 @@ async def executor(scene: Scene, url: str) -> AsyncIterator[Bells]:
         yield taking
     finally:
         await taking.close()
+
+
+async def is_waited_for(scene: Scene) -> bool:
+    """Whether somebody waits for the table of bells."""
+    async with scene.log.pool.connection() as connection:
+        return await (await connection.execute(WAITING)).fetchone() is not None
 
 
 async def taken(taking: Bells, room: int) -> list[str]:
@@ -65,6 +75,23 @@ async def test_they_share_what_is_in_the_database(scene: Scene) -> None:
     async with executor(scene, NOWHERE) as one, executor(scene, NOWHERE) as other:
         both = await asyncio.gather(taken(one, 8), taken(other, 16))
     assert sorted([*both[0], *both[1]]) == sorted(runs)
+
+
+async def test_nats_that_is_heard_while_the_database_is_looked_into_is_asked_at_once(
+    scene: Scene, broker: Broker, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
+    await bells.ring(broker, scene.connection, [Bell("a")])
+    async with scene.connection.transaction():
+        await scene.connection.execute("LOCK work.bells")
+        taking = Bells(Settings(nats_url=nats_server.url), scene.log, lambda _: None)
+        taken = asyncio.create_task(taking.take(8))
+        await eventually(partial(is_waited_for, scene))
+        await taking.open()
+        await until(lambda: taking._broker.is_heard)
+    async with asyncio.timeout(SECONDS_MAX):
+        assert (await taken).run_id == "a"
+    await taking.close()
 
 
 async def test_while_nats_is_heard_the_database_is_left_alone(

@@ -92,11 +92,12 @@ class Bells:
         """The next ring. `room` is how many more this executor could drive, at least 1."""
         while True:
             stop_if_cancelled()
+            # What happens while we ask and look must not be forgotten.
+            self._rung.clear()
             await self._request(room)
             await self._look(room)
             if self._delivered:
                 return self._delivered.popleft()
-            self._rung.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._look_at - clock.monotonic())):
                     await self._rung.wait()
