@@ -17,13 +17,16 @@ import msgspec
 
 from domain import credits as accounts
 from domain import limits
+from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.execution import Execution
+from domain.engine.run import used_up
 from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
 from runtime import clock
 from workers.executor.children import Children
 from workers.executor.ledger import Ledger, Result
 from workers.executor.nodes import returned
+from workers.executor.pool import Pool, UsedUp
 from workers.executor.starting import Starter
 from workers.executor.tools import Tools
 
@@ -39,8 +42,9 @@ class Drive:
         self._ledger = ledger
         self._run = ledger.run
         self._created = ledger.run.created
-        self._children = Children(ledger, tools)
-        self._starter = Starter(ledger, tools, self._children, self)
+        self._pool = Pool(ledger, tools)
+        self._children = Children(ledger, tools, self._pool)
+        self._starter = Starter(ledger, tools, self._pool, self._children, self)
         self._tasks: set[asyncio.Task[Result]] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: deque[Result] = deque()
@@ -53,7 +57,7 @@ class Drive:
         self._leave_by: float | None = None
         self._hold_until = clock.monotonic() + limits.RUN_HOLD_SECONDS
         self._began_us = clock.monotonic_us()
-        self._deadline = self._latest_end()
+        self._deadline = self._run.latest_end(clock.now())
 
     @property
     def durable(self) -> int:
@@ -138,7 +142,7 @@ class Drive:
         """No block's code runs before the first intents, so the claim can go along with them."""
         run = self._run
         may_begin = self._leave_by is None and not (run.is_paused or run.is_stopping)
-        if run.open or not may_begin or self._over_budget() is not None:
+        if run.open or not may_begin or run.is_short or self._over_budget() is not None:
             return False
         return all(
             execution.node.node.effect is Effect.EFFECTFUL and not execution.node.node.is_review
@@ -151,7 +155,7 @@ class Drive:
         if run.is_stopping:
             await self._end(RunTerminated(stats=self._stats, parent=self._parent))
             return
-        error = self._over_budget()
+        error = self._over_budget() or await self._cover_steps()
         if error is not None:
             await self.fail(error)
             return
@@ -169,13 +173,13 @@ class Drive:
                 await self._rest(self._next_moment())
         else:
             await self._starter.launch()
-            if self._ledger.outside == outside and run.over_budget is None:
+            if self._ledger.outside == outside and run.may_begin:
                 await self._collect()
 
     async def _take_ready(self) -> None:
         taken = 0
         while len(self._tasks) + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
-            if self._run.is_stopping or self._run.over_budget is not None:
+            if self._run.is_stopping or not self._run.may_begin:
                 return
             execution = self._run.take()
             if execution is None:
@@ -325,16 +329,21 @@ class Drive:
         parent = self._created.parent
         return None if parent is None else parent.run_id
 
-    def _latest_end(self) -> datetime | None:
-        seconds = self._created.seconds_max
-        if seconds is None:
-            return None
-        return (self._run.started_at or clock.now()) + timedelta(seconds=seconds)
-
     def _over_budget(self) -> str | None:
         if self._deadline is not None and clock.now() >= self._deadline:
-            return f"The run used up its budget of {self._created.seconds_max:g} seconds"
+            assert self._created.seconds_max is not None, "a deadline follows from seconds"
+            return used_up(f"{self._created.seconds_max:g}", "seconds")
         return self._run.over_budget
+
+    async def _cover_steps(self) -> str | None:
+        """Take more of a shared budget if that is needed; why the run ends if there is no more."""
+        if not self._run.is_short:
+            return None
+        try:
+            await self._pool.require(NOTHING)
+        except UsedUp as error:
+            return str(error)
+        return None
 
     def _seconds_left(self) -> float | None:
         """Until when something must be done even if nothing happens."""
