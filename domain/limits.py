@@ -202,6 +202,8 @@ RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64
 """The same, of one user's runs of one graph."""
+BYTES_PER_USER = 32 * 1024 * 1024
+"""Events and values that the runs of one user write in a second in the long run."""
 DISPATCH_WINDOW = 256
 """Runs that are rung for and not yet claimed. The rest waits where it is shared out fairly."""
 DISPATCH_AGAIN_SECONDS = 2.0

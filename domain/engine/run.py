@@ -153,11 +153,6 @@ class Run:
             return False
         return self.steps - self.reused > self.granted.steps - self.set_aside.steps
 
-    @property
-    def may_begin(self) -> bool:
-        """Its budget has room for all executions that there are."""
-        return self.over_budget is None and not self.is_short
-
     def lacks(self, needed: Allotment) -> str | None:
         """Which part of its budget does not do for what has begun, and what else is needed of it.
 
@@ -202,9 +197,9 @@ class Run:
             return used_up(created.steps_max, "node executions")
         if self.waiting >= limits.RUN_WAITING_MAX:
             return f"More than {limits.RUN_WAITING_MAX} node executions wait for inputs"
-        cost = self.cost + self.children_cost
-        if created.credits_max is not None and cost > created.credits_max:
-            return used_up(created.credits_max, "credits")
+        most = created.credits_max
+        if most is not None and self.cost + self.children_cost > most:
+            return used_up(most, "credits")
         return None
 
     def suspicion(self, successor: str, living: Collection[str] = ()) -> Suspicion:

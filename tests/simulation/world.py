@@ -110,6 +110,7 @@ class World:
             nats_url="nats://simulated",
             runs_per_user=6,
             runs_per_graph=self.chance.choice((1, 1, 2, 4)),
+            bytes_per_user=self.chance.choice((4_000, 10**9)),
         )
         keepers = [asyncio.ensure_future(seat.keep(settings)) for seat in self.seats]
         await self.people.move_in()

@@ -42,6 +42,7 @@ class Drive:
         self._ledger = ledger
         self._run = ledger.run
         self._created = ledger.run.created
+        self._paces = tools.paces
         self._pool = Pool(ledger, tools)
         self._children = Children(ledger, tools, self._pool)
         self._starter = Starter(ledger, tools, self._pool, self._children, self)
@@ -173,15 +174,21 @@ class Drive:
                 await self._rest(self._next_moment())
         else:
             await self._starter.launch()
-            if self._ledger.outside == outside and run.may_begin:
+            if self._ledger.outside == outside and run.over_budget is None and not run.is_short:
                 await self._collect()
 
     async def _take_ready(self) -> None:
-        taken = 0
+        run = self._run
+        taken, durable = 0, -1
         while len(self._tasks) + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
-            if self._run.is_stopping or not self._run.may_begin:
+            if run.is_stopping or run.over_budget is not None or run.is_short:
                 return
-            execution = self._run.take()
+            if self._ledger.durable != durable:
+                # Only what has been written since can have been too much.
+                durable = self._ledger.durable
+                if self._seconds_ahead:
+                    return
+            execution = run.take()
             if execution is None:
                 return
             await self._starter.begin(execution)
@@ -329,6 +336,11 @@ class Drive:
         parent = self._created.parent
         return None if parent is None else parent.run_id
 
+    @property
+    def _seconds_ahead(self) -> float:
+        """How long to begin nothing, because the user's runs have written too much at once."""
+        return self._paces.seconds_ahead(self._created.user_id)
+
     def _over_budget(self) -> str | None:
         if self._deadline is not None and clock.now() >= self._deadline:
             assert self._created.seconds_max is not None, "a deadline follows from seconds"
@@ -354,4 +366,6 @@ class Drive:
             left.append(self._leave_by - clock.monotonic())
         if self._was_woken_early:
             left.append(self._hold_until - clock.monotonic())
+        if self._run.first_ready() is not None and (ahead := self._seconds_ahead):
+            left.append(ahead)
         return max(0.0, min(left)) if left else None

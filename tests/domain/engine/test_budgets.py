@@ -64,11 +64,11 @@ def test_a_run_with_more_executions_than_it_has_got_steps_is_short() -> None:
     tree = msgspec.structs.replace(TREE, allotment=Allotment(steps=1))
     done = NodeCompleted(0, "a", [("out", 1)], elapsed_us=1)
     run = after(done, first=msgspec.structs.replace(FIRST, tree=tree))
-    assert (run.is_short, run.may_begin, run.over_budget) == (True, False, None)
+    assert (run.is_short, run.over_budget) == (True, None)
     assert run.lacks(Allotment()) == "The run used up its budget of 100 node executions"
     assert run.stats.left == Allotment()
     evolve(run, BudgetExtended(Allotment(steps=1)))
-    assert (run.is_short, run.may_begin, run.lacks(Allotment())) == (False, True, None)
+    assert (run.is_short, run.lacks(Allotment())) == (False, None)
 
 
 @pytest.mark.parametrize(
