@@ -14,72 +14,110 @@ from commands.plans import Plans
 from commands.run_starts import Budget
 from commands.streams import Streams
 from domain import limits, runs
+from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
 from domain.engine.execution import Execution
+from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.errors import Invalid
-from domain.runs import Parent, RunCreated
+from domain.graphs import Graph, GraphVersion
+from domain.runs import Parent
+from runtime import clock
 from runtime.eventlog.log import StreamWrite
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """How a node execution becomes a run: `writes` go into one append with ChildStarted.
+class Part(msgspec.Struct, frozen=True):
+    """The graph version that an execution of an AGENT node is a run of.
 
-    A child that exists already is to be joined again: then there is nothing to write.
+    A child that exists already is to be joined again.
     """
 
     child_id: str
-    created: RunCreated | None
-    writes: list[StreamWrite]
+    exists: bool
+    graph: Graph
+    version: GraphVersion
+    plan: Plan
+    depth: int
 
-    @property
-    def exists(self) -> bool:
-        return self.created is None
 
-
-async def opening(
+async def part(
     streams: Streams,
     plans: Plans,
     parent: Run,
     execution: Execution,
     contracts: Mapping[str, BlockContract],
-) -> Opening:
-    """The run that an execution of an AGENT node becomes.
+) -> Part:
+    """What an execution of an AGENT node is to become.
 
-    Raises Invalid, NotFound, GraphInvalid or PaymentRequired, whose message is the node's error.
+    Raises Invalid, NotFound or GraphInvalid, whose message is the node's error.
     """
     assert parent.created is not None
     owner = parent.created.user_id
-    child_id = runs.execution_id(parent.run_id, execution.number)
-    stream = runs.stream_of(child_id)
-    graph_id, number = execution.node.node.sub_graph
-    account, found, versions = await asyncio.gather(
-        credit_commands.load(streams, owner),
-        graph_commands.find(streams, graph_id),
-        streams.log.versions_of([stream]),
-    )
-    if versions[stream]:
-        return Opening(child_id=child_id, created=None, writes=[])
     depth = 1 if parent.created.parent is None else parent.created.parent.depth + 1
     if depth > limits.CHILD_DEPTH_MAX:
         raise Invalid(f"sub-graphs are nested more than {limits.CHILD_DEPTH_MAX} deep")
+    graph_id, number = execution.node.node.sub_graph
+    child_id = runs.execution_id(parent.run_id, execution.number)
+    stream = runs.stream_of(child_id)
+    found, versions = await asyncio.gather(
+        graph_commands.find(streams, graph_id), streams.log.versions_of([stream])
+    )
     graph = graph_commands.owned(found.state, graph_id, owner)
     version = graph.version(number)
     plan = plans.get(graph_id, version)
     run_starts.require_startable(version, plan, execution.data, contracts)
-    created = run_starts.first_event(
-        graph,
-        version,
-        plan,
-        dict(execution.data),
-        budget=Budget(credits=_credits_left(parent)),
-        parent=Parent(run_id=parent.run_id, execution=execution.number, depth=depth),
-    )
-    writes = await run_starts.writes(streams, account, child_id, created)
-    return Opening(child_id=child_id, created=created, writes=writes)
+    return Part(child_id, bool(versions[stream]), graph, version, plan, depth)
 
 
-def _credits_left(parent: Run) -> int | None:
+async def opening(
+    streams: Streams,
+    parent: Run,
+    execution: Execution,
+    part: Part,
+    allotment: Allotment,
+) -> list[StreamWrite]:
+    """The first event of the run that the execution becomes, with this part of what its parent
+    has, to be appended together with ChildStarted.
+
+    Raises PaymentRequired, whose message is the node's error.
+    """
     assert parent.created is not None
-    most = parent.created.credits_max
-    return None if most is None else max(0, most - parent.stats.cost)
+    if part.exists:
+        return []
+    created = run_starts.first_event(
+        part.graph,
+        part.version,
+        part.plan,
+        dict(execution.data),
+        budget=_budget(parent, part.version),
+        parent=Parent(run_id=parent.run_id, execution=execution.number, depth=part.depth),
+        tree=_tree(parent, allotment),
+    )
+    if not created.held:
+        return [await run_starts.opening(streams, part.child_id, created)]
+    account = await credit_commands.load(streams, parent.created.user_id)
+    return await run_starts.writes(streams, account, part.child_id, created)
+
+
+def _budget(parent: Run, version: GraphVersion) -> Budget:
+    """That of the tree; below a run from before there were any, what is left of its credits."""
+    created = parent.created
+    assert created is not None
+    if created.tree is None:
+        most = created.credits_max
+        return Budget(credits=None if most is None else max(0, most - parent.stats.cost))
+    steps = min(created.tree.budget.steps, run_starts.steps_max_of(version))
+    return Budget(steps=steps, seconds=created.seconds_max, credits=created.credits_max)
+
+
+def _tree(parent: Run, allotment: Allotment) -> Tree | None:
+    assert parent.created is not None
+    tree = parent.created.tree
+    if tree is None:
+        return None
+    return msgspec.structs.replace(
+        tree,
+        root=tree.root or parent.run_id,
+        allotment=allotment,
+        until=parent.latest_end(clock.now()),
+    )

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from commands.streams import Loaded, Streams
+from domain import budgets, large_values, limits, runs
 from domain import credits as accounts
-from domain import large_values, limits, runs
+from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
 from domain.credits import Account
 from domain.engine.plan import Plan
@@ -21,7 +22,7 @@ from runtime.eventlog.log import StreamWrite
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a run may use up, its sub-graphs included; None: as much as any run of its graph."""
+    """What a run and all its sub-graphs may use up; None: as much as any run of its graph."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -79,24 +80,37 @@ def first_event(
     *,
     budget: Budget = UNBOUNDED,
     parent: Parent | None = None,
+    tree: Tree | None = None,
 ) -> RunCreated:
-    """A run of the graph as it is set now. Raises Invalid for a budget out of bounds."""
-    most = limits.CYCLIC_RUN_STEPS_MAX if version.graph.allow_cycles else limits.RUN_STEPS_MAX
+    """A run of the graph as it is set now. Raises Invalid for a budget out of bounds.
+
+    Without a `tree` that it belongs to, it is the first of one of its own if it has sub-graphs.
+    """
+    most = steps_max_of(version)
     _check(budget, most)
+    if tree is None and plan.has_agents:
+        tree = budgets.planted(_whole(budget, most), plan.once)
+    credit = budget.credits if tree is None else tree.allotment.credits
     return RunCreated(
         user_id=graph.user_id,
         graph_id=graph.graph_id,
         graph_version=version.version,
         inputs=inputs,
         steps_max=budget.steps or most,
-        held=plan.cost if budget.credits is None else min(plan.cost, budget.credits),
+        held=plan.cost if credit is None else min(plan.cost, credit),
         seconds_max=budget.seconds,
         credits_max=budget.credits,
         parent=parent,
         skipped=skipped_nodes(version.graph, version.contracts),
         asks=graph.settings.human_in_the_loop_safe_mode,
         asks_sensitive=graph.settings.sensitive_action_safe_mode,
+        tree=tree,
     )
+
+
+def steps_max_of(version: GraphVersion) -> int:
+    """The most node executions of a run of this version."""
+    return limits.CYCLIC_RUN_STEPS_MAX if version.graph.allow_cycles else limits.RUN_STEPS_MAX
 
 
 async def writes(
@@ -107,13 +121,26 @@ async def writes(
     Large inputs are in the log's store before this returns. Raises PaymentRequired.
     """
     holding = accounts.hold(account.state, hold=run_id, amount=created.held)
+    return [await opening(streams, run_id, created), *account.write(holding)]
+
+
+async def opening(streams: Streams, run_id: str, created: RunCreated) -> StreamWrite:
+    """The first event of a run. Large inputs are in the log's store before this returns."""
     large, values = large_values.take_out(created.inputs.items())
     if large:
         await streams.log.values.put(created.user_id, list(values.values()))
         inputs = {name: None if name in large else v for name, v in created.inputs.items()}
         created = msgspec.structs.replace(created, inputs=inputs, large=large)
-    opening = StreamWrite.of(runs.stream_of(run_id), 0, [created])
-    return [opening, *account.write(holding)]
+    return StreamWrite.of(runs.stream_of(run_id), 0, [created])
+
+
+def _whole(budget: Budget, steps_max: int) -> Allotment:
+    """What a run and its sub-graphs have in all."""
+    return Allotment(
+        steps=budget.steps or steps_max,
+        runs=limits.DESCENDANTS_MAX,
+        credits=limits.RUN_CREDITS_MAX if budget.credits is None else budget.credits,
+    )
 
 
 def _check(budget: Budget, steps_max: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from domain import budgets, events, graphs, runs, users
 from domain import credits as accounts
-from domain import events, graphs, runs, users
 
-MODULES = (accounts, graphs, runs, users)
+MODULES = (accounts, budgets, graphs, runs, users)
 """Where events are defined."""
 
 TOPICS = events.topics()

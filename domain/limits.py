@@ -34,9 +34,9 @@ all, to build its input."""
 
 # --- runs -----------------------------------------------------------------------------------
 RUN_STEPS_MAX = 100_000
-"""Node executions of one run of a graph without cycles."""
+"""Node executions of one run of a graph without cycles, and of all its sub-graphs."""
 CYCLIC_RUN_STEPS_MAX = 10_000
-"""Node executions of one run of a graph with cycles."""
+"""The same, of a graph with cycles."""
 RUN_WAITING_MAX = 50_000
 """Node executions of one run that have not got all their inputs."""
 ROUTE_PORTION = 2_000
@@ -71,6 +71,8 @@ FORK_DEPTH_MAX = 32
 """Forks of forks: each has to be read to know the last one."""
 CHILD_DEPTH_MAX = 16
 """Sub-graphs inside sub-graphs."""
+DESCENDANTS_MAX = 2_000
+"""Sub-graphs of a run, and theirs, in all: they multiply at each level."""
 
 # --- event log ------------------------------------------------------------------------------
 APPEND_EVENTS_MAX = 2_000
@@ -200,6 +202,8 @@ RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64
 """The same, of one user's runs of one graph."""
+BYTES_PER_USER = 32 * 1024 * 1024
+"""Events and values that the runs of one user write in a second in the long run."""
 DISPATCH_WINDOW = 256
 """Runs that are rung for and not yet claimed. The rest waits where it is shared out fairly."""
 DISPATCH_AGAIN_SECONDS = 2.0

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from domain import events, limits
+from domain.budgets import NOTHING
 from domain.errors import Conflict
 from domain.events import Event
 from domain.runs import (
@@ -60,7 +61,8 @@ TOPICS = frozenset(topic for topic in events.topics() if topic.partition("@")[0]
 class Life(msgspec.Struct):
     """The state of a run at `version` of its stream; `evolve` changes it in place.
 
-    `reviews` wait for a decision, by execution. `stats` are those of its last rest or of its end.
+    `reviews` wait for a decision, by execution. `stats` are those of its last rest or of its end;
+    what is `left` in them is nothing when somebody may have used it since.
     """
 
     created: RunCreated
@@ -104,13 +106,15 @@ def evolve(life: Life | None, happened: Event) -> Life:  # noqa: C901 - a case f
     """
     if life is None:
         assert isinstance(happened, RunCreated), "a run's stream begins with its creation"
-        return Life(created=happened)
+        left = NOTHING if happened.tree is None else happened.tree.allotment
+        return Life(created=happened, stats=RunStats(left=left))
     life.version += 1
     match happened:
         case RunClaimed(worker=worker):
             life.worker = worker
             life.status = RunStatus.RUNNING
             life.parkings = 0
+            life.stats = msgspec.structs.replace(life.stats, left=NOTHING)
         case RunRested(stats=stats):
             life.worker = None
             life.stats = stats

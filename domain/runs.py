@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from domain.budgets import NOTHING, Allotment, Tree
 from domain.events import Event, event
 
 Output = tuple[str, Any]
@@ -59,7 +60,7 @@ class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `wall_us` is how long the worker that ended the run had it in hand. A short run is few appends,
     so the recorded times of its events do not tell. `waiting` counts executions of the run itself
-    that never got all their inputs.
+    that never got all their inputs. `left` is what it has of its allotment and did not use.
     """
 
     steps: int = 0
@@ -68,6 +69,7 @@ class RunStats(msgspec.Struct, frozen=True, omit_defaults=True):
     nodes_us: int = 0
     wall_us: int = 0
     waiting: int = 0
+    left: Allotment = NOTHING
 
     @property
     def outcome(self) -> Outcome:
@@ -108,6 +110,7 @@ class RunCreated(Event, frozen=True):
     """A run of one graph version was accepted.
 
     Its budget: `steps_max` node executions, `seconds_max` from the first claim on, `credits_max`.
+    Where there may be sub-graphs, `tree` says how they share it.
     Without `asks` nobody is asked: what waits for a person's word counts as approved.
     """
 
@@ -128,6 +131,8 @@ class RunCreated(Event, frozen=True):
     asks_sensitive: bool = False
     large: dict[str, str] = msgspec.field(default_factory=dict)
     """Inputs kept by content hash, by name; they are null in `inputs`."""
+    tree: Tree | None = None
+    """None: no sub-graphs, or from before they shared a budget."""
 
 
 @event("runs.RunClaimed")
@@ -242,11 +247,15 @@ class ReviewDecided(Event, frozen=True):
 
 @event("runs.ChildStarted")
 class ChildStarted(Event, frozen=True):
-    """The node became a run of its own, created in the same append; the node waits for its end."""
+    """The node became a run of its own, created in the same append; the node waits for its end.
+
+    Until then the allotment is the child's, and what is left of it then comes back.
+    """
 
     execution: int
     node: str
     child: str
+    allotment: Allotment = NOTHING
 
 
 @event("runs.NodeCompleted")
@@ -282,6 +291,13 @@ class CreditsExtended(Event, frozen=True):
     """More credits were set aside, because the run costs more than was held at its start."""
 
     amount: int
+
+
+@event("runs.BudgetExtended")
+class BudgetExtended(Event, frozen=True):
+    """The run took more of the budget of its tree, because its allotment did not do."""
+
+    allotment: Allotment
 
 
 @event("runs.RunCompleted")

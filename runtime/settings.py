@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runs_per_user: int = limits.RUNS_PER_USER
     runs_per_graph: int = limits.RUNS_PER_GRAPH
     """Of one user's runs of one graph."""
+    bytes_per_user: int = limits.BYTES_PER_USER
+    """That the runs of one user write in a second, in the long run."""
     allowed_origins: tuple[str, ...] = ()
     """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
@@ -84,6 +86,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
         runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
         runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
+        bytes_per_user=_number(
+            values, "EVERGRAPH_BYTES_PER_USER", limits.BYTES_PER_USER, 1_000, 10**12
+        ),
         allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
@@ -108,6 +113,7 @@ def lifeline_fd() -> int | None:
 KNOWN = frozenset(
     {
         "EVERGRAPH_ALLOWED_ORIGINS",
+        "EVERGRAPH_BYTES_PER_USER",
         "EVERGRAPH_DATA_DIR",
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from domain import limits
+from domain.budgets import NOTHING, Allotment
 from domain.contracts import ERROR_PIN
 from domain.engine import forks
 from domain.engine.execution import Execution, NodeQueue
@@ -20,6 +21,7 @@ from domain.engine.run import Run
 from domain.engine.suspicion import Loss
 from domain.events import Event
 from domain.runs import (
+    BudgetExtended,
     ChildStarted,
     CreditsExtended,
     NodeCompleted,
@@ -80,6 +82,8 @@ def _created(run: Run, created: RunCreated, at: Moment) -> None:
     run.created = created
     run.created_at = at
     run.held = created.held
+    run.granted = None if created.tree is None else created.tree.allotment
+    run.set_aside = NOTHING
     run.status = RunStatus.QUEUED
     if created.fork is not None:
         forks.take_over(run, created.fork)
@@ -181,6 +185,7 @@ def _review_decided(run: Run, decided: ReviewDecided, _at: Moment) -> None:
 def _child_started(run: Run, started: ChildStarted, at: Moment) -> None:
     _progress(run, started.execution, at).child = started.child
     run.children += 1
+    run.set_aside += started.allotment + Allotment(runs=1)
 
 
 def _node_completed(run: Run, completed: NodeCompleted, at: Moment) -> None:
@@ -206,6 +211,11 @@ def _node_failed(run: Run, failed: NodeFailed, at: Moment) -> None:
 
 def _credits_extended(run: Run, extended: CreditsExtended, _at: Moment) -> None:
     run.held += extended.amount
+
+
+def _budget_extended(run: Run, extended: BudgetExtended, _at: Moment) -> None:
+    if run.granted is not None:
+        run.granted += extended.allotment
 
 
 def _completed(run: Run, completed: RunCompleted, at: Moment) -> None:
@@ -268,6 +278,7 @@ def _finish(
     if result.child is not None:
         run.children_steps += result.child.steps
         run.children_cost += result.child.cost
+        run.set_aside -= result.child.left
     if execution.number not in run.kept:
         del run.executions[execution.number]
         execution.node.shed(execution)
@@ -313,6 +324,7 @@ _HANDLERS: Mapping[type[Event], Handler] = cast(
         RunPaused: _paused,
         RunResumed: _resumed,
         CreditsExtended: _credits_extended,
+        BudgetExtended: _budget_extended,
         RunCompleted: _completed,
         RunFailed: _failed,
         RunTerminated: _terminated,

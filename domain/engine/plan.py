@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from domain.budgets import Allotment
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
 from domain.engine.pins import Selector, base_pin, compile_selector, has_path
 from domain.engine.schemas import REQUIRED, Check, InputRules, compile_inputs, compile_outputs
@@ -128,7 +129,7 @@ class PlanNode:
 class Plan:
     """All nodes of a graph version, in its order."""
 
-    __slots__ = ("nodes", "starting")
+    __slots__ = ("nodes", "once", "starting")
 
     def __init__(self, graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> None:
         self.nodes = [
@@ -145,11 +146,21 @@ class Plan:
             node = by_id[node_id]
             node.link(links)
         self.starting = [node for node in self.nodes if _starts(node)]
+        self.once = Allotment(
+            steps=len(self.nodes),
+            runs=sum(node.is_agent for node in self.nodes),
+            credits=sum(node.contract.cost for node in self.nodes),
+        )
+        """What one execution of each node uses up."""
+
+    @property
+    def has_agents(self) -> bool:
+        return self.once.runs > 0
 
     @property
     def cost(self) -> int:
         """Credits of one execution of each node: what is held when a run begins."""
-        return sum(node.contract.cost for node in self.nodes)
+        return self.once.credits
 
     def starting_inputs(self, node: PlanNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What a starting node is given by the run's inputs (4.2, R4)."""

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Container, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from domain import limits
+from domain.budgets import NOTHING, Allotment
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.engine.suspicion import Loss, Suspicion, suspicion
 from domain.runs import TERMINAL, Outcome, Output, RunCreated, RunStats, RunStatus
+
+
+def used_up(budget: object, of: str) -> str:
+    """Why a run ends whose budget of something is used up."""
+    return f"The run used up its budget of {budget} {of}"
 
 
 class Run:
@@ -78,6 +85,10 @@ class Run:
         self.children_steps = 0
         self.children_cost = 0
         self.held = 0
+        self.granted: Allotment | None = None
+        """What it has got of the budget of its tree; None: it shares none."""
+        self.set_aside = NOTHING
+        """What its sub-graphs have got of that, or have used up; below zero, what came back."""
         self.rested_until: datetime | None = None
         """The moment for which it rested last,"""
         self.rested_version = 0
@@ -117,7 +128,58 @@ class Run:
             nodes_us=self.nodes_us,
             wall_us=self.wall_us,
             waiting=self.waiting,
+            left=NOTHING if self.granted is None else self.spare.lacking,
         )
+
+    @property
+    def spare(self) -> Allotment:
+        """What it has of the budget of its tree and needs for nothing that there is, or lacks."""
+        assert self.granted is not None
+        own = Allotment(steps=self.steps - self.reused, credits=self.committed)
+        return self.granted - self.set_aside - own
+
+    @property
+    def committed(self) -> int:
+        """What its own executions have cost, and will have when those that have begun are done."""
+        if not self.plan.cost:
+            return self.cost
+        begun = chain(self.open.values(), self.taken.values())
+        return self.cost + sum(execution.node.node.contract.cost for execution in begun)
+
+    @property
+    def is_short(self) -> bool:
+        """It needs more of the budget of its tree before anything else of it begins."""
+        if self.granted is None:
+            return False
+        return self.steps - self.reused > self.granted.steps - self.set_aside.steps
+
+    def lacks(self, needed: Allotment) -> str | None:
+        """Which part of its budget does not do for what has begun, and what else is needed of it.
+
+        Where it shares none, `over_budget` counts its executions.
+        """
+        created = self.created
+        assert created is not None
+        if created.tree is None:
+            most = created.credits_max
+            is_over = most is not None and self.committed + self.children_cost > most
+            return used_up(most, "credits") if is_over else None
+        spare, budget = self.spare, created.tree.budget
+        if spare.steps < needed.steps:
+            return used_up(budget.steps, "node executions")
+        if spare.runs < needed.runs:
+            return used_up(budget.runs, "sub-graphs")
+        return used_up(budget.credits, "credits") if spare.credits < needed.credits else None
+
+    def latest_end(self, now: datetime) -> datetime | None:
+        """When its time is over, if it is claimed `now` or was before."""
+        created = self.created
+        assert created is not None
+        if created.tree is not None and created.tree.until is not None:
+            return created.tree.until
+        if created.seconds_max is None:
+            return None
+        return (self.started_at or now) + timedelta(seconds=created.seconds_max)
 
     @property
     def is_full(self) -> bool:
@@ -132,11 +194,12 @@ class Run:
         created = self.created
         assert created is not None
         if self.steps - self.reused > created.steps_max:
-            return f"The run used up its budget of {created.steps_max} node executions"
+            return used_up(created.steps_max, "node executions")
         if self.waiting >= limits.RUN_WAITING_MAX:
             return f"More than {limits.RUN_WAITING_MAX} node executions wait for inputs"
-        if created.credits_max is not None and self.stats.cost > created.credits_max:
-            return f"The run used up its budget of {created.credits_max} credits"
+        most = created.credits_max
+        if most is not None and self.cost + self.children_cost > most:
+            return used_up(most, "credits")
         return None
 
     def suspicion(self, successor: str, living: Collection[str] = ()) -> Suspicion:

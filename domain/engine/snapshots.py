@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.inspect import type_info
 
+from domain.budgets import Allotment
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.engine.run import Run
@@ -76,6 +77,8 @@ class FrozenRun(msgspec.Struct, array_like=True):
     children_steps: int
     children_cost: int
     held: int
+    granted: Allotment | None
+    set_aside: Allotment
     seen: int
     rested_until: datetime | None
     rested_version: int

@@ -10,10 +10,12 @@ from blocks.catalogue import CONTRACTS
 from blocks.contract import Block
 from commands import children, graphs, run_states, runs
 from commands import credits as credit_commands
+from commands.children import Part
 from commands.context import Context
 from commands.plans import Plans
 from commands.run_states import Scope
 from commands.streams import Done, Streams
+from domain.budgets import NOTHING, Allotment
 from domain.engine.evolve import evolve
 from domain.engine.execution import Execution
 from domain.engine.run import Run
@@ -145,12 +147,19 @@ class Worker:
     async def becomes_a_parent(self) -> Worker:
         """The oldest execution of an agent becomes a run, which is returned."""
         execution = self.ready(AgentExecutor)
-        opened = await children.opening(self.streams, Plans(), self.run, execution, CONTRACTS)
+        part = await children.part(self.streams, Plans(), self.run, execution, CONTRACTS)
+        allotment = self._allotment_of(part)
+        opening = await children.opening(self.streams, self.run, execution, part, allotment)
         node_id = execution.node.node.node_id
-        await self.append(
-            ChildStarted(execution.number, node_id, opened.child_id), others=opened.writes
-        )
-        return await Worker.of(self.streams, opened.child_id)
+        started = ChildStarted(execution.number, node_id, part.child_id, allotment)
+        await self.append(started, others=opening)
+        return await Worker.of(self.streams, part.child_id)
+
+    def _allotment_of(self, part: Part) -> Allotment:
+        """What the child wants: nothing else uses up the budget here."""
+        assert self.run.created is not None
+        tree = self.run.created.tree
+        return NOTHING if tree is None else part.plan.once.within(tree.budget)
 
     async def sees_the_end_of(self, child: Worker) -> None:
         """Take the child's totals into account, as its end would have it."""

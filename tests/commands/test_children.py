@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from blocks.agents import AgentExecutor
@@ -12,12 +13,13 @@ from blocks.io import AgentInput
 from blocks.web import SendWebRequest
 from commands import children, graphs
 from commands import credits as credit_commands
-from commands.children import Opening
+from commands.children import Part
 from commands.plans import Plans
 from commands.runs import Budget
 from commands.streams import Streams
 from domain import credits as accounts
 from domain import limits
+from domain.budgets import Allotment
 from domain.credits import Account
 from domain.errors import GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import Parent, RunCreated, execution_id
@@ -35,6 +37,9 @@ PAID_ECHO = graph(
         web.response > y.value
     """,
 )
+
+
+ECHO_ONCE = Allotment(steps=2)
 
 
 def around(part: Document) -> Document:
@@ -57,9 +62,14 @@ async def parent_of(streams: Streams, graph_id: str, value: Any = 1, **start_wit
     return worker
 
 
-async def open_child(streams: Streams, parent: Worker) -> Opening:
+async def part_of(streams: Streams, parent: Worker) -> Part:
     execution = parent.at_hand(AgentExecutor)
-    return await children.opening(streams, Plans(), parent.run, execution, CONTRACTS)
+    return await children.part(streams, Plans(), parent.run, execution, CONTRACTS)
+
+
+async def begun(streams: Streams, parent: Worker) -> RunCreated:
+    """How the parent's agent begins as a run."""
+    return await created(streams, (await parent.becomes_a_parent()).run_id)
 
 
 async def account(streams: Streams) -> Account:
@@ -75,19 +85,20 @@ async def hold_everything(streams: Streams) -> None:
 async def test_a_child_begins_with_what_its_node_was_given(streams: Streams) -> None:
     graph_id = await saved(streams, echo())
     parent = await parent_of(streams, graph_id, {"a": 1})
-    opened = await open_child(streams, parent)
     execution = parent.at_hand(AgentExecutor)
-    assert opened.child_id == execution_id(parent.run_id, execution.number)
-    assert not opened.exists
-    assert opened.created == RunCreated(
+    child = await parent.becomes_a_parent()
+    assert child.run_id == execution_id(parent.run_id, execution.number)
+    top = await created(streams, parent.run_id)
+    assert top.tree is not None
+    assert await created(streams, child.run_id) == RunCreated(
         user_id="ada",
         graph_id=graph_id,
         graph_version=1,
         inputs={"z": 2, "x": {"a": 1}},
         steps_max=limits.RUN_STEPS_MAX,
         parent=Parent(parent.run_id, execution.number, depth=1),
+        tree=msgspec.structs.replace(top.tree, allotment=ECHO_ONCE, root=parent.run_id),
     )
-    child = await parent.becomes_a_parent()
     assert [e.data for e in child.run.executions.values()] == [{"name": "x", "value": {"a": 1}}]
 
 
@@ -95,9 +106,10 @@ async def test_a_child_that_exists_is_joined_again(streams: Streams) -> None:
     parent = await parent_of(streams, await saved(streams, echo()))
     child = await parent.becomes_a_parent()
     await child.claims()
-    opened = await open_child(streams, parent)
-    assert opened == Opening(child_id=child.run_id, created=None, writes=[])
-    assert opened.exists
+    part = await part_of(streams, parent)
+    assert (part.child_id, part.exists) == (child.run_id, True)
+    execution = parent.at_hand(AgentExecutor)
+    assert await children.opening(streams, parent.run, execution, part, ECHO_ONCE) == []
 
 
 async def test_a_child_has_a_hold_of_its_own(streams: Streams) -> None:
@@ -108,29 +120,60 @@ async def test_a_child_has_a_hold_of_its_own(streams: Streams) -> None:
     assert (await created(streams, child.run_id)).held == 1
 
 
+async def test_a_child_shares_the_budget_of_its_tree(streams: Streams) -> None:
+    """Its graph has a sub-graph of its own, which shares it too."""
+    deep = await saved(streams, around(agent("part", await saved(streams, echo()), z=2)), credit=0)
+    budget = Budget(steps=50, seconds=90.0, credits=3)
+    parent = await parent_of(streams, deep, budget=budget)
+    top = await created(streams, parent.run_id)
+    assert top.tree is not None
+    assert top.tree.budget == Allotment(steps=50, runs=limits.DESCENDANTS_MAX, credits=3)
+    child = await parent.becomes_a_parent()
+    await child.completes(AgentInput, ("result", 1))
+    grandchild = await child.becomes_a_parent()
+    for run, once in ((child, Allotment(steps=3, runs=1)), (grandchild, ECHO_ONCE)):
+        first = await created(streams, run.run_id)
+        assert first.tree is not None
+        assert (first.steps_max, first.seconds_max, first.credits_max) == (50, 90.0, 3)
+        assert (first.tree.root, first.tree.allotment) == (parent.run_id, once)
+        assert (first.tree.budget, first.tree.pool) == (top.tree.budget, top.tree.pool)
+        assert first.tree.until is not None
+
+
+async def test_a_child_of_a_run_from_before_has_a_budget_of_its_own(streams: Streams) -> None:
+    """The parent is put into the log by hand, as it was written then."""
+    deep = await saved(streams, around(agent("part", await saved(streams, echo()), z=2)))
+    top = await saved(streams, around(agent("part", deep, z=2)), credit=0)
+    run_id = str(ids.new_id())
+    first = RunCreated("ada", top, 1, {"in": 1}, steps_max=100, seconds_max=9.0, credits_max=4)
+    await append(streams.log, f"run-{run_id}", 0, first)
+    parent = await Worker.of(streams, run_id)
+    await parent.completes(AgentInput, ("result", 1))
+    child = await begun(streams, parent)
+    assert (child.steps_max, child.seconds_max, child.credits_max) == (100_000, None, 4)
+    assert child.tree is not None
+    assert (child.tree.root, child.tree.budget.credits) == ("", 4)
+
+
 async def test_who_cannot_pay_for_a_child_is_told(streams: Streams) -> None:
     parent = await parent_of(streams, await saved(streams, PAID_ECHO, credit=0))
     await hold_everything(streams)
     with pytest.raises(PaymentRequired):
-        await open_child(streams, parent)
+        await parent.becomes_a_parent()
 
 
 async def test_a_free_child_needs_no_credits_beyond_its_parents(streams: Streams) -> None:
     parent = await parent_of(streams, await saved(streams, echo()))
     await hold_everything(streams)
-    assert (await open_child(streams, parent)).writes
+    assert (await begun(streams, parent)).held == 0
 
 
 async def test_a_child_may_cost_what_is_left_of_its_parents_budget(streams: Streams) -> None:
     graph_id = await saved(streams, PAID_ECHO, credit=0)
-    opened = await open_child(streams, await parent_of(streams, graph_id, budget=Budget(credits=5)))
-    assert opened.created is not None
-    assert (opened.created.credits_max, opened.created.held) == (5, 1)
-    nothing = await open_child(
-        streams, await parent_of(streams, graph_id, budget=Budget(credits=0))
-    )
-    assert nothing.created is not None
-    assert (nothing.created.credits_max, nothing.created.held) == (0, 0)
+    opened = await begun(streams, await parent_of(streams, graph_id, budget=Budget(credits=5)))
+    assert (opened.credits_max, opened.held) == (5, 1)
+    nothing = await begun(streams, await parent_of(streams, graph_id, budget=Budget(credits=0)))
+    assert (nothing.credits_max, nothing.held) == (0, 0)
 
 
 async def test_a_child_asks_as_its_own_graph_says(streams: Streams) -> None:
@@ -142,9 +185,8 @@ async def test_a_child_asks_as_its_own_graph_says(streams: Streams) -> None:
         human_in_the_loop_safe_mode=False,
         sensitive_action_safe_mode=True,
     )
-    opened = await open_child(streams, await parent_of(streams, graph_id))
-    assert opened.created is not None
-    assert (opened.created.asks, opened.created.asks_sensitive) == (False, True)
+    opened = await begun(streams, await parent_of(streams, graph_id))
+    assert (opened.asks, opened.asks_sensitive) == (False, True)
 
 
 async def test_large_inputs_of_a_child_are_stored_apart(streams: Streams) -> None:
@@ -180,7 +222,7 @@ async def test_children_nest_only_so_deep(
         assert worker.run.created.parent.depth == depth
     await worker.completes(AgentInput, ("result", 1))
     with pytest.raises(Invalid, match="nested more than 2 deep"):
-        await open_child(streams, worker)
+        await part_of(streams, worker)
 
 
 @pytest.mark.parametrize(
@@ -217,5 +259,5 @@ async def test_what_cannot_become_a_run_says_why(
     await parent.completes(AgentInput, ("result", 1))
     head = await streams.log.read_head()
     with pytest.raises(refusal, match=message):
-        await open_child(streams, parent)
+        await part_of(streams, parent)
     assert await streams.log.read_head() == head

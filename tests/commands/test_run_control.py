@@ -30,7 +30,7 @@ from domain.runs import (
 )
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import opened
-from tests.commands.driving import ADA, EVE, Worker, agent, events_of, saved, start
+from tests.commands.driving import ADA, EVE, Worker, agent, created, events_of, saved, start
 from tests.support.graphs import Document, agent_output, echo, graph, items, node
 from tests.support.log import whole_stream
 
@@ -194,7 +194,10 @@ async def test_a_stop_reaches_the_runs_below(streams: Streams) -> None:
     assert done.answer.status is RunStatus.TERMINATED
     assert (await events_of(streams, child.run_id))[-1] == RunStopRequested()
     end = (await events_of(streams, grandchild.run_id))[-1]
-    assert end == RunTerminated(RunStats(), parent=child.run_id)
+    first = await created(streams, grandchild.run_id)
+    assert first.tree is not None
+    # Nobody has used anything of what it was given.
+    assert end == RunTerminated(RunStats(left=first.tree.allotment), parent=child.run_id)
     assert set((await account(streams)).holds) == {child.run_id}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from blocks.data import AddToList
+from blocks.logic import Condition
 from domain import limits
 from domain.credits import NO_BALANCE
 from domain.runs import RunRested
@@ -14,7 +15,16 @@ from tests.conformance import shapes
 from tests.conformance.people import credits_of, poor
 from tests.support.api import Caller, Platform, answered
 from tests.support.effects import Effects
-from tests.support.graphs import echo, graph, items, node, with_policy
+from tests.support.graphs import (
+    agent,
+    agent_input,
+    agent_output,
+    echo,
+    graph,
+    items,
+    node,
+    with_policy,
+)
 from tests.support.http_server import http_server, stalled
 from tests.support.installation import Installation
 
@@ -102,6 +112,48 @@ async def test_a_run_ends_before_it_costs_more_than_its_credits(
     assert outcome.run["stats"]["error"] == "The run used up its budget of 1 credits"
     assert outcome.run["stats"]["cost"] == sum(service.seen.values()) == 1
     assert await credits_of(user) == before - 1
+
+
+async def test_sub_graphs_beside_each_other_cost_no_more_than_the_credits_of_all(
+    user: Caller, service: Effects
+) -> None:
+    before = await credits_of(user)
+    child = await user.save(shapes.one_effect(service.url))
+    outcome = await user.run(shapes.one_by_one(child.model, 1, 2, 3), budget={"credits": 2})
+    assert outcome.run["stats"]["cost"] == sum(service.seen.values()) == 2
+    assert sorted(outcome.statuses("sub")) == ["COMPLETED", "COMPLETED", "FAILED"]
+    failed = [one["output_data"] for one in outcome.executions["sub"] if one["status"] == "FAILED"]
+    assert failed == [{"error": ["The run used up its budget of 2 credits"]}]
+    assert await credits_of(user) == before - 2
+
+
+async def test_what_a_sub_graph_did_not_use_is_there_for_the_next(user: Caller) -> None:
+    """Of two ways it takes one, so of its four nodes three run."""
+    links = """
+        x.result > if.value1
+        if.yes_output > yes.value
+        if.no_output > no.value
+    """
+    nodes = (node("if", Condition, operator=">", value2=0), agent_output("yes"), agent_output("no"))
+    child = await user.save(graph(agent_input("x"), *nodes, links=links))
+    first, second = agent("sub", child.model, x=1), agent("next", child.model)
+    both = graph(first, second, agent_output("y"), links="sub.yes > next.x\nnext.yes > y.value")
+    outcome = await user.run(both, budget={"steps": 3 + 3 + 3})
+    assert (outcome.status, outcome.run["stats"]["node_exec_count"]) == ("COMPLETED", 9)
+    less = await user.run(both, budget={"steps": 3 + 3 + 2})
+    assert less.run["stats"]["error"] == "The run used up its budget of 8 node executions"
+
+
+@pytest.mark.parametrize("waits", [shapes.slow, shapes.waiting])
+async def test_sub_graphs_end_with_the_seconds_of_their_parents(user: Caller, waits: Any) -> None:
+    child = await user.save(graph(waits("n")))
+    top = await user.save(shapes.handing_on(child.model, "error"))
+    run_id = await user.start(top, budget={"seconds": 0.5})
+    outcome = await user.ended(top, run_id)
+    assert outcome.run["stats"]["error"] == "The run used up its budget of 0.5 seconds"
+    below = await user.ended(child, outcome.children("sub")[0])
+    assert below.status in {"FAILED", "TERMINATED"}
+    assert below.run["budget"] == outcome.run["budget"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from domain.credits import NO_BALANCE
 from domain.runs import RunClaimed, RunRested
 from tests.conformance import shapes
 from tests.conformance.people import credits_of, poor
-from tests.support.api import Caller, Saved, answered, saved
+from tests.support.api import Caller, inside_itself
 from tests.support.effects import Effects
 from tests.support.graphs import (
-    Document,
     agent,
     agent_input,
     agent_output,
@@ -85,25 +84,16 @@ async def test_a_sub_graph_that_cannot_be_paid_for_is_an_error_of_its_node(
     assert len(await user.read("/api/v1/executions")) == 1
 
 
-async def inside_itself(user: Caller, document: Document) -> Saved:
-    """A graph whose node `sub`, an echo until then, is the graph itself."""
-    first = await user.save(document)
-    model = {**first.model, "version": 2}
-    others = [one for one in document["nodes"] if one["id"] != "sub"]
-    whole = {**document, "nodes": [*others, agent("sub", model)]}
-    return saved(answered(await user.put(first.path, whole)), whole)
-
-
 async def test_depth_has_a_bound_which_is_an_error_of_the_deepest_node(user: Caller) -> None:
     """Each level hands on what the one below it said."""
-    child = await user.save(echo())
     links = """
         x.result > sub.x
         sub.error > y.value
         sub.y > y.value
     """
-    nodes = (agent_input("x"), agent("sub", child.model), agent_output("y"))
-    recursive = await inside_itself(user, graph(*nodes, links=links))
+    recursive = await inside_itself(
+        user, graph(agent_input("x"), agent_output("y"), links=links), "sub"
+    )
     outcome = await user.ended(recursive, await user.start(recursive, {"x": 1}))
     most = limits.CHILD_DEPTH_MAX
     assert outcome.outputs == {"y": [f"sub-graphs are nested more than {most} deep"]}

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from api.live import messages, narrator
+from domain import budgets, graphs, run_life, users
 from domain import credits as accounts
-from domain import graphs, run_life, users
 from domain.engine import evolve as engine
 from domain.events import Event, UnknownEventType, registered
 from domain.runs import (
+    BudgetExtended,
     ChildStarted,
     CreditsExtended,
     NodeCompleted,
@@ -41,6 +42,7 @@ from tests.support.filled import filled
 from workers.dispatcher import ringer
 
 NODES: set[type[Event]] = {NodeStarted, NodeDeferred, NodeRetried, NodeCompleted, NodeFailed}
+MORE: set[type[Event]] = {CreditsExtended, BudgetExtended}
 LIFE: set[type[Event]] = {
     RunCreated,
     RunClaimed,
@@ -51,7 +53,7 @@ LIFE: set[type[Event]] = {
     RunResumed,
     RunCompleted,
     ChildStarted,
-    CreditsExtended,
+    *MORE,
 }
 REVIEW = ReviewRequested(1, "node", "name", None, ReviewReason.ASKED)
 
@@ -65,17 +67,15 @@ def types_of(noun: str) -> set[type[Event]]:
     ("handled", "left_out"),
     [
         pytest.param(engine._HANDLERS, set(), id="the engine needs all"),
-        pytest.param(
-            run_life._CHANGING, NODES | {CreditsExtended}, id="commands look at no node and no cost"
-        ),
+        pytest.param(run_life._CHANGING, NODES | MORE, id="commands look at no node and no cost"),
         pytest.param(
             run_changes._HANDLERS,
-            NODES | {CreditsExtended, ChildStarted},
+            NODES | MORE | {ChildStarted},
             id="lists show totals, and children by their own creation",
         ),
         pytest.param(
             ringer._HANDLERS,
-            NODES | {CreditsExtended, ChildStarted, ReviewRequested},
+            NODES | MORE | {ChildStarted, ReviewRequested},
             id="the dispatcher needs what makes a run want a worker, or not",
         ),
     ],
@@ -106,7 +106,7 @@ def test_whatever_changes_the_life_of_a_run_does_change_it() -> None:
 
 LEFT_OUT: Mapping[str, tuple[str, set[type[Event]]]] = {
     "graphs": ("graphs", {graphs.SettingsChanged}),
-    "runs": ("runs", NODES | {CreditsExtended, ChildStarted}),
+    "runs": ("runs", NODES | MORE | {ChildStarted}),
     "reviews": ("runs", NODES | LIFE),
     "credits": ("credits", set()),
 }
@@ -125,8 +125,9 @@ def test_a_read_model_follows_each_type_or_leaves_it_out_for_a_reason(
 
 
 def test_clients_are_told_of_each_type_or_it_is_left_out_for_a_reason() -> None:
-    """They see no money, a stop when it is done, and a run when somebody takes it or could not."""
-    silent = {RunCreated, RunParked, RunStopRequested, CreditsExtended}
+    """They see no money and no budget, a stop when it is done, and a run when somebody takes it or
+    could not."""
+    silent = {RunCreated, RunParked, RunStopRequested, *MORE}
     looked_up = set(narrator.LOOKED_UP)
     for cls in types_of("runs"):
         recorded = Recorded(1, "run-1", 1, "owner", 1, filled(cls))
@@ -137,6 +138,7 @@ def test_clients_are_told_of_each_type_or_it_is_left_out_for_a_reason() -> None:
 
 FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
     "credits": (accounts.evolve, accounts.Account()),
+    "budgets": (budgets.evolve, budgets.NOTHING),
     "users": (users.evolve, None),
     "graphs": (graphs.evolve, None),
 }

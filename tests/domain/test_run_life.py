@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import events, limits, run_life
+from domain.budgets import NOTHING, Allotment, Tree
 from domain.engine.evolve import evolve
 from domain.engine.run import Run
 from domain.errors import Conflict
@@ -132,6 +134,18 @@ def test_a_run_that_nobody_has_ends_at_once(happened: tuple[Event, ...]) -> None
     life = after(*happened)
     assert run_life.stop(life) == [RunTerminated(life.stats)]
     assert run_life.status_after(life, run_life.stop(life)) is RunStatus.TERMINATED
+
+
+def test_what_nobody_can_have_used_is_left_when_a_run_is_stopped() -> None:
+    """Behind a claim somebody may have: what was lost with a worker counts as used."""
+    some, less = Allotment(steps=5, runs=1), Allotment(steps=3)
+    first = msgspec.structs.replace(created(), tree=Tree(some, NOTHING, some))
+    rested = RunRested(stats=RunStats(left=less))
+    parked = RunParked("reason", NOON)
+    assert run_life.stop(after(first=first)) == [RunTerminated(RunStats(left=some))]
+    assert run_life.stop(after(CLAIMED, rested, first=first)) == [RunTerminated(rested.stats)]
+    lost = after(CLAIMED, rested, CLAIMED, parked, first=first)
+    assert run_life.stop(lost) == [RunTerminated(RunStats())]
 
 
 def test_a_run_in_hand_is_asked_once_to_end() -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
@@ -34,6 +35,7 @@ from runtime.database import Row
 
 RUNS_MAX = 40
 PER_BATCH_MAX = 12
+TOTALS = ("steps", "errors", "cost", "nodes_us", "wall_us", "waiting")
 SELECT = "SELECT * FROM read.runs ORDER BY run_id"
 
 
@@ -111,7 +113,8 @@ class Life:
 
     @property
     def stats(self) -> RunStats:
-        return RunStats(*(self.chance.randrange(3) for _ in range(6)))
+        counts = {name: self.chance.randrange(3) for name in TOTALS}
+        return msgspec.structs.replace(RunStats(), **counts)
 
     @property
     def at(self) -> datetime:

@@ -30,6 +30,7 @@ from tests.simulation.graphs import WAIT_SECONDS_MAX
 from tests.simulation.people import Started
 from tests.simulation.statements import Session
 from tests.simulation.tables import Row, RunRow, Tables
+from tests.support.budget_rules import check_budgets
 from tests.support.invariants import check_accounts, check_effects
 from tests.support.run_rules import Fact, Streams, check_families, check_run, created
 
@@ -59,6 +60,7 @@ def check(server: Server, started: Sequence[Started], seen: Mapping[str, int]) -
         check_moves(run_id, facts)
         check_moments(run_id, facts)
     check_families(runs)
+    check_budgets(runs)
     check_effects(runs, seen)
     check_accounts(accounts, runs)
     check_read_model(server)

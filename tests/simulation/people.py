@@ -14,6 +14,7 @@ from commands import graphs as graph_commands
 from commands import reviews, run_control, runs
 from commands.context import Context, Idempotency
 from commands.plans import Plans
+from commands.run_starts import UNBOUNDED, Budget
 from commands.streams import Streams
 from domain import events
 from domain.errors import Conflict, NotFound, Unavailable
@@ -40,6 +41,20 @@ ANSWER_SECONDS_MAX = 5.0
 PAUSED_SHARE, STOPPED_SHARE = 0.3, 0.1
 RESUMED_SHARE = 0.4
 """Of what is paused, what goes on before all is calm."""
+BUDGET_SHARE = 0.4
+"""Who says what a run may use up, and of that often too little."""
+STEPS_MAX, BUDGET_CREDITS_MAX, SECONDS_MAX = 60, 12, 60.0
+
+
+def some_budget(chance: random.Random) -> Budget:
+    """A budget as it is drawn."""
+    if chance.random() >= BUDGET_SHARE:
+        return UNBOUNDED
+    return Budget(
+        steps=chance.choice((None, chance.randint(1, STEPS_MAX))),
+        seconds=chance.choice((None, None, chance.uniform(1, SECONDS_MAX))),
+        credits=chance.choice((None, chance.randint(0, BUDGET_CREDITS_MAX))),
+    )
 
 
 def questions(tables: Tables) -> list[tuple[str, str, int]]:
@@ -67,6 +82,7 @@ class Started(NamedTuple):
     run_id: str
     user: str
     outputs: list[int]
+    budget: Budget
 
 
 class World(Protocol):
@@ -118,9 +134,9 @@ class People:
             await self._ask(
                 partial(credit_commands.grant, context=context, amount=CREDITS, reason="simulation")
             )
-            children = []
+            children: list[Child] = []
             for _ in range(2):
-                strand = some_strand(self._chance)
+                strand = some_strand(self._chance, children)
                 children.append(Child(await self._save(user, [strand]), added(strand)))
             self._graphs[user] = []
             for _ in range(self._chance.randint(1, 2)):
@@ -174,6 +190,7 @@ class People:
         user = self._chance.choice(USERS)
         graph_id, strands = self._chance.choice(self._graphs[user])
         number = self._chance.randint(0, 99)
+        budget = some_budget(self._chance)
         key = Idempotency(self._new_id().hex(), b"the same request")
         context = Context(owner=user, actor=user, idempotency=key)
         done = await self._ask(
@@ -185,10 +202,11 @@ class People:
                 graph_version=None,
                 inputs={"in": number},
                 contracts=PROMISES,
+                budget=budget,
             )
         )
         outputs = [number + added(strand) for strand in strands]
-        run = Started(done.answer.run_id, user, outputs)
+        run = Started(done.answer.run_id, user, outputs, budget)
         self.started.append(run)
         await self._meddle(run)
 

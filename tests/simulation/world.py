@@ -14,6 +14,7 @@ import structlog
 
 from commands import run_states
 from commands.plans import Plans
+from commands.run_starts import UNBOUNDED
 from commands.run_states import Scope
 from commands.streams import Streams
 from domain.runs import RunStatus
@@ -38,6 +39,7 @@ CALM_SECONDS_MAX = 90.0
 """How long what is not paused may take to end when nothing goes wrong any more."""
 LOOK_SECONDS = 0.25
 RECOVER_SECONDS = 5.0
+USED_UP = "used up its budget"
 
 
 class World:
@@ -108,6 +110,7 @@ class World:
             nats_url="nats://simulated",
             runs_per_user=6,
             runs_per_graph=self.chance.choice((1, 1, 2, 4)),
+            bytes_per_user=self.chance.choice((4_000, 10**9)),
         )
         keepers = [asyncio.ensure_future(seat.keep(settings)) for seat in self.seats]
         await self.people.move_in()
@@ -150,6 +153,8 @@ class World:
             )
             assert folded is not None
             if run.run_id in self.people.stopped and folded.status is RunStatus.TERMINATED:
+                continue
+            if run.budget != UNBOUNDED and USED_UP in str(folded.error):
                 continue
             assert folded.status is RunStatus.COMPLETED, f"{run.run_id} is {folded.status}"
             if run.run_id not in failed:

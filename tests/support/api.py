@@ -30,7 +30,7 @@ from runtime.eventlog.reader import read_head
 from runtime.secrets import sign_token
 from runtime.settings import Settings
 from tests.support import tasks
-from tests.support.graphs import Document
+from tests.support.graphs import Document, agent, echo
 from tests.support.live import running
 from tests.support.served import is_served
 from workers import executor, projector, relay, sweeper
@@ -279,6 +279,15 @@ def saved(model: Document, document: Document) -> Saved:
     sent = [node["id"] for node in document["nodes"]]
     kept = [node["id"] for node in model["nodes"]]
     return Saved(model["id"], model["version"], dict(zip(sent, kept, strict=True)), model)
+
+
+async def inside_itself(user: Caller, document: Document, name: str) -> Saved:
+    """A graph whose node of this name, an echo until then, is the graph itself."""
+    echoing = await user.save(echo())
+    others = [one for one in document["nodes"] if one["id"] != name]
+    first = await user.save({**document, "nodes": [*others, agent(name, echoing.model)]})
+    whole = {**document, "nodes": [*others, agent(name, {**first.model, "version": 2})]}
+    return saved(answered(await user.put(first.path, whole)), whole)
 
 
 def outcome(run: Document, graph: Saved) -> Outcome:

@@ -22,6 +22,7 @@ from projections.catalogue import PROJECTIONS
 from projections.runner import Runner, reset
 from runtime.database import Row
 from runtime.eventlog import reader
+from tests.support.budget_rules import check_budgets
 from tests.support.run_rules import (
     Fact,
     Streams,
@@ -57,6 +58,7 @@ async def check(
     for run_id, facts in runs.items():
         check_run(run_id, facts)
     check_families(runs)
+    check_budgets(runs)
     check_effects(runs, seen)
     check_accounts(owned, runs)
     await check_read_models(connection)

@@ -12,6 +12,7 @@ from commands import run_states
 from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
+from domain import limits
 from domain.engine import snapshots
 from domain.engine.run import Run
 from domain.runs import NodeCompleted, RunClaimed, RunPaused, stream_of
@@ -24,6 +25,7 @@ from tests.commands.driving import saved, start
 from tests.support.graphs import node
 from tests.support.log import whole_stream
 from workers.executor.ledger import Ledger, RunLost
+from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
 from workers.executor.tools import Tools
 
@@ -147,6 +149,7 @@ def tools(event_log: EventLog) -> Tools:
         streams=streams,
         plans=Plans(),
         turns=Turns(),
+        paces=Paces(limits.BYTES_PER_USER, lambda: 1),
         http=Egress(()),
         templates=Renderers(),
     )

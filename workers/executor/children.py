@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from blocks.catalogue import CONTRACTS
 from blocks.contract import BlockFailure
@@ -14,9 +15,9 @@ from domain import runs
 from domain.engine.execution import Execution
 from domain.errors import DomainError, GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import ChildStarted, RunCompleted, RunEnd, RunFailed
-from runtime.eventlog.log import StreamWrite
 from workers.executor.ledger import Ledger, Result, patiently
 from workers.executor.nodes import Attempt
+from workers.executor.pool import Pool
 from workers.executor.tools import Tools
 
 STOPPED = "The sub-graph was stopped"
@@ -25,8 +26,9 @@ STOPPED = "The sub-graph was stopped"
 class Children:
     """The sub-graphs of one run. `seen` is the position up to which their ends are known."""
 
-    def __init__(self, ledger: Ledger, tools: Tools) -> None:
+    def __init__(self, ledger: Ledger, tools: Tools, pool: Pool) -> None:
         self._ledger = ledger
+        self._pool = pool
         self._run = ledger.run
         self._tools = tools
         self.seen = ledger.run.seen
@@ -40,21 +42,23 @@ class Children:
         return [execution.child for execution in self._run.open.values() if execution.child]
 
     async def start(self, execution: Execution) -> None:
-        """Create the node's run in the same append that says so; or fail the node."""
-        started = ChildStarted(
-            execution=execution.number,
-            node=execution.node.node.node_id,
-            child=runs.execution_id(self._run.run_id, execution.number),
-        )
+        """Create the node's run in the same append that says so; or fail the node.
 
-        async def opening() -> list[StreamWrite]:
-            tools = self._tools
-            opened = await children.opening(
-                tools.streams, tools.plans, self._run, execution, CONTRACTS
-            )
-            return opened.writes
-
+        Raises UsedUp when there is nothing left for it.
+        """
+        run, tools = self._run, self._tools
         try:
+            part = await patiently(
+                lambda: children.part(tools.streams, tools.plans, run, execution, CONTRACTS)
+            )
+            allotment = await self._pool.set_aside(part.plan.once)
+            started = ChildStarted(
+                execution=execution.number,
+                node=execution.node.node.node_id,
+                child=part.child_id,
+                allotment=allotment,
+            )
+            opening = partial(children.opening, tools.streams, run, execution, part, allotment)
             await self._ledger.flush_with(started, opening)
         except (NotFound, PaymentRequired, GraphInvalid, Invalid) as error:
             self._ledger.record_result(Attempt(execution).failed(error))

@@ -17,13 +17,16 @@ import msgspec
 
 from domain import credits as accounts
 from domain import limits
+from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.execution import Execution
+from domain.engine.run import used_up
 from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
 from runtime import clock
 from workers.executor.children import Children
 from workers.executor.ledger import Ledger, Result
 from workers.executor.nodes import returned
+from workers.executor.pool import Pool, UsedUp
 from workers.executor.starting import Starter
 from workers.executor.tools import Tools
 
@@ -39,8 +42,10 @@ class Drive:
         self._ledger = ledger
         self._run = ledger.run
         self._created = ledger.run.created
-        self._children = Children(ledger, tools)
-        self._starter = Starter(ledger, tools, self._children, self)
+        self._paces = tools.paces
+        self._pool = Pool(ledger, tools)
+        self._children = Children(ledger, tools, self._pool)
+        self._starter = Starter(ledger, tools, self._pool, self._children, self)
         self._tasks: set[asyncio.Task[Result]] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: deque[Result] = deque()
@@ -53,7 +58,7 @@ class Drive:
         self._leave_by: float | None = None
         self._hold_until = clock.monotonic() + limits.RUN_HOLD_SECONDS
         self._began_us = clock.monotonic_us()
-        self._deadline = self._latest_end()
+        self._deadline = self._run.latest_end(clock.now())
 
     @property
     def durable(self) -> int:
@@ -138,7 +143,7 @@ class Drive:
         """No block's code runs before the first intents, so the claim can go along with them."""
         run = self._run
         may_begin = self._leave_by is None and not (run.is_paused or run.is_stopping)
-        if run.open or not may_begin or self._over_budget() is not None:
+        if run.open or not may_begin or run.is_short or self._over_budget() is not None:
             return False
         return all(
             execution.node.node.effect is Effect.EFFECTFUL and not execution.node.node.is_review
@@ -151,7 +156,7 @@ class Drive:
         if run.is_stopping:
             await self._end(RunTerminated(stats=self._stats, parent=self._parent))
             return
-        error = self._over_budget()
+        error = self._over_budget() or await self._cover_steps()
         if error is not None:
             await self.fail(error)
             return
@@ -169,15 +174,21 @@ class Drive:
                 await self._rest(self._next_moment())
         else:
             await self._starter.launch()
-            if self._ledger.outside == outside and run.over_budget is None:
+            if self._ledger.outside == outside and run.over_budget is None and not run.is_short:
                 await self._collect()
 
     async def _take_ready(self) -> None:
-        taken = 0
+        run = self._run
+        taken, durable = 0, -1
         while len(self._tasks) + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
-            if self._run.is_stopping or self._run.over_budget is not None:
+            if run.is_stopping or run.over_budget is not None or run.is_short:
                 return
-            execution = self._run.take()
+            if self._ledger.durable != durable:
+                # Only what has been written since can have been too much.
+                durable = self._ledger.durable
+                if self._seconds_ahead:
+                    return
+            execution = run.take()
             if execution is None:
                 return
             await self._starter.begin(execution)
@@ -325,16 +336,26 @@ class Drive:
         parent = self._created.parent
         return None if parent is None else parent.run_id
 
-    def _latest_end(self) -> datetime | None:
-        seconds = self._created.seconds_max
-        if seconds is None:
-            return None
-        return (self._run.started_at or clock.now()) + timedelta(seconds=seconds)
+    @property
+    def _seconds_ahead(self) -> float:
+        """How long to begin nothing, because the user's runs have written too much at once."""
+        return self._paces.seconds_ahead(self._created.user_id)
 
     def _over_budget(self) -> str | None:
         if self._deadline is not None and clock.now() >= self._deadline:
-            return f"The run used up its budget of {self._created.seconds_max:g} seconds"
+            assert self._created.seconds_max is not None, "a deadline follows from seconds"
+            return used_up(f"{self._created.seconds_max:g}", "seconds")
         return self._run.over_budget
+
+    async def _cover_steps(self) -> str | None:
+        """Take more of a shared budget if that is needed; why the run ends if there is no more."""
+        if not self._run.is_short:
+            return None
+        try:
+            await self._pool.require(NOTHING)
+        except UsedUp as error:
+            return str(error)
+        return None
 
     def _seconds_left(self) -> float | None:
         """Until when something must be done even if nothing happens."""
@@ -345,4 +366,6 @@ class Drive:
             left.append(self._leave_by - clock.monotonic())
         if self._was_woken_early:
             left.append(self._hold_until - clock.monotonic())
+        if self._run.first_ready() is not None and (ahead := self._seconds_ahead):
+            left.append(ahead)
         return max(0.0, min(left)) if left else None

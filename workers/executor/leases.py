@@ -45,6 +45,8 @@ class Lease:
         self.name = name or "executor"
         self.worker = f"{self.name}/{incarnation}"
         self._predecessor = f"{self.name}/{predecessor}" if predecessor else None
+        self.others = 0
+        """How many other leases ran when this one was renewed."""
 
     async def take(self) -> None:
         """Begin the lease, and end that of the predecessor, whose runs are free from now on.
@@ -82,7 +84,7 @@ class Lease:
         parameters = (self.worker, self.name, limits.LEASE_SECONDS)
         row = connection.execute(RENEW, parameters).fetchone()
         assert row is not None
-        moment, has_lapsed = row
+        moment, has_lapsed, self.others = row
         clock.follow(moment, asked_at)
         if has_lapsed:
             log.warning("lease.lapsed", worker=self.worker)

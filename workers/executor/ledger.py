@@ -46,6 +46,9 @@ QUIET = frozenset(
 )
 """Events in the midst of a run, for which nobody but its watchers waits."""
 
+ROW_BYTES = 300
+"""What an event takes in the log beside its own bytes: names, moments, indexes."""
+
 Movement = Callable[[Account], Sequence[Event]]
 Others = Callable[[], Awaitable[list[StreamWrite]]]
 """Makes the writes to other streams, anew for each try."""
@@ -101,6 +104,7 @@ class Ledger:
         self.run = run
         self._streams = tools.streams
         self._turns = tools.turns
+        self._paces = tools.paces
         self._worker = tools.worker
         self._progressed = progressed
         self._stream = runs.stream_of(run.run_id)
@@ -308,6 +312,7 @@ class Ledger:
             else:
                 faults.reach("result.appended")
                 self._durable += len(events)
+                self._paces.wrote(self._owner, sum(map(_size, (ours, *others))))
                 if self._progressed is not None:
                     self._progressed()
                 return
@@ -341,6 +346,7 @@ class Ledger:
         if self._large:
             values = list(self._large.values())
             await patiently(lambda: self._streams.log.values.put(self._owner, values))
+            self._paces.wrote(self._owner, sum(map(len, values)))
             self._large.clear()
 
     async def _save_snapshot(self) -> None:
@@ -356,6 +362,11 @@ class Ledger:
             await self._streams.log.snapshots.save(
                 self._stream, run.version, snapshots.FORMAT, state
             )
+
+
+def _size(write: StreamWrite) -> int:
+    """How many bytes a write takes in the log, about."""
+    return sum(len(encoded.state) + ROW_BYTES for encoded in write.events)
 
 
 def _decoded(encoded: Encoded) -> Event:

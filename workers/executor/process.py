@@ -25,6 +25,7 @@ from workers.executor.drive import Drive
 from workers.executor.lanes import Lanes, Watch
 from workers.executor.leases import Lease
 from workers.executor.ledger import Ledger, RunLost
+from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
 from workers.executor.shelf import Shelf
 from workers.executor.tools import Tools
@@ -58,6 +59,7 @@ class Executor:
             streams=Streams(self._log),
             plans=Plans(),
             turns=Turns(),
+            paces=Paces(settings.bytes_per_user, lambda: 1 + self._lease.others),
             http=self._http,
             templates=self._renderers,
         )

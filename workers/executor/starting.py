@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
-from itertools import chain
 from typing import Protocol
 
 import msgspec
 
 from blocks.contract import BlockFailure, Context, ReviewBlock, TimerBlock
 from domain import credits as accounts
+from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.execution import Execution
 from domain.errors import PaymentRequired
@@ -28,6 +28,7 @@ from workers.executor.children import Children
 from workers.executor.contexts import AttemptContext
 from workers.executor.ledger import Ledger, Result
 from workers.executor.nodes import Attempt, block_of, inputs_of
+from workers.executor.pool import Pool, UsedUp
 from workers.executor.tools import Tools
 
 IN_DOUBT = "The effect was cut off; whether it happened is not known"
@@ -53,13 +54,16 @@ class Host(Protocol):
 class Starter:
     """Begins the executions of one run."""
 
-    def __init__(self, ledger: Ledger, tools: Tools, children: Children, host: Host) -> None:
+    def __init__(
+        self, ledger: Ledger, tools: Tools, pool: Pool, children: Children, host: Host
+    ) -> None:
         assert ledger.run.created is not None
         self._ledger = ledger
         self._run = ledger.run
         self._created = ledger.run.created
         self._http = tools.http.of(self._created.user_id)
         self._templates = tools.templates.of(self._created.user_id)
+        self._pool = pool
         self._children = children
         self._host = host
         self._started: list[tuple[Execution, NodeStarted]] = []
@@ -81,7 +85,7 @@ class Starter:
                 return
 
     async def begin(self, execution: Execution) -> None:
-        """Begin an execution that is ready; the run may have ended for want of credits then."""
+        """Begin an execution that is ready; the run may have ended for want of its budget then."""
         node = execution.node.node
         if node.node_id in self._created.skipped:
             self._record(Attempt(execution).skipped())
@@ -96,14 +100,14 @@ class Starter:
             self._ask(execution, reason)
         elif not node.contract.cost or await self._afford():
             if node.effect is Effect.CHILD:
-                await self._children.start(execution)
+                await self._start_child(execution)
             else:
                 self._begin_here(execution)
 
     async def go_on(self, execution: Execution) -> None:
         """Begin the next attempt: the moment that the execution waited for has come.
 
-        The run may have ended for want of credits then.
+        The run may have ended for want of its budget then.
         """
         node = execution.node.node
         if node.effect is not Effect.EFFECTFUL:
@@ -135,6 +139,12 @@ class Starter:
         """Forget the intents that are not written: whoever takes the run next begins with them."""
         self._started.clear()
         self._run.put_back()
+
+    async def _start_child(self, execution: Execution) -> None:
+        try:
+            await self._children.start(execution)
+        except UsedUp as error:
+            await self._host.fail(str(error))
 
     def _begin_here(self, execution: Execution) -> None:
         match execution.node.node.effect:
@@ -232,11 +242,12 @@ class Starter:
 
         Doubling keeps the number of movements of a long run small.
         """
-        run, most = self._run, self._created.credits_max
-        begun = chain(run.open.values(), run.taken.values())
-        committed = run.cost + sum(execution.node.node.contract.cost for execution in begun)
-        if most is not None and committed + run.children_cost > most:
-            await self._host.fail(f"The run used up its budget of {most} credits")
+        run = self._run
+        committed = run.committed
+        try:
+            await self._pool.require(NOTHING)
+        except UsedUp as error:
+            await self._host.fail(str(error))
             return False
         if committed <= run.held:
             return True

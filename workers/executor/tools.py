@@ -8,6 +8,7 @@ from commands.plans import Plans
 from commands.streams import Streams
 from commands.turns import Turns
 from runtime.egress import Egress
+from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
 
 
@@ -18,5 +19,6 @@ class Tools(msgspec.Struct, frozen=True):
     streams: Streams
     plans: Plans
     turns: Turns
+    paces: Paces
     http: Egress
     templates: Renderers

@@ -18,7 +18,9 @@ def _renew_lease(session: Session, parameters: Sequence[Any]) -> Answer:
     has_lapsed = before is not None and before.expires_at < session.moment
     until = session.moment + timedelta(seconds=seconds)
     session.tables.leases[worker] = Lease(name, until)
-    return [(session.moment, has_lapsed)], 1
+    leases = session.tables.leases
+    others = sum(leases[w].expires_at > session.moment for w in leases.keys() - {worker})
+    return [(session.moment, has_lapsed, others)], 1
 
 
 def _find_living(session: Session, parameters: Sequence[Any]) -> Answer:

@@ -1,0 +1,86 @@
+"""What a run may use up of the budget that it shares with its sub-graphs, or with its parent."""
+
+from __future__ import annotations
+
+from commands import budgets as budget_commands
+from domain import budgets
+from domain.budgets import NOTHING, Allotment, BudgetTaken
+from domain.runs import BudgetExtended
+from runtime.eventlog.log import StreamWrite
+from workers.executor.ledger import Ledger, Others, patiently
+from workers.executor.tools import Tools
+
+ONE_RUN = Allotment(runs=1)
+LEAST = Allotment(steps=1, runs=1)
+"""Without this there is no sub-graph."""
+
+
+class UsedUp(Exception):
+    """There is nothing left of a part of the budget; the message is the run's error."""
+
+
+class Outdone(Exception):
+    """Others have taken from the pool since it was looked at."""
+
+
+class Pool:
+    """The pool of the tree that one run belongs to, if it belongs to one."""
+
+    def __init__(self, ledger: Ledger, tools: Tools) -> None:
+        assert ledger.run.created is not None
+        self._ledger = ledger
+        self._run = ledger.run
+        self._tree = ledger.run.created.tree
+        self._streams = tools.streams
+
+    async def require(self, needed: Allotment) -> None:
+        """Have this beside what all that has begun needs. Raises UsedUp, and as Ledger.flush."""
+        await self._cover(needed)
+        self._refuse(needed)
+
+    async def set_aside(self, wanted: Allotment) -> Allotment:
+        """The allotment of one more sub-graph: what it wants, or as much of it as there is.
+
+        Nobody waits until others give back what they have and do not use: it is little, and they
+        may keep it for days. Raises as `require`.
+        """
+        if self._tree is None:
+            return NOTHING
+        await self._cover(wanted + ONE_RUN)
+        self._refuse(LEAST)
+        return wanted.within(self._run.spare - ONE_RUN)
+
+    def _refuse(self, needed: Allotment) -> None:
+        error = self._run.lacks(needed)
+        if error is not None:
+            raise UsedUp(error)
+
+    async def _cover(self, needed: Allotment) -> None:
+        """Take from the pool what the run lacks, or as much of it as is left."""
+        if self._tree is None:
+            return
+        root = self._tree.root or self._run.run_id
+        while True:
+            lacking = (needed - self._run.spare).lacking
+            if lacking == NOTHING:
+                return
+            taken = await patiently(lambda: budget_commands.load(self._streams, root))
+            assert self._run.granted is not None
+            more = budgets.more(self._tree.pool - taken.state, lacking, self._run.granted)
+            if more == NOTHING:
+                return
+            try:
+                await self._ledger.flush_with(BudgetExtended(more), self._taking(root, more))
+            except Outdone:
+                continue
+            return
+
+    def _taking(self, root: str, more: Allotment) -> Others:
+        async def writes() -> list[StreamWrite]:
+            taken = await budget_commands.load(self._streams, root)
+            assert self._tree is not None
+            if more.within(self._tree.pool - taken.state) != more:
+                raise Outdone
+            return taken.write([BudgetTaken(run=self._run.run_id, allotment=more)])
+
+        return writes
