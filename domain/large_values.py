@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from domain.runs import NodeCompleted, NodeFailed, Output, RunCompleted, RunCrea
 Place = TypeVar("Place", int, str)
 
 
+@final
 class Large:
     """Stands for a value that was not read because nothing depends on what it is.
 

@@ -1,9 +1,10 @@
 """From a run's events to the messages that clients see, encoded.
 
-Most events are complete in themselves. Three are not: a claim does not say which graph it runs, a
-rest whether a person is asked, and the end what came out; for these the run's stream is read. A
-run that is claimed again, after a rest or a crash, is not a second start: it continues. An event
-that means nothing to clients says nothing.
+Most events are complete in themselves. Some are not: a claim does not say which graph it runs, a
+rest whether a person is asked, and the end what came out; for these the run's stream is read. What
+a node yielded does not say how large its large values are, which the log's store knows. A run that
+is claimed again, after a rest or a crash, is not a second start: it continues. An event that means
+nothing to clients says nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import msgspec
 from api.feed import decoded
 from api.live import messages
 from commands.streams import Streams
-from domain import limits, runs
+from domain import large_values, limits, runs
 from domain.events import Event
 from domain.runs import (
+    NodeCompleted,
+    NodeFailed,
     ReviewDecided,
     ReviewRequested,
     RunClaimed,
@@ -82,7 +85,7 @@ class Narrator:
         if isinstance(event, RunClaimed) and recorded.version == EARLIEST_CLAIM:
             graph_id = self._graphs.get(run_id)
             return None if graph_id is None else _encoded(messages.started(recorded, graph_id))
-        if isinstance(event, LOOKED_UP):
+        if isinstance(event, LOOKED_UP) or _yielded_large(event):
             return None
         return _encoded(messages.of_event(recorded))
 
@@ -99,6 +102,10 @@ class Narrator:
 
     async def _look_up(self, recorded: Recorded) -> Messages:
         run_id = run_of(recorded.stream)
+        if _yielded_large(recorded.event):
+            hashes = set(large_values.hashes_in(recorded.event))
+            sizes = await self._streams.log.values.sizes(recorded.owner, hashes)
+            return _encoded(messages.of_event(recorded, sizes))
         if isinstance(recorded.event, RunClaimed):
             before = await self._past(run_id, recorded.version - 1)
             if before.is_claimed:
@@ -125,6 +132,10 @@ class Narrator:
         past = msgspec.structs.replace(past, version=version)
         self._pasts.put(run_id, past)
         return past
+
+
+def _yielded_large(event: Event) -> bool:
+    return isinstance(event, NodeCompleted | NodeFailed) and bool(event.large)
 
 
 def _encoded(message: messages.Message | None) -> Messages:
