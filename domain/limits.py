@@ -250,6 +250,9 @@ SEGMENT_BYTES_MAX = 255
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 EXECUTIONS_LISTED_MAX = 250
+GRAPHS_LISTED_MAX = 250
+LIST_PAGE_BYTES = 4 * 1024 * 1024
+"""JSON of a list of graphs or of versions. The one that fills it up still belongs to it."""
 EXECUTIONS_PAGE = 5_000
 """Node executions in one answer about a run, unless fewer are asked for. A client that knows of no
 pages still sees all but the longest runs whole, and an answer still costs bounded memory."""
