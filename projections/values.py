@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from domain import limits
-from domain.large_values import Large
+from domain.large_values import Large, LargeValue
 from projections.run_values import large_in
 from runtime.eventlog.values import ValueStore
 
@@ -18,15 +18,6 @@ MEMORABLE_BYTES = 4 * 1024
 """What is smaller is encoded as quickly as it is found again."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class LargeValue(msgspec.Struct, frozen=True):
-    """Stands for a value that is fetched alone, by the SHA-256 of its JSON in hexadecimal.
-
-    An object in an answer is one if the answer's `large_values` has its hash: those have the sizes.
-    """
-
-    large_value: str
 
 
 def reference(hash: str) -> msgspec.Raw:  # noqa: A002 - the word for it

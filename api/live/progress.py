@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from domain.contracts import ERROR_PIN
+from domain.large_values import LargeValue
 from domain.runs import (
     ChildStarted,
     NodeCompleted,
@@ -24,7 +25,6 @@ from domain.runs import (
     execution_id,
 )
 from projections.reviews import ReviewStatus
-from projections.values import LargeValue
 
 NodeEvent = (
     NodeStarted
