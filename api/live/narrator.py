@@ -16,7 +16,7 @@ import msgspec
 from api.feed import decoded
 from api.live import messages
 from commands.streams import Streams
-from domain import large_values, limits, runs
+from domain import limits, runs
 from domain.events import Event
 from domain.runs import (
     NodeCompleted,
@@ -75,6 +75,10 @@ class Narrator:
         """Graph ids by run id, so that a start is usually told without reading."""
         self._pasts: BoundedCache[str, Past] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """By run id, so that of a run that rests often only what is new is read."""
+        self._sizes: BoundedCache[tuple[str, str], int] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX
+        )
+        """Of large values by owner and hash: many nodes may yield the same."""
 
     def tell(self, recorded: Recorded) -> Messages | None:
         """What the event says; None when that must be looked up first."""
@@ -85,9 +89,11 @@ class Narrator:
         if isinstance(event, RunClaimed) and recorded.version == EARLIEST_CLAIM:
             graph_id = self._graphs.get(run_id)
             return None if graph_id is None else _encoded(messages.started(recorded, graph_id))
-        if isinstance(event, LOOKED_UP) or _yielded_large(event):
+        sizes = {key: self._sizes.get((recorded.owner, key)) for key in _yielded_large(event)}
+        known = {key: size for key, size in sizes.items() if size is not None}
+        if isinstance(event, LOOKED_UP) or len(known) < len(sizes):
             return None
-        return _encoded(messages.of_event(recorded))
+        return _encoded(messages.of_event(recorded, known))
 
     async def look_up(self, entry: LogEvent) -> Messages:
         """What the event says, after reading what that takes.
@@ -102,9 +108,10 @@ class Narrator:
 
     async def _look_up(self, recorded: Recorded) -> Messages:
         run_id = run_of(recorded.stream)
-        if _yielded_large(recorded.event):
-            hashes = set(large_values.hashes_in(recorded.event))
+        if hashes := _yielded_large(recorded.event):
             sizes = await self._streams.log.values.sizes(recorded.owner, hashes)
+            for key, size in sizes.items():
+                self._sizes.put((recorded.owner, key), size)
             return _encoded(messages.of_event(recorded, sizes))
         if isinstance(recorded.event, RunClaimed):
             before = await self._past(run_id, recorded.version - 1)
@@ -134,8 +141,8 @@ class Narrator:
         return past
 
 
-def _yielded_large(event: Event) -> bool:
-    return isinstance(event, NodeCompleted | NodeFailed) and bool(event.large)
+def _yielded_large(event: Event) -> set[str]:
+    return set(event.large.values()) if isinstance(event, NodeCompleted | NodeFailed) else set()
 
 
 def _encoded(message: messages.Message | None) -> Messages:
