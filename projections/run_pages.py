@@ -209,7 +209,7 @@ class Pages:
 
     def _draft(self, execution: Execution, result: Place | None) -> Draft:
         """What is known of the execution before large values are read."""
-        node, given = execution.node.node, execution.given
+        node, given = execution.node.node, self._view.without_loaded(execution.given)
         if execution.status is RunStatus.INCOMPLETE:
             return Draft(execution, result, self._light(given), seen=[])
         seen = {p: v for p, v in given.items() if type(v) is Large and not node.takes_unseen(p)}

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from blocks.data import StoreValue
+from blocks.text import TextProcessing
 from commands.plans import Plans
 from commands.streams import Streams
 from domain import limits
@@ -34,11 +35,8 @@ async def spread(streams: Streams, values: list[Any], *nodes: Document, links: s
     return life
 
 
-async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = "x" * limits.VALUE_SHOWN_BYTES_MAX
-    life = await spread(streams, [text] * COUNT, agent_output("y"), links="a.item > y.value")
+def counted(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes of all values that are read from now on."""
     read: list[str] = []
     get = streams.log.values.get
 
@@ -47,6 +45,15 @@ async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
         return await get(owner, hashes)
 
     monkeypatch.setattr(streams.log.values, "get", counting)
+    return read
+
+
+async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "x" * limits.VALUE_SHOWN_BYTES_MAX
+    life = await spread(streams, [text] * COUNT, agent_output("y"), links="a.item > y.value")
+    read = counted(streams, monkeypatch)
     page = await look(Views(streams, Plans()), life.run_id)
     [(key, size)] = page["large_values"].items()
     reference = {"large_value": key}
@@ -58,6 +65,23 @@ async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
     ]
     assert (page["next_after"], page["next_outputs"], read) == (None, None, [])
     assert len(msgspec.json.encode(page)) < 2 * MEGABYTE
+
+
+async def test_a_value_that_many_events_name_is_read_once_for_their_fold(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, up = node("kept", StoreValue), node("up", TextProcessing, operation="upper")
+    links = "a.item > kept.input\nkept.output > up.text"
+    life = await spread(streams, list(range(50)), kept, up, links=links)
+    texts = ["x" * limits.VALUE_SHOWN_BYTES_MAX, "y" * limits.VALUE_SHOWN_BYTES_MAX]
+    for execution in life.unfinished():
+        text = texts[execution.number > 40]
+        outputs = [("output", text)]
+        await life.write(NodeCompleted(execution.number, execution.node.node.node_id, outputs, 1))
+    read = counted(streams, monkeypatch)
+    page = await look(Views(streams, Plans()), life.run_id)
+    assert len(page["node_executions"]) == 101
+    assert len(page["large_values"]) == len(read) == 2
 
 
 async def test_a_default_that_is_repeated_is_in_memory_once(streams: Streams) -> None:
