@@ -65,6 +65,8 @@ class Draft(msgspec.Struct):
 
     execution: Execution
     result: Place | None
+    told: int
+    """How much is told of it beside its values."""
     data: dict[str, Any]
     seen: list[Large]
     outputs: list[Output] = []
@@ -83,6 +85,8 @@ class Pages:
         self._view = view
         self._log = views.log
         self._values = Values(views.log.values, view.run.created.user_id)
+        self._names: dict[str, int] = {}
+        """How large the names of pins are."""
 
     @property
     def large_values(self) -> dict[str, int]:
@@ -137,7 +141,7 @@ class Pages:
         kept: dict[str, Any] = {}
         for name, value in given.items():
             encoded = self._values.light(value)
-            size = _text_size(name) + self._values.size(encoded)
+            size = self._named_size(name, encoded)
             if size <= room:
                 kept[name] = encoded
                 room -= size
@@ -153,7 +157,7 @@ class Pages:
         spent = 0
         for name, value in entries:
             encoded = self._values.light(value)
-            size = _text_size(name) + self._values.size(encoded)
+            size = self._named_size(name, encoded)
             if spent + size > room:
                 break
             fitting.append((name, encoded))
@@ -210,11 +214,13 @@ class Pages:
     def _draft(self, execution: Execution, result: Place | None) -> Draft:
         """What is known of the execution before large values are read."""
         node, given = execution.node.node, self._view.without_loaded(execution.given)
+        told = _told_size(execution)
         if execution.status is RunStatus.INCOMPLETE:
-            return Draft(execution, result, self._light(given), seen=[])
+            return Draft(execution, result, told, self._light(given), seen=[])
         seen = {p: v for p, v in given.items() if type(v) is Large and not node.takes_unseen(p)}
         data, _ = node.prepare({pin: v for pin, v in given.items() if pin not in seen})
-        return Draft(execution, result, self._light({**data, **seen}), seen=list(seen.values()))
+        light = self._light({**data, **seen})
+        return Draft(execution, result, told, light, seen=list(seen.values()))
 
     def _light(self, data: Mapping[str, Any]) -> dict[str, Any]:
         return {pin: self._values.light(value) for pin, value in data.items()}
@@ -267,18 +273,23 @@ class Pages:
         """Without large values, and with its result as the log has it."""
         inputs = sum(len(value) for value in draft.data.values() if type(value) is not Large)
         result = 0 if draft.result is None else draft.result.bytes
-        return _told_size(draft.execution) + inputs + result
+        return draft.told + inputs + result
 
     def _full_size(self, draft: Draft) -> int:
-        values = (*draft.data.items(), *draft.outputs)
-        return _told_size(draft.execution) + sum(self._named_size(*value) for value in values)
+        size = draft.told
+        for name, value in (*draft.data.items(), *draft.outputs):
+            size += self._named_size(name, value)
+        return size
 
     def _named_size(self, name: str, value: Any) -> int:
-        return _text_size(name) + self._values.size(value)
+        size = self._names.get(name)
+        if size is None:
+            size = self._names[name] = _text_size(name)
+        return size + self._values.size(value)
 
     def _leave_out(self, alone: Draft, room: int) -> list[str]:
         """Take from an execution what there is no room for, inputs before outputs."""
-        room -= _told_size(alone.execution)
+        room -= alone.told
         omitted = []
         outputs, alone.outputs = alone.outputs, []
         data, alone.data = alone.data, {}
@@ -306,12 +317,14 @@ def _yielded(draft: Draft) -> Iterable[Any]:
 def _told_size(execution: Execution) -> int:
     """What is told of it beside its values."""
     asked, decided = execution.asked, execution.decided
-    texts = (
-        execution.error or "",
-        "" if asked is None else asked.name,
-        "" if decided is None else decided.message,
-    )
-    return EXECUTION_BYTES + sum(_text_size(text) for text in texts if text)
+    size = EXECUTION_BYTES
+    if execution.error is not None:
+        size += _text_size(execution.error)
+    if asked is not None:
+        size += _text_size(asked.name)
+    if decided is not None:
+        size += _text_size(decided.message)
+    return size
 
 
 def _text_size(text: str) -> int:
