@@ -126,7 +126,11 @@ def accepted_meta(accepted: RunAccepted) -> GraphExecutionMeta:
 def forked_meta(accepted: RunAccepted) -> ForkedExecutionMeta:
     """A fork that was accepted just now."""
     assert accepted.fork is not None, "a fork says what it takes over"
-    return ForkedExecutionMeta(**_accepted(accepted), forked_from=_forked_from(accepted.fork))
+    meta = _accepted(accepted)
+    # No client has sent them: a run that was itself a sub-graph may have been given much.
+    if len(msgspec.json.encode(accepted.inputs)) > limits.REQUEST_BYTES_MAX:
+        meta["inputs"] = None
+    return ForkedExecutionMeta(**meta, forked_from=_forked_from(accepted.fork))
 
 
 def listed_meta(row: RunRow) -> GraphExecutionMeta:
