@@ -28,6 +28,7 @@ from api import (
     run_control,
     runs,
     users,
+    values,
 )
 from api.auth import Authentication
 from api.bodies import BodyRequest
@@ -36,7 +37,7 @@ from api.services import Services
 from domain import limits
 from runtime.settings import Settings
 
-NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews)
+NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews, values)
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -150,12 +151,16 @@ async def _tell_methods(message: Message, scope: Scope) -> None:
 
 
 async def _secure(message: Message, scope: Scope) -> None:
-    """Every answer says how browsers may use it; what belongs to a user is not kept by them."""
+    """Every answer says how browsers may use it; what belongs to a user is not kept by them, unless
+    the answer itself says how.
+    """
     if message["type"] == "http.response.start":
         path = scope["path"]
+        says_how = any(name == b"cache-control" for name, _ in message["headers"])
+        is_kept = says_how or path.startswith(documents.ASSETS)
         message["headers"] = [
             *message["headers"],
-            *(SECURITY_HEADERS if path.startswith(documents.ASSETS) else PRIVATE_HEADERS),
+            *(SECURITY_HEADERS if is_kept else PRIVATE_HEADERS),
             OWN_CONTENT if path.startswith(documents.PATH) else NO_CONTENT,
             # Without TLS, here or at a proxy on this host, it would promise what is not there.
             *([ALWAYS_HTTPS] if scope["scheme"] == "https" else []),

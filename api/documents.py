@@ -24,6 +24,12 @@ Every request but those for health carries `Authorization: Bearer <token>`.
 A command may carry an `Idempotency-Key` of up to 255 characters: sent again with the same key it \
 happens once and is answered the same. Its answer has the header `Evergraph-Position`, where its \
 last event stands in the log; a list that is asked with `At-Least: <position>` waits for it.
+
+A value of a run of which the JSON has more than 256 KiB is answered by reference, as \
+`{"large_value": "<hash>"}`, and fetched alone at `/api/v1/values/<hash>`. Lists of reviews, and \
+messages about nodes, refer to values of more than 64 KiB. `large_values` of an answer has the \
+sizes by hash: an object in it is a reference if its hash is there. A list that is an array, and \
+has no room for all, says where it goes on in a header `Link` with `rel="next"`.
 """
 
 CONFIG = OpenAPIConfig(

@@ -20,6 +20,7 @@ from api.graph_shapes import (
     graph_settings,
     saved_model,
 )
+from api.paging import After, check_after, next_link
 from api.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
@@ -27,6 +28,8 @@ from commands import graphs
 from domain import limits
 from domain.graphs import Graph
 from projections import graphs as graph_lists
+
+_encode = msgspec.json.Encoder().encode
 
 
 class CreateGraph(msgspec.Struct):
@@ -84,12 +87,21 @@ async def update_graph(
 
 
 @get("/graphs", operation_id="getV1ListUserGraphs", responses=refusals(), tags=["graphs"])
-async def list_graphs(request: AnyRequest, services: NamedDependency[Services]) -> list[GraphMeta]:
-    """The caller's graphs, newest first, as their active versions describe them."""
+async def list_graphs(
+    request: AnyRequest, services: NamedDependency[Services], after: After = 0
+) -> Response[list[GraphMeta]]:
+    """The caller's graphs, newest first, as their active versions describe them.
+
+    Those behind the first `after`, as many as one answer has room for; the header `Link` says
+    where it goes on, as `rel="next"`.
+    """
+    check_after(after)
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
-        rows = await graph_lists.list_graphs(connection, user_id=request.user.user_id)
-    return [graph_meta(row) for row in rows]
+        rows = await graph_lists.list_graphs(connection, user_id=request.user.user_id, after=after)
+    goes_on = bool(rows) and rows[-1].has_next
+    headers = next_link(after + len(rows) if goes_on else None)
+    return Response([graph_meta(row) for row in rows], headers=headers)
 
 
 @get(
@@ -117,11 +129,28 @@ async def get_graph(
     tags=["graphs"],
 )
 async def list_versions(
-    request: AnyRequest, graph_id: FromPath[str], services: NamedDependency[Services]
-) -> list[GraphModel]:
-    """Every version of a graph, newest first."""
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    services: NamedDependency[Services],
+    after: After = 0,
+) -> Response[list[GraphModel]]:
+    """The versions of a graph, newest first.
+
+    Those behind the first `after`, as many as one answer has room for; the header `Link` says
+    where it goes on, as `rel="next"`.
+    """
+    check_after(after)
     graph = await _load(request, services, graph_id)
-    return [graph_model(graph, graph.versions[number]) for number in sorted(graph.versions)[::-1]]
+    numbers = sorted(graph.versions, reverse=True)[after:]
+    room = limits.LIST_PAGE_BYTES
+    shown: list[Any] = []
+    for number in numbers:
+        shown.append(msgspec.Raw(_encode(graph_model(graph, graph.versions[number]))))
+        room -= len(shown[-1])
+        if room <= 0:
+            break
+    headers = next_link(after + len(shown) if len(shown) < len(numbers) else None)
+    return Response(shown, headers=headers)
 
 
 @get(

@@ -35,7 +35,9 @@ class NodeExecutionResult(msgspec.Struct):
     `attempt` counts effects; `repeated` says that one of them may have happened twice. `error` is
     why it failed, or why its last attempt did. Until `waits_until` it sleeps, for its own time or
     for the next attempt. `child_execution_id` is the run that a sub-graph became. `omitted` are
-    pins of which values are left out, because one answer had no room for all.
+    pins of which values are left out, because one answer had no room for all. An input for which a
+    reference stands, of which the node had to know more than that it is there, is shown as it came
+    and at the pin where it came.
     """
 
     user_id: str

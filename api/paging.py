@@ -1,4 +1,4 @@
-"""Lists in numbered pages, as the contract has them."""
+"""Lists in pages: numbered, as the contract has them, or as many items as there is room for."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ class Pagination(msgspec.Struct):
     total_pages: int
     current_page: int
     page_size: int
+
+
+def check_after(after: int, name: str = "after") -> int:
+    """How many items come before a page that begins behind so many. Raises Invalid."""
+    if not 0 <= after <= limits.JSON_INTEGER_MAX:
+        raise Invalid(f"{name} must be a whole number from 0")
+    return after
+
+
+def next_link(after: int | None) -> dict[str, str]:
+    """The header that says where a list goes on which is an array without a place to say it."""
+    return {} if after is None else {"Link": f'<?after={after}>; rel="next"'}
 
 
 def offset_of(page: int, page_size: int) -> int:

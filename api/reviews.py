@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from commands import reviews
 from domain import limits
 from domain.errors import Conflict, Invalid, NotFound
 from domain.json_values import check_text
+from domain.large_values import LargeValue
 from domain.reviews import Decision
 from projections import reviews as review_lists
 from projections import run_details
@@ -27,7 +28,11 @@ from projections.reviews import ReviewPlace, ReviewRow, ReviewStatus
 
 
 class PendingHumanReviewModel(msgspec.Struct, kw_only=True):
-    """A question. `payload` is what is to be judged, `instructions` says what that is."""
+    """A question. `payload` is what is to be judged, `instructions` says what that is.
+
+    A payload of which the JSON has more than 64 KiB is by reference, `{"large_value": <its hash>}`,
+    and fetched alone at `/values/<its hash>`; `large_values` has its size then.
+    """
 
     node_exec_id: str
     node_id: str
@@ -36,6 +41,7 @@ class PendingHumanReviewModel(msgspec.Struct, kw_only=True):
     graph_id: str
     graph_version: int
     payload: Any
+    large_values: dict[str, int] = {}
     instructions: str | None
     editable: bool
     status: ReviewStatus
@@ -95,7 +101,7 @@ async def list_pending(
         rows = await review_lists.list_waiting(
             connection, user_id=request.user.user_id, limit=page_size, offset=offset
         )
-    return [_model(row) for row in rows]
+    return await _models(services, request.user.user_id, rows)
 
 
 @get(
@@ -119,7 +125,7 @@ async def list_of_run(
         rows = await review_lists.list_of_run(
             connection, run_id=run_id, limit=page_size, offset=offset
         )
-    return [_model(row) for row in rows]
+    return await _models(services, request.user.user_id, rows)
 
 
 @post(
@@ -187,7 +193,16 @@ def _decision(item: ReviewItem, places: Mapping[str, ReviewPlace]) -> Decision:
     )
 
 
-def _model(row: ReviewRow) -> PendingHumanReviewModel:
+async def _models(
+    services: Services, user_id: str, rows: Sequence[ReviewRow]
+) -> list[PendingHumanReviewModel]:
+    large = {row.large for row in rows if row.large is not None}
+    sizes = await services.log.values.sizes(user_id, large)
+    return [_model(row, sizes) for row in rows]
+
+
+def _model(row: ReviewRow, sizes: Mapping[str, int]) -> PendingHumanReviewModel:
+    key = row.large
     return PendingHumanReviewModel(
         node_exec_id=row.node_exec_id,
         node_id=row.node_id,
@@ -195,7 +210,8 @@ def _model(row: ReviewRow) -> PendingHumanReviewModel:
         graph_exec_id=row.run_id,
         graph_id=row.graph_id,
         graph_version=row.graph_version,
-        payload=row.payload,
+        payload=row.payload if key is None else LargeValue(key),
+        large_values={} if key is None else {key: sizes[key]},
         instructions=row.name,
         editable=row.editable,
         status=ReviewStatus(row.status),

@@ -41,7 +41,8 @@ class GraphExecutionMeta(msgspec.Struct, kw_only=True):
     """A run as lists show it. A start is answered with its id as `execution_id` too.
 
     `outcome` says how a COMPLETED run went; `parent_execution_id` is the run that a sub-graph's
-    run belongs to.
+    run belongs to. `inputs` are null where they are more than the answer has room for.
+    `large_values` are those for which a `LargeValue` stands here, with the sizes of their JSON.
     """
 
     id: str
@@ -49,7 +50,8 @@ class GraphExecutionMeta(msgspec.Struct, kw_only=True):
     user_id: str
     graph_id: str
     graph_version: int
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any] | None
+    large_values: dict[str, int] = {}
     credential_inputs: dict[str, Any] | None = None
     nodes_input_masks: dict[str, Any] | None = None
     preset_id: str | None = None
@@ -90,8 +92,10 @@ class GraphExecutionWithNodes(GraphExecutionMeta, kw_only=True):
     """A run as it is at one version of its stream.
 
     Node executions come in pages: `next_after` is where the next one begins, null behind the last.
-    So do outputs, with `next_outputs`. What there was no room for of the run's own inputs is named
-    in `omitted_inputs`.
+    So do outputs, with `next_outputs`. A value of which the JSON has more than 256 KiB is by
+    reference, `{"large_value": <its hash>}`, and fetched alone at `/values/<its hash>`. What there
+    was no room for all the same is named: of the run's own inputs in `omitted_inputs`, an output
+    that alone was too large in `omitted_outputs`.
     `waiting` explains the first of the executions and nodes that did not get what they need, and
     `waiting_count` counts all of them.
     """
@@ -101,6 +105,7 @@ class GraphExecutionWithNodes(GraphExecutionMeta, kw_only=True):
     forked_from: ForkedFrom | None
     budget: BudgetModel
     outputs: dict[str, list[Any]]
+    omitted_outputs: list[str]
     next_outputs: int | None
     node_executions: list[NodeExecutionResult]
     next_after: int | None
@@ -121,7 +126,11 @@ def accepted_meta(accepted: RunAccepted) -> GraphExecutionMeta:
 def forked_meta(accepted: RunAccepted) -> ForkedExecutionMeta:
     """A fork that was accepted just now."""
     assert accepted.fork is not None, "a fork says what it takes over"
-    return ForkedExecutionMeta(**_accepted(accepted), forked_from=_forked_from(accepted.fork))
+    meta = _accepted(accepted)
+    # No client has sent them: a run that was itself a sub-graph may have been given much.
+    if len(msgspec.json.encode(accepted.inputs)) > limits.REQUEST_BYTES_MAX:
+        meta["inputs"] = None
+    return ForkedExecutionMeta(**meta, forked_from=_forked_from(accepted.fork))
 
 
 def listed_meta(row: RunRow) -> GraphExecutionMeta:
@@ -154,7 +163,11 @@ def listed_meta(row: RunRow) -> GraphExecutionMeta:
 
 async def current_meta(view: View, pages: Pages) -> GraphExecutionMeta:
     """A run as its stream has it."""
-    return GraphExecutionMeta(**await _meta(view.run, pages))
+    meta = await _meta(view.run, pages)
+    assert view.run.created is not None
+    if len(meta["inputs"]) < len(view.run.created.inputs):
+        meta["inputs"] = None
+    return GraphExecutionMeta(**meta, large_values=pages.large_values)
 
 
 async def run_in_full(
@@ -172,11 +185,13 @@ async def run_in_full(
     after = numbers.start + len(shown)
     return GraphExecutionWithNodes(
         **meta,
+        large_values=pages.large_values,
         omitted_inputs=[name for name in created.inputs if name not in meta["inputs"]],
         version=run.version,
         forked_from=None if created.fork is None else _forked_from(created.fork),
         budget=BudgetModel(created.steps_max, created.seconds_max, created.credits_max),
         outputs=outputs.by_name(),
+        omitted_outputs=outputs.omitted,
         next_outputs=outputs.next_after,
         node_executions=[node_execution(run, one) for one in shown],
         next_after=after if after < run.count else None,

@@ -14,7 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from api.bodies import Body
 from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
 from api.documents import OptionalBody
-from api.paging import After, ExecutionsLimit, Page, PageSize, offset_of, pagination
+from api.paging import After, ExecutionsLimit, Page, PageSize, check_after, offset_of, pagination
 from api.problems import refusals
 from api.run_shapes import (
     GraphExecutionMeta,
@@ -187,7 +187,7 @@ async def get_run(
     show = partial(
         run_in_full,
         numbers=_numbers(after, limit),
-        outputs_after=_checked(outputs_after, "outputs_after"),
+        outputs_after=check_after(outputs_after, "outputs_after"),
     )
     async with services.views.turn(request.user.user_id) as turn:
         page = await run_details.look(
@@ -202,12 +202,6 @@ async def get_run(
         # Encoded before others get their turn: what is large in memory are the parts.
         content: Any = msgspec.json.encode(page)
     return Response(content, media_type=MediaType.JSON)
-
-
-def _checked(after: int, name: str) -> int:
-    if not 0 <= after <= limits.JSON_INTEGER_MAX:
-        raise Invalid(f"{name} must be a whole number from 0")
-    return after
 
 
 def _numbers(after: int, limit: int) -> range:

@@ -1,4 +1,4 @@
-"""Large values, which events name by their content hash instead of carrying them.
+"""Large values, which events and answers name by their content hash instead of carrying them.
 
 An event says where such a value belongs: `large` has its hash by index of an output, or by name of
 an input, and the value itself is null there. Nothing in a value can be mistaken for that.
@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import msgspec
 
 from domain import limits
 from domain.events import Event
-from domain.runs import NodeCompleted, NodeFailed, Output, RunCompleted, RunCreated
+from domain.runs import (
+    NodeCompleted,
+    NodeFailed,
+    Output,
+    ReviewRequested,
+    RunCompleted,
+    RunCreated,
+)
 
 Place = TypeVar("Place", int, str)
 
 
+@final
 class Large:
     """Stands for a value that was not read because nothing depends on what it is.
 
@@ -29,6 +37,15 @@ class Large:
 
     def __init__(self, hash: str) -> None:  # noqa: A002 - the word for it
         self.hash = hash
+
+
+class LargeValue(msgspec.Struct, frozen=True):
+    """Stands for a value that is fetched alone, by the SHA-256 of its JSON in hexadecimal.
+
+    An object in an answer is one if the answer's `large_values` has its hash: those have the sizes.
+    """
+
+    large_value: str
 
 
 def hash_of(encoded: bytes) -> str:
@@ -59,6 +76,8 @@ def without(outputs: Iterable[Output], large: Mapping[int, str]) -> list[Output]
 
 def hashes_in(happened: Event) -> Iterable[str]:
     """The hashes that an event names."""
+    if isinstance(happened, ReviewRequested):
+        return () if happened.large is None else (happened.large,)
     large = getattr(happened, "large", None)
     return large.values() if large else ()
 
@@ -72,6 +91,8 @@ def put_back(happened: Event, values: Mapping[str, Any]) -> Event:
         case NodeCompleted(large=large) | NodeFailed(large=large) if large:
             outputs = _filled(happened.outputs, large, values)
             return msgspec.structs.replace(happened, outputs=outputs)
+        case ReviewRequested(large=str(key)):
+            return msgspec.structs.replace(happened, data=values[key])
         case RunCompleted(large=large) if large:
             returned = _filled(happened.returned, large, values)
             return msgspec.structs.replace(happened, returned=returned)

@@ -110,6 +110,10 @@ STREAM_READS_BYTES = 8 * 1024 * 1024
 """and what they share: more than so much at once would hold up whoever else waits."""
 VALUE_INLINE_BYTES_MAX = 64 * 1024
 """A value whose JSON is larger is stored by its hash and not in the event."""
+VALUE_SHOWN_BYTES_MAX = 256 * 1024
+"""A larger value is shown by reference. What a request can carry an answer carries too."""
+VALUE_PIECE_BYTES = 256 * 1024
+"""Of a value that is fetched alone, so much is in memory at once."""
 VALUE_STATEMENT_BYTES = 8 * 1024 * 1024
 """The value that brings a statement to this size is its last."""
 CONFLICT_SECONDS_MAX = 5.0
@@ -250,14 +254,16 @@ SEGMENT_BYTES_MAX = 255
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 EXECUTIONS_LISTED_MAX = 250
+GRAPHS_LISTED_MAX = 250
+LIST_PAGE_BYTES = 4 * 1024 * 1024
+"""JSON of a list of graphs or of versions. The one that fills it up still belongs to it."""
 EXECUTIONS_PAGE = 5_000
 """Node executions in one answer about a run, unless fewer are asked for. A client that knows of no
 pages still sees all but the longest runs whole, and an answer still costs bounded memory."""
-EXECUTIONS_PAGE_BYTES = 4 * 1024 * 1024
-"""JSON of what the node executions in one answer were given and yielded, unless one alone has
-more. It ends a page before its count does."""
+EXECUTIONS_PAGE_BYTES = 8 * 1024 * 1024
+"""JSON of the node executions in one answer; of one that alone has more, values are left out."""
 OUTPUTS_PAGE_BYTES = 4 * 1024 * 1024
-"""JSON of the outputs of a run in one answer or message, unless one alone has more."""
+"""JSON of a run's outputs, and of its inputs, in one answer; one that has more is left out."""
 RUN_LIGHT_BYTES = 256 * 1024
 """Whoever looks at more of a run than this waits for a turn,"""
 RUNS_LOOKED_AT_ONCE = 4

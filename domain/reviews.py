@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from domain import limits
 from domain.errors import Conflict, Invalid, NotFound
 from domain.json_values import check_json, check_text
+from domain.large_values import LargeValue, hash_of
 from domain.run_life import Life
 from domain.runs import ReviewDecided, ReviewRequested
 
@@ -68,11 +69,21 @@ def _is_edit(asked: ReviewRequested, data: Any | UnsetType) -> bool:
     if data is UNSET:
         return False
     _check_data(data)
-    if msgspec.json.encode(data, order="sorted") == msgspec.json.encode(asked.data, order="sorted"):
+    if asked.large is not None:
+        if data == msgspec.to_builtins(LargeValue(asked.large)):
+            return False  # Nothing but what stood in its place.
+        is_same = hash_of(msgspec.json.encode(data)) == asked.large
+    else:
+        is_same = _in_order(data) == _in_order(asked.data)
+    if is_same:
         return False
     if not asked.editable:
         raise Invalid("the data of this review cannot be edited")
     return True
+
+
+def _in_order(data: Any) -> bytes:
+    return msgspec.json.encode(data, order="sorted")
 
 
 def _check_data(data: Any) -> None:

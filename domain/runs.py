@@ -230,6 +230,8 @@ class ReviewRequested(Event, frozen=True):
     data: Any
     reason: ReviewReason
     editable: bool = False
+    large: str | None = None
+    """The hash of `data` if that is too large for an event; it is null here then."""
 
 
 @event("runs.ReviewDecided")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
+from domain import limits
 from domain.graphs import VersionSaved
 from projections.projection import Recorded, topics_of
 from runtime import sql
@@ -19,7 +20,9 @@ LIST = sql.load(__file__, "list_graphs")
 
 
 class GraphRow(msgspec.Struct, frozen=True):
-    """A graph as lists show it. `meta` holds the descriptive fields of the contract's GraphMeta."""
+    """A graph as lists show it. `meta` holds the descriptive fields of the contract's GraphMeta,
+    `has_next` says whether there is another behind it.
+    """
 
     graph_id: str
     user_id: str
@@ -27,6 +30,7 @@ class GraphRow(msgspec.Struct, frozen=True):
     name: str
     meta: Mapping[str, Any]
     created_at: datetime
+    has_next: bool
 
 
 class GraphsProjection:
@@ -65,7 +69,15 @@ def _parameters(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-async def list_graphs(connection: AsyncConnection[Row], *, user_id: str) -> list[GraphRow]:
-    """A user's graphs, newest first."""
-    cursor = await connection.execute(LIST, {"user_id": user_id})
+async def list_graphs(
+    connection: AsyncConnection[Row], *, user_id: str, after: int = 0
+) -> list[GraphRow]:
+    """A user's graphs behind the first `after`, newest first, as many as a page has room for."""
+    parameters = {
+        "user_id": user_id,
+        "after": after,
+        "limit": limits.GRAPHS_LISTED_MAX,
+        "bytes": limits.LIST_PAGE_BYTES,
+    }
+    cursor = await connection.execute(LIST, parameters)
     return [GraphRow(*row) for row in await cursor.fetchall()]

@@ -50,6 +50,8 @@ class ReviewRow(msgspec.Struct, frozen=True):
     node_id: str
     name: str
     payload: Any
+    large: str | None
+    """The hash of the payload where that is too large for a list; it is null here then."""
     editable: bool
     status: str
     created_at: datetime
@@ -152,6 +154,7 @@ def _asked_columns(asked: Collection[Asked]) -> dict[str, list[Any]]:
         "node_ids": [event.node for _, _, event in asked],
         "names": [event.name for _, _, event in asked],
         "payloads": [msgspec.json.encode(event.data).decode() for _, _, event in asked],
+        "large": [event.large for _, _, event in asked],
         "reasons": [event.reason.value for _, _, event in asked],
         "editable": [event.editable for _, _, event in asked],
         "created_at": [recorded.at for _, recorded, _ in asked],

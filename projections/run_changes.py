@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -30,6 +30,11 @@ from domain.runs import (
 )
 from projections.projection import Recorded, topics_of
 
+LISTED_INPUTS_BYTES = 16 * 1024
+"""Larger inputs are left out of lists: 250 runs are listed at once."""
+
+_encode = msgspec.json.Encoder().encode
+
 
 class Opening(msgspec.Struct, frozen=True):
     """A new row."""
@@ -38,7 +43,7 @@ class Opening(msgspec.Struct, frozen=True):
     user_id: str
     graph_id: str
     graph_version: int
-    inputs: dict[str, Any]
+    inputs: msgspec.Raw | None
     created_at: datetime
     position: int
     parent_id: str | None
@@ -129,7 +134,7 @@ def _created(batch: Batch, recorded: Recorded, created: RunCreated) -> None:
             user_id=created.user_id,
             graph_id=created.graph_id,
             graph_version=created.graph_version,
-            inputs=created.inputs,
+            inputs=_listed(created),
             created_at=recorded.at,
             position=recorded.position,
             parent_id=None if parent is None else parent.run_id,
@@ -138,6 +143,12 @@ def _created(batch: Batch, recorded: Recorded, created: RunCreated) -> None:
     )
     if parent is not None:
         batch.change(parent.run_id, recorded).children += 1
+
+
+def _listed(created: RunCreated) -> msgspec.Raw | None:
+    """The inputs as JSON, or none where they are too large for a list."""
+    encoded = msgspec.Raw(_encode(created.inputs))
+    return None if created.large or len(encoded) > LISTED_INPUTS_BYTES else encoded
 
 
 def _claimed(batch: Batch, recorded: Recorded, claimed: RunClaimed) -> None:

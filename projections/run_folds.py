@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from domain import limits, runs
 from domain.engine import evolve, lookups, records
@@ -27,6 +29,8 @@ class Fold:
         self._base: int | None = None
         self._events = self._bytes = self._last = 0
         """Since the last checkpoint, and how large that is."""
+        self._known: dict[str, Any] = {}
+        """Large values of the last event with any that the engine had to look at."""
 
     def leave_checkpoints(self, base: int, size: int) -> None:
         """Leave checkpoints behind the one at version `base`, where the view begins."""
@@ -65,9 +69,16 @@ class Fold:
         if not seen:
             return put_back(happened, {})
         await self._turn.take()
-        values = await read_values(self._log, self._owner, seen)
+        values = await self._read(seen)
         self._view.note_loaded((value, key) for key, value in values.items())
         return put_back(happened, values)
+
+    async def _read(self, hashes: AbstractSet[str]) -> dict[str, Any]:
+        """These values. One that many events in a row name is read and decoded once for them."""
+        values = {key: self._known[key] for key in hashes if key in self._known}
+        values |= await read_values(self._log, self._owner, hashes - values.keys())
+        self._known = values
+        return values
 
     @property
     def _is_due(self) -> bool:

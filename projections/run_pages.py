@@ -1,11 +1,12 @@
 """What one answer shows of a run: as many of its node executions and outputs as have room in it.
 
-Values are JSON here, large ones as they are stored, and none is read that is not shown.
+Values are JSON here, large ones as they are stored or by reference, and none is read that is not
+shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,9 +21,14 @@ from domain.runs import NodeFailed, Output, RunStatus
 from projections.run_values import large_in, results_at
 from projections.run_views import CheckpointsGone, Found, Views
 from projections.turns import Turn
+from projections.values import Values
 
+EXECUTION_BYTES = 1024
+"""What an execution counts beside its values and texts."""
 WIDEST = 16 * BLOCK
 """Executions whose records are read at once, if they prove to be small."""
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Shown(msgspec.Struct):
@@ -37,9 +43,12 @@ class Shown(msgspec.Struct):
 
 
 class OutputsPage(msgspec.Struct):
-    """Some outputs of a run, in their order; `next_after` is None behind the last."""
+    """Some outputs of a run, in their order; `next_after` is None behind the last. `omitted` names
+    one that had no room although it was alone.
+    """
 
     outputs: list[tuple[str, msgspec.Raw]]
+    omitted: list[str]
     next_after: int | None
 
     def by_name(self) -> dict[str, list[Any]]:
@@ -50,14 +59,16 @@ class OutputsPage(msgspec.Struct):
 
 
 class Draft(msgspec.Struct):
-    """An execution whose large values are not read yet. `seen` are those of them by which others
-    of its inputs may be shown differently.
+    """An execution whose large values are not read yet. `seen` are those of its inputs by which
+    others may be shown differently.
     """
 
     execution: Execution
     result: Place | None
+    told: int
+    """How much is told of it beside its values."""
     data: dict[str, Any]
-    seen: bool
+    seen: list[Large]
     outputs: list[Output] = []
 
     def large(self) -> set[str]:
@@ -65,7 +76,7 @@ class Draft(msgspec.Struct):
 
 
 class Pages:
-    """Makes the pages of one view."""
+    """Makes the pages of one view, for one answer."""
 
     def __init__(self, views: Views, turn: Turn, view: View) -> None:
         assert view.run.created is not None
@@ -73,7 +84,14 @@ class Pages:
         self._turn = turn
         self._view = view
         self._log = views.log
-        self._owner = view.run.created.user_id
+        self._values = Values(views.log.values, view.run.created.user_id)
+        self._names: dict[str, int] = {}
+        """How large the names of pins are."""
+
+    @property
+    def large_values(self) -> dict[str, int]:
+        """How large those are for which references stand in the answer, by hash."""
+        return self._values.referred
 
     async def executions(self, numbers: range) -> list[Shown]:
         """Those of these executions that there are, until the page is full; one at least.
@@ -101,165 +119,216 @@ class Pages:
         at, width = after, BLOCK
         room = limits.OUTPUTS_PAGE_BYTES
         found: list[tuple[str, msgspec.Raw]] = []
-        while at < view.outputs_count and (room > 0 or not found):
+        omitted: list[str] = []
+        while at < view.outputs_count and room > 0:
             places = range(at, min(at + width, view.outputs_count))
             gone = {} if all(p in here for p in places) else await self._views.outputs(view, places)
             entries = [view.run.outputs[here[p]] if p in here else _entry(gone, p) for p in places]
-            some, spent = await self._fitting(entries, room, is_first=not found)
+            some, spent = await self._fitting(entries, room)
             found += some
             at, room = at + len(some), room - spent
             if len(some) < len(entries):
+                if at == after:
+                    omitted.append(entries[0][0][: limits.NAME_CHARS_MAX])
+                    at += 1
                 break
             width = min(2 * width, WIDEST) if spent < room // 8 else BLOCK
-        return OutputsPage(found, at if at < view.outputs_count else None)
+        return OutputsPage(found, omitted, at if at < view.outputs_count else None)
 
     async def values(self, given: Mapping[str, Any], room: int) -> dict[str, msgspec.Raw]:
         """As many of the values as have room, in order; one that has none is left out."""
-        sizes = await self._log.values.sizes(self._owner, large_in(given.values()))
+        await self._values.measure(large_in(given.values()))
         kept: dict[str, Any] = {}
         for name, value in given.items():
-            encoded = _light(value)
-            size = _size(encoded, sizes)
+            encoded = self._values.light(value)
+            size = self._named_size(name, encoded)
             if size <= room:
                 kept[name] = encoded
                 room -= size
-        return await self._read(kept)
+        raw = await self._read(list(kept.values()), 0)
+        return dict(zip(kept, raw, strict=True))
 
     async def _fitting(
-        self, entries: Sequence[Output], room: int, *, is_first: bool
+        self, entries: Sequence[Output], room: int
     ) -> tuple[list[tuple[str, msgspec.Raw]], int]:
-        """The first of the outputs that have room; a first one of a page always does."""
-        sizes = await self._log.values.sizes(self._owner, large_in(v for _, v in entries))
+        """The first of the outputs that have room, and how much of it they take."""
+        await self._values.measure(large_in(value for _, value in entries))
         fitting: list[tuple[str, Any]] = []
         spent = 0
         for name, value in entries:
-            encoded = _light(value)
-            size = _size(encoded, sizes)
-            if spent + size > room and not (is_first and not fitting):
+            encoded = self._values.light(value)
+            size = self._named_size(name, encoded)
+            if spent + size > room:
                 break
             fitting.append((name, encoded))
             spent += size
-        raw = await self._read_all([value for _, value in fitting], spent)
+        raw = await self._read([value for _, value in fitting], spent)
         return [(name, value) for (name, _), value in zip(fitting, raw, strict=True)], spent
 
     async def _some(self, numbers: range, room: int, *, is_first: bool) -> tuple[list[Shown], int]:
-        drafts = await self._drafts(numbers)
-        sizes = [_light_size(draft) for draft in drafts]
-        drafts = drafts[: _count(sizes, room, is_first=is_first)]
-        if sum(sizes[: len(drafts)]) > limits.RUN_LIGHT_BYTES:
+        drafts, light = await self._drafts(numbers, room, is_first=is_first)
+        if light > limits.RUN_LIGHT_BYTES:
             await self._turn.take()
         await self._read_results(drafts)
-        large = await self._log.values.sizes(
-            self._owner, set().union(*(draft.large() for draft in drafts))
-        )
-        full = [_full_size(draft, large) for draft in drafts]
+        await self._values.measure(set().union(*(draft.large() for draft in drafts)))
+        full = [self._full_size(draft) for draft in drafts]
         drafts = drafts[: _count(full, room, is_first=is_first)]
         spent = sum(full[: len(drafts)])
         omitted: list[str] = []
         if spent > room:
             [alone] = drafts
-            omitted = _left_out(alone, large, room)
+            omitted = self._leave_out(alone, room)
         return await self._shown(drafts, spent, omitted), spent
 
-    async def _drafts(self, numbers: range) -> list[Draft]:
+    async def _drafts(
+        self, numbers: range, room: int, *, is_first: bool
+    ) -> tuple[list[Draft], int]:
+        """As many as have room without their large values, and how much of it they take."""
+        drafts: list[Draft] = []
+        light = 0
+        for execution, result in await self._found(numbers):
+            draft = self._draft(execution, result)
+            size = self._light_size(draft)
+            if light + size > room and (drafts or not is_first):
+                break
+            drafts.append(draft)
+            light += size
+        return drafts, light
+
+    async def _found(self, numbers: range) -> list[tuple[Execution, Place | None]]:
         view = self._view
         here = view.run.executions
         gone: Mapping[int, Found] = {}
         if not all(number in here for number in numbers):
             gone = await self._views.finished(view, numbers)
-        drafts = []
+        found: list[tuple[Execution, Place | None]] = []
         for number in numbers:
             if number in here:
-                drafts.append(_draft(here[number], view.results.get(number)))
+                found.append((here[number], view.results.get(number)))
             elif number in gone:
-                drafts.append(_draft(gone[number].execution, gone[number].result))
+                found.append((gone[number].execution, gone[number].result))
             else:
                 raise CheckpointsGone
-        return drafts
+        return found
+
+    def _draft(self, execution: Execution, result: Place | None) -> Draft:
+        """What is known of the execution before large values are read."""
+        node, given = execution.node.node, self._view.without_loaded(execution.given)
+        told = _told_size(execution)
+        if execution.status is RunStatus.INCOMPLETE:
+            return Draft(execution, result, told, self._light(given), seen=[])
+        seen = {p: v for p, v in given.items() if type(v) is Large and not node.takes_unseen(p)}
+        data, _ = node.prepare({pin: v for pin, v in given.items() if pin not in seen})
+        light = self._light({**data, **seen})
+        return Draft(execution, result, told, light, seen=list(seen.values()))
+
+    def _light(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {pin: self._values.light(value) for pin, value in data.items()}
 
     async def _read_results(self, drafts: Sequence[Draft]) -> None:
         places = [draft.result for draft in drafts if draft.result is not None]
         events = await results_at(self._log, places) if places else {}
+        light = self._values.light
         for draft in drafts:
             if draft.result is not None:
                 event = events[draft.result]
-                draft.outputs = [(n, _light(v)) for n, v in event.outputs if v is not None]
+                draft.outputs = [(n, light(v)) for n, v in event.outputs if v is not None]
                 if isinstance(event, NodeFailed):
-                    draft.outputs.append((ERROR_PIN, _light(event.error)))
+                    draft.outputs.append((ERROR_PIN, light(event.error)))
 
     async def _shown(
         self, drafts: Sequence[Draft], spent: int, omitted: Sequence[str]
     ) -> list[Shown]:
-        hashes = set().union(*(draft.large() for draft in drafts))
         if spent > limits.RUN_LIGHT_BYTES:
             await self._turn.take()
-        raw = await self._log.values.get(self._owner, hashes)
+        values = self._values
+        await values.read(v for d in drafts for v in (*d.data.values(), *_yielded(d)))
         shown = []
         for draft in drafts:
-            if draft.seen and not omitted:
-                _prepare_whole(draft, raw)
-            data = {pin: _raw(value, raw) for pin, value in draft.data.items()}
-            outputs = [(name, _raw(value, raw)) for name, value in draft.outputs]
+            if draft.seen and not omitted and not any(map(values.is_referred, draft.seen)):
+                self._prepare_whole(draft)
+            data = {pin: values.shown(value) for pin, value in draft.data.items()}
+            outputs = [(name, values.shown(value)) for name, value in draft.outputs]
             shown.append(Shown(draft.execution, data, outputs, list(omitted)))
         return shown
 
-    async def _read(self, values: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
-        raw = await self._read_all(list(values.values()), 0)
-        return dict(zip(values, raw, strict=True))
+    def _prepare_whole(self, draft: Draft) -> None:
+        """Make the inputs what they were to the node, now that those are here that it looked at."""
+        node = draft.execution.node.node
+        given = {
+            pin: self._values.whole(value)
+            if type(value) is Large and not node.takes_unseen(pin)
+            else value
+            for pin, value in draft.execution.given.items()
+        }
+        draft.data = self._light(node.prepare(given)[0])
 
-    async def _read_all(self, values: Sequence[Any], spent: int) -> list[msgspec.Raw]:
+    async def _read(self, values: Sequence[Any], spent: int) -> list[msgspec.Raw]:
         if spent > limits.RUN_LIGHT_BYTES:
             await self._turn.take()
-        raw = await self._log.values.get(self._owner, large_in(values))
-        return [_raw(value, raw) for value in values]
+        await self._values.read(values)
+        return [self._values.shown(value) for value in values]
+
+    def _light_size(self, draft: Draft) -> int:
+        """Without large values, and with its result as the log has it."""
+        inputs = sum(len(value) for value in draft.data.values() if type(value) is not Large)
+        result = 0 if draft.result is None else draft.result.bytes
+        return draft.told + inputs + result
+
+    def _full_size(self, draft: Draft) -> int:
+        size = draft.told
+        for name, value in (*draft.data.items(), *draft.outputs):
+            size += self._named_size(name, value)
+        return size
+
+    def _named_size(self, name: str, value: Any) -> int:
+        size = self._names.get(name)
+        if size is None:
+            size = self._names[name] = _text_size(name)
+        return size + self._values.size(value)
+
+    def _leave_out(self, alone: Draft, room: int) -> list[str]:
+        """Take from an execution what there is no room for, inputs before outputs."""
+        room -= alone.told
+        omitted = []
+        outputs, alone.outputs = alone.outputs, []
+        data, alone.data = alone.data, {}
+        for name, value in outputs:
+            size = self._named_size(name, value)
+            if size > room:
+                omitted.append(name)
+            else:
+                alone.outputs.append((name, value))
+                room -= size
+        for pin, value in data.items():
+            size = self._named_size(pin, value)
+            if size > room:
+                omitted.append(pin)
+            else:
+                alone.data[pin] = value
+                room -= size
+        return list(dict.fromkeys(omitted))
 
 
-def _draft(execution: Execution, result: Place | None) -> Draft:
-    """What is known of the execution before large values are read, which are counted as they are
-    stored.
-    """
-    node, given = execution.node.node, execution.given
-    if execution.status is RunStatus.INCOMPLETE:
-        return Draft(execution, result, {pin: _light(v) for pin, v in given.items()}, seen=False)
-    seen = {p: v for p, v in given.items() if type(v) is Large and not node.takes_unseen(p)}
-    data, _ = node.prepare({pin: v for pin, v in given.items() if pin not in seen})
-    light = {pin: _light(value) for pin, value in {**data, **seen}.items()}
-    return Draft(execution, result, light, seen=bool(seen))
+def _yielded(draft: Draft) -> Iterable[Any]:
+    return (value for _, value in draft.outputs)
 
 
-def _prepare_whole(draft: Draft, raw: Mapping[str, bytes]) -> None:
-    """Make the inputs what they were to the node, now that those are here that it looked at."""
-    node = draft.execution.node.node
-    given = {
-        pin: msgspec.json.decode(raw[value.hash])
-        if type(value) is Large and not node.takes_unseen(pin)
-        else value
-        for pin, value in draft.execution.given.items()
-    }
-    draft.data = {pin: _light(value) for pin, value in node.prepare(given)[0].items()}
+def _told_size(execution: Execution) -> int:
+    """What is told of it beside its values."""
+    asked, decided = execution.asked, execution.decided
+    size = EXECUTION_BYTES
+    if execution.error is not None:
+        size += _text_size(execution.error)
+    if asked is not None:
+        size += _text_size(asked.name)
+    if decided is not None:
+        size += _text_size(decided.message)
+    return size
 
 
-def _light(value: Any) -> Any:
-    """JSON of a value that is here."""
-    return value if type(value) is Large else msgspec.Raw(msgspec.json.encode(value))
-
-
-def _raw(value: Any, raw: Mapping[str, bytes]) -> msgspec.Raw:
-    return msgspec.Raw(raw[value.hash]) if type(value) is Large else value
-
-
-def _size(value: Any, large: Mapping[str, int]) -> int:
-    return large[value.hash] if type(value) is Large else len(value)
-
-
-def _light_size(draft: Draft) -> int:
-    inputs = sum(len(value) for value in draft.data.values() if type(value) is not Large)
-    return inputs + (0 if draft.result is None else draft.result.bytes)
-
-
-def _full_size(draft: Draft, large: Mapping[str, int]) -> int:
-    values = (*draft.data.values(), *(value for _, value in draft.outputs))
-    return sum(_size(value, large) for value in values)
+def _text_size(text: str) -> int:
+    return len(_encode(text))
 
 
 def _count(sizes: Sequence[int], room: int, *, is_first: bool) -> int:
@@ -270,28 +339,6 @@ def _count(sizes: Sequence[int], room: int, *, is_first: bool) -> int:
         if spent > room and not (is_first and count == 0):
             return count
     return len(sizes)
-
-
-def _left_out(alone: Draft, large: Mapping[str, int], room: int) -> list[str]:
-    """Take from an execution what there is no room for, inputs before outputs."""
-    omitted = []
-    outputs, alone.outputs = alone.outputs, []
-    data, alone.data = alone.data, {}
-    for name, value in outputs:
-        size = _size(value, large)
-        if size > room:
-            omitted.append(name)
-        else:
-            alone.outputs.append((name, value))
-            room -= size
-    for pin, value in data.items():
-        size = _size(value, large)
-        if size > room:
-            omitted.append(pin)
-        else:
-            alone.data[pin] = value
-            room -= size
-    return list(dict.fromkeys(omitted))
 
 
 def _entry(gone: Mapping[int, Any], place: int) -> Output:

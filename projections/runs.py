@@ -30,7 +30,8 @@ _encode = msgspec.json.Encoder().encode
 class RunRow(msgspec.Struct, frozen=True):
     """A run as lists show it. Totals are those of its last rest or of its end.
 
-    `waiting` counts node executions that never got all their inputs.
+    `waiting` counts node executions that never got all their inputs. `inputs` are None where they
+    are too large for a list.
     """
 
     run_id: str
@@ -38,7 +39,7 @@ class RunRow(msgspec.Struct, frozen=True):
     graph_id: str
     graph_version: int
     status: str
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any] | None
     error: str | None
     steps: int | None
     errors: int | None

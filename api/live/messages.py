@@ -8,6 +8,7 @@ has something to say.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ from domain.runs import RunFailed, RunPaused, RunResumed, RunStatus, RunTerminat
 from projections.projection import Recorded
 from projections.run_pages import OutputsPage, Pages
 from runtime import clock
+
+NONE: Mapping[str, int] = {}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -79,6 +82,9 @@ class ExecutionStatusResponse(Message, frozen=True, tag="execution_status_respon
     version: int
     next_outputs: int | UnsetType = UNSET
     """There are more outputs: behind so many the run's page goes on (`outputs_after`)."""
+    omitted_outputs: list[str] = []
+    large_values: dict[str, int] = {}
+    """As on the run's page."""
 
 
 class RunMessage(Message, frozen=True):
@@ -120,6 +126,8 @@ class ExecutionCompleted(RunMessage, frozen=True, tag="execution_completed"):
     result: dict[str, list[Any]]
     status: RunStatus = RunStatus.COMPLETED
     next_outputs: int | UnsetType = UNSET
+    omitted_outputs: list[str] = []
+    large_values: dict[str, int] = {}
     """As in an ExecutionStatusResponse."""
 
 
@@ -150,11 +158,19 @@ def in_review(rest: Recorded) -> ExecutionReview:
 async def completed(end: Recorded, _view: View, pages: Pages) -> ExecutionCompleted:
     """With as many of the run's outputs as one message has room for."""
     outputs = await pages.outputs(0)
-    return ExecutionCompleted(result=outputs.by_name(), next_outputs=_next(outputs), **_place(end))
+    return ExecutionCompleted(
+        result=outputs.by_name(),
+        next_outputs=_next(outputs),
+        omitted_outputs=outputs.omitted,
+        large_values=pages.large_values,
+        **_place(end),
+    )
 
 
-def of_event(recorded: Recorded) -> RunMessage | None:
-    """What an event that is complete in itself says to clients, if anything."""
+def of_event(recorded: Recorded, sizes: Mapping[str, int] = NONE) -> RunMessage | None:
+    """What an event says to clients, if anything, that is complete but for the `sizes` of large
+    values in it.
+    """
     place = _place(recorded)
     match recorded.event:
         case RunFailed(error=error):
@@ -167,7 +183,7 @@ def of_event(recorded: Recorded) -> RunMessage | None:
             return ExecutionResumed(**place)
     if isinstance(recorded.event, NodeEvent):
         return ExecutionProgress(
-            progress=progress_of(place["execution_id"], recorded.event), **place
+            progress=progress_of(place["execution_id"], recorded.event, sizes), **place
         )
     return None
 
@@ -187,6 +203,8 @@ async def status_of(view: View, pages: Pages) -> ExecutionStatusResponse:
         error=run.error,
         version=run.version,
         next_outputs=_next(outputs),
+        omitted_outputs=outputs.omitted,
+        large_values=pages.large_values,
     )
 
 

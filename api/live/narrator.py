@@ -1,9 +1,10 @@
 """From a run's events to the messages that clients see, encoded.
 
-Most events are complete in themselves. Three are not: a claim does not say which graph it runs, a
-rest whether a person is asked, and the end what came out; for these the run's stream is read. A
-run that is claimed again, after a rest or a crash, is not a second start: it continues. An event
-that means nothing to clients says nothing.
+Most events are complete in themselves. Some are not: a claim does not say which graph it runs, a
+rest whether a person is asked, and the end what came out; for these the run's stream is read. What
+a node yielded does not say how large its large values are, which the log's store knows. A run that
+is claimed again, after a rest or a crash, is not a second start: it continues. An event that means
+nothing to clients says nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from commands.streams import Streams
 from domain import limits, runs
 from domain.events import Event
 from domain.runs import (
+    NodeCompleted,
+    NodeFailed,
     ReviewDecided,
     ReviewRequested,
     RunClaimed,
@@ -72,6 +75,10 @@ class Narrator:
         """Graph ids by run id, so that a start is usually told without reading."""
         self._pasts: BoundedCache[str, Past] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """By run id, so that of a run that rests often only what is new is read."""
+        self._sizes: BoundedCache[tuple[str, str], int] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX
+        )
+        """Of large values by owner and hash: many nodes may yield the same."""
 
     def tell(self, recorded: Recorded) -> Messages | None:
         """What the event says; None when that must be looked up first."""
@@ -82,9 +89,11 @@ class Narrator:
         if isinstance(event, RunClaimed) and recorded.version == EARLIEST_CLAIM:
             graph_id = self._graphs.get(run_id)
             return None if graph_id is None else _encoded(messages.started(recorded, graph_id))
-        if isinstance(event, LOOKED_UP):
+        sizes = {key: self._sizes.get((recorded.owner, key)) for key in _yielded_large(event)}
+        known = {key: size for key, size in sizes.items() if size is not None}
+        if isinstance(event, LOOKED_UP) or len(known) < len(sizes):
             return None
-        return _encoded(messages.of_event(recorded))
+        return _encoded(messages.of_event(recorded, known))
 
     async def look_up(self, entry: LogEvent) -> Messages:
         """What the event says, after reading what that takes.
@@ -99,6 +108,11 @@ class Narrator:
 
     async def _look_up(self, recorded: Recorded) -> Messages:
         run_id = run_of(recorded.stream)
+        if hashes := _yielded_large(recorded.event):
+            sizes = await self._streams.log.values.sizes(recorded.owner, hashes)
+            for key, size in sizes.items():
+                self._sizes.put((recorded.owner, key), size)
+            return _encoded(messages.of_event(recorded, sizes))
         if isinstance(recorded.event, RunClaimed):
             before = await self._past(run_id, recorded.version - 1)
             if before.is_claimed:
@@ -125,6 +139,10 @@ class Narrator:
         past = msgspec.structs.replace(past, version=version)
         self._pasts.put(run_id, past)
         return past
+
+
+def _yielded_large(event: Event) -> set[str]:
+    return set(event.large.values()) if isinstance(event, NodeCompleted | NodeFailed) else set()
 
 
 def _encoded(message: messages.Message | None) -> Messages:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from domain.contracts import ERROR_PIN
+from domain.large_values import LargeValue
 from domain.runs import (
     ChildStarted,
     NodeCompleted,
@@ -51,14 +52,15 @@ class ReviewNotice(msgspec.Struct, frozen=True, kw_only=True):
 class NodeProgress(msgspec.Struct, frozen=True, kw_only=True):
     """`until` is when a node that waits goes on, `error` why it or its last attempt failed.
 
-    With `large` some outputs are null here, being too large for a message: the run's page has them.
+    An output of which the JSON has more than 64 KiB is by reference, `{"large_value": <its hash>}`,
+    and fetched alone at `/values/<its hash>`: `large_values` has the sizes of these.
     """
 
     node_id: str
     node_exec_id: str
     status: RunStatus
     output_data: dict[str, list[Any]] = {}
-    large: bool = False
+    large_values: dict[str, int] = {}
     error: str | None = None
     attempt: int | None = None
     repeated: bool = False
@@ -67,9 +69,9 @@ class NodeProgress(msgspec.Struct, frozen=True, kw_only=True):
     child_execution_id: str | None = None
 
 
-def progress_of(run_id: str, event: NodeEvent) -> NodeProgress:
-    """What the event says of its node execution, from itself alone."""
-    status, said = _said(event)
+def progress_of(run_id: str, event: NodeEvent, sizes: Mapping[str, int]) -> NodeProgress:
+    """What the event says of its node execution; `sizes` are those of its large values by hash."""
+    status, said = _said(event, sizes)
     return NodeProgress(
         node_id=event.node,
         node_exec_id=execution_id(run_id, event.execution),
@@ -78,7 +80,7 @@ def progress_of(run_id: str, event: NodeEvent) -> NodeProgress:
     )
 
 
-def _said(event: NodeEvent) -> tuple[RunStatus, dict[str, Any]]:
+def _said(event: NodeEvent, sizes: Mapping[str, int]) -> tuple[RunStatus, dict[str, Any]]:
     """The status that an event puts its node execution in, and what else it tells."""
     status = RunStatus.RUNNING
     said: dict[str, Any]
@@ -96,9 +98,9 @@ def _said(event: NodeEvent) -> tuple[RunStatus, dict[str, Any]]:
         case ReviewDecided():
             status, said = RunStatus.QUEUED, {"review": _answer(event)}
         case NodeCompleted(outputs=outputs, large=large):
-            status, said = RunStatus.COMPLETED, _yielded(outputs, large)
+            status, said = RunStatus.COMPLETED, _yielded(outputs, large, sizes)
         case NodeFailed(outputs=outputs, error=error, large=large):
-            yielded = _yielded([*outputs, (ERROR_PIN, error)], large)
+            yielded = _yielded([*outputs, (ERROR_PIN, error)], large, sizes)
             status, said = RunStatus.FAILED, {"error": error, **yielded}
     return status, said
 
@@ -120,10 +122,14 @@ def _answer(decided: ReviewDecided) -> ReviewNotice:
     )
 
 
-def _yielded(outputs: Iterable[Output], large: Mapping[int, str]) -> dict[str, Any]:
-    """Outputs by pin. A null stands for a large value, and is left out otherwise."""
+def _yielded(
+    outputs: Iterable[Output], large: Mapping[int, str], sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """Outputs by pin, but for nulls."""
     pins: dict[str, list[Any]] = {}
     for index, (name, value) in enumerate(outputs):
-        if value is not None or index in large:
+        if index in large:
+            pins.setdefault(name, []).append(LargeValue(large[index]))
+        elif value is not None:
             pins.setdefault(name, []).append(value)
-    return {"output_data": pins, "large": bool(large)}
+    return {"output_data": pins, "large_values": {key: sizes[key] for key in large.values()}}

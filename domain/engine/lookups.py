@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from domain.engine.plan import PlanLink
 from domain.engine.run import Run
@@ -10,7 +11,7 @@ from domain.events import Event
 from domain.runs import NodeCompleted, NodeFailed, Output, RunCreated
 
 
-def looked_at(run: Run, happened: Event) -> Collection[str]:
+def looked_at(run: Run, happened: Event) -> AbstractSet[str]:
     """The hashes of those values of an event, which `run` has not folded yet, that are looked at.
 
     A value is, if a link takes a part of it, or if a node it arrives at has to know its type.
@@ -20,7 +21,7 @@ def looked_at(run: Run, happened: Event) -> Collection[str]:
             return {key for name, key in large.items() if _starts_seen(run, name)}
         case NodeCompleted(large=large) | NodeFailed(large=large) if large:
             return _delivered_seen(run, happened.execution, happened.outputs, large)
-    return ()
+    return frozenset()
 
 
 def _starts_seen(run: Run, name: str) -> bool:

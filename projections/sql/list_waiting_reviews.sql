@@ -1,5 +1,5 @@
 SELECT v.node_exec_id, v.user_id, v.run_id, r.graph_id, r.graph_version, v.execution, v.node_id,
-    v.name, v.payload, v.editable, v.status, v.created_at
+    v.name, v.payload, v.large, v.editable, v.status, v.created_at
 FROM read.reviews AS v JOIN read.runs AS r USING (run_id)
 WHERE v.user_id = %(user_id)s AND v.status = 'WAITING'
 ORDER BY v.created_at DESC, v.node_exec_id DESC

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -15,6 +16,7 @@ from runtime.eventlog import arrays
 
 INSERT_VALUES = sql.load(__file__, "insert_values")
 SELECT_VALUES = sql.load(__file__, "select_values")
+SELECT_PIECE = sql.load(__file__, "select_value_piece")
 SELECT_SIZES = sql.load(__file__, "select_value_sizes")
 
 
@@ -81,6 +83,24 @@ class ValueStore:
             found: dict[str, int] = dict(await cursor.fetchall())
         _require(owner, hashes, found)
         return found
+
+    async def pieces(self, owner: str, key: str, size: int) -> AsyncIterator[bytes]:
+        """One value that has `size` bytes, piece by piece: whoever reads it slowly holds only one.
+
+        Raises ValueMissing, ValueDamaged before the last piece, and psycopg.Error.
+        """
+        digest = hashlib.sha256()
+        length = limits.VALUE_PIECE_BYTES
+        for start in range(0, size, length):
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(SELECT_PIECE, (start + 1, length, owner, key))
+                row = await cursor.fetchone()
+            _require(owner, [key], [] if row is None else [key])
+            assert row is not None
+            digest.update(row[0])
+            if start + length >= size and digest.hexdigest() != key:
+                raise ValueDamaged(f"the value {key} of {owner} is damaged")
+            yield row[0]
 
 
 def _require(owner: str, hashes: Collection[str], found: Collection[str]) -> None:

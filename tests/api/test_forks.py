@@ -192,3 +192,17 @@ async def test_a_fork_under_a_key_happens_once(author: Caller, doubled: WrittenR
     ]
     assert again == first
     assert len(await author.read("/api/v1/executions")) == 2
+
+
+async def test_more_inputs_than_a_request_carries_are_not_answered_to_a_fork(
+    still: Platform, author: Caller
+) -> None:
+    some, more = ({name: "x" * (limits.REQUEST_BYTES_MAX * 2 // 3)} for name in ("a", "b"))
+    saved = await author.save(graph(agent_input("a"), agent_input("b")))
+    run = await begun(still.log, author, saved, some)
+    again = answered(await author.post(f"{run.path}/fork", {"version": 1}))
+    assert again["inputs"] == some
+    forked = answered(await author.post(f"{run.path}/fork", {"version": 1, "inputs": more}))
+    assert forked["inputs"] is None
+    page = await author.read(saved.run_path(forked["id"]))
+    assert page["inputs"] == {**some, **more}

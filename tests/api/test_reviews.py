@@ -29,7 +29,7 @@ PENDING = "/api/v1/review/pending"
 MODEL = {
     *("node_exec_id", "node_id", "user_id", "graph_exec_id", "graph_id", "graph_version"),
     *("payload", "instructions", "editable", "status", "review_message", "was_edited"),
-    *("processed", "created_at", "updated_at", "reviewed_at"),
+    *("processed", "created_at", "updated_at", "reviewed_at", "large_values"),
 }
 
 

@@ -21,10 +21,12 @@ META = {
     *("id", "user_id", "graph_id", "graph_version", "inputs", "credential_inputs"),
     *("nodes_input_masks", "preset_id", "status", "started_at", "ended_at", "is_shared"),
     *("share_token", "is_dry_run", "stats", "outcome", "paused", "parent_execution_id"),
+    "large_values",
 }
 PAGE = META | {
     *("version", "forked_from", "budget", "outputs", "node_executions", "next_after"),
     *("waiting", "waiting_count", "next_outputs", "omitted_inputs"),
+    "omitted_outputs",
 }
 STATS = {
     *("cost", "duration", "duration_cpu_only", "node_exec_time", "node_exec_time_cpu_only"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from blocks.data import StoreValue
+from blocks.reviews import HumanInTheLoop
 from blocks.text import TextProcessing
 from domain import limits
+from domain.runs import ReviewRequested
 from tests.conformance import shapes
+from tests.conformance.people import asked, decide
 from tests.support.api import Caller
 from tests.support.graphs import agent_input, agent_output, graph, items, node
 from tests.support.installation import Installation
@@ -63,6 +66,24 @@ async def test_large_values_go_into_sub_graphs_and_out_of_them(
     outcome = await user.run(shapes.around(child.model), {"x": TEXT})
     assert outcome.outputs == {"y": [TEXT]}
     assert len(await installation.rows(SELECT_VALUES, str(user.user_id))) == 1
+
+
+async def test_a_person_is_asked_about_a_large_value_by_reference(
+    user: Caller, installation: Installation
+) -> None:
+    ask = node("ask", HumanInTheLoop, name="The text")
+    links = "x.result > ask.data\nask.approved_data > y.value"
+    saved = await user.save(graph(agent_input("x"), ask, agent_output("y"), links=links))
+    run_id = await user.start(saved, {"x": TEXT})
+    (question,) = await asked(user, saved, run_id)
+    (key,) = question["large_values"]
+    assert question["payload"] == {"large_value": key}
+    assert await user.read(f"/api/v1/values/{key}") == TEXT
+    recorded = await installation.recorded(run_id, ReviewRequested)
+    assert (recorded.data, recorded.large) == (None, key)
+    await installation.kill_executor()
+    await decide(user, question, approved=True, reviewed_data=question["payload"])
+    assert (await user.ended(saved, run_id)).outputs == {"y": [TEXT]}
 
 
 async def test_what_is_small_enough_stays_in_its_event(

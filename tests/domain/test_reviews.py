@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
 from domain import limits, reviews
 from domain.errors import Conflict, Invalid, NotFound
+from domain.large_values import hash_of
 from domain.reviews import Decision
 from domain.run_life import Life
 from domain.runs import ReviewDecided, RunClaimed, RunStats, RunTerminated
@@ -55,6 +57,18 @@ def test_handing_back_what_was_shown_is_no_edit() -> None:
     ]
     decided = reviews.decide(waiting(), decisions)
     assert [(one.edited, one.data) for one in decided] == [(False, None), (False, None)]
+
+
+@pytest.mark.parametrize("data", [LETTER, {"large_value": hash_of(encode(LETTER))}])
+def test_handing_back_what_was_shown_by_reference_is_no_edit(data: Any) -> None:
+    """Also for who knows of no references, and takes it for what is to be judged."""
+    key = hash_of(encode(LETTER))
+    life = after(RunClaimed("w"), asked(0, data=None, large=key), asked(1, data=None, large=key))
+    decisions = [Decision(execution=number, approved=True, data=data) for number in (0, 1)]
+    assert [one.edited for one in reviews.decide(life, decisions)] == [False, False]
+    other = Decision(execution=0, approved=True, data={"large_value": "0" * 64})
+    with pytest.raises(Invalid, match="cannot be edited"):
+        reviews.decide(life, [other])
 
 
 def test_true_is_not_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
@@ -75,6 +76,7 @@ async def test_a_question_waits_until_it_is_answered(
         node_id="n",
         name="Letter",
         payload=payload,
+        large=None,
         editable=True,
         status="WAITING",
         created_at=entry.recorded_at,
@@ -161,3 +163,15 @@ async def test_questions_are_found_by_their_users_alone(
     assert found.keys() == {wanted[0]}
     assert (found[wanted[0]].run_id, found[wanted[0]].execution) == ("r", 7)
     assert await find(connection, user_id="somebody else", node_exec_ids=wanted) == {}
+
+
+async def test_what_is_too_large_for_a_list_is_named_by_its_hash(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    question = asked(3, None)
+    await run(event_log, "r", msgspec.structs.replace(question, large="0" * 64))
+    [row] = await waiting(connection)
+    assert (row.payload, row.large) == (None, "0" * 64)
+    await append(event_log, "run-r", 3, decided(3), question)
+    [row] = await waiting(connection)
+    assert (row.payload, row.large) == (None, None)

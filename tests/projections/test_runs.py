@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
@@ -29,6 +30,7 @@ from domain.runs import (
     RunTerminated,
 )
 from projections import runs
+from projections.run_changes import LISTED_INPUTS_BYTES
 from projections.runs import (
     RunRow,
     UnfinishedRun,
@@ -90,6 +92,22 @@ async def listed(connection: AsyncConnection[Row], user_id: str = "u") -> list[R
 
 async def recorded(log: EventLog, run_id: str) -> list[datetime]:
     return [entry.recorded_at for entry in await whole_stream(log, f"run-{run_id}")]
+
+
+async def test_inputs_that_are_too_large_for_a_list_are_left_out(
+    event_log: EventLog, connection: AsyncConnection[Row]
+) -> None:
+    fits = {"x": "x" * (LISTED_INPUTS_BYTES - len('{"x":""}'))}
+    for run_id, inputs, large in (
+        ("a", fits, {}),
+        ("b", {"x": fits["x"] + "x"}, {}),
+        ("c", {"x": None, "y": 1}, {"x": "0" * 64}),
+        ("d", {"x": None}, {}),
+    ):
+        first = msgspec.structs.replace(created(), inputs=inputs, large=large)
+        await append(event_log, f"run-{run_id}", 0, first)
+    shown = {row.run_id: row.inputs for row in await listed(connection)}
+    assert shown == {"a": fits, "b": None, "c": None, "d": {"x": None}}
 
 
 async def test_a_run_goes_through_its_life(

@@ -105,6 +105,22 @@ async def test_a_damaged_value_is_not_handed_out(
         await event_log.values.get("ada", [sound, damaged])
 
 
+async def test_a_damaged_value_is_not_read_to_its_end_in_pieces(
+    event_log: EventLog, superuser: AsyncConnection[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "VALUE_PIECE_BYTES", 4)
+    (damaged,) = await event_log.values.put("ada", [b"0123456789"])
+    await superuser.execute("ALTER TABLE log.values DISABLE TRIGGER values_append_only")
+    await superuser.execute("ALTER TABLE log.values DROP CONSTRAINT values_hash")
+    await superuser.execute("UPDATE log.values SET value = '!123456789'")
+    pieces = event_log.values.pieces("ada", damaged, 10)
+    assert [await anext(pieces), await anext(pieces)] == [b"!123", b"4567"]
+    with pytest.raises(ValueDamaged, match=damaged):
+        await anext(pieces)
+    with pytest.raises(ValueMissing):
+        await anext(event_log.values.pieces("bob", damaged, 10))
+
+
 async def test_the_database_keeps_values_as_they_are(
     event_log: EventLog, database_url: str, superuser: AsyncConnection[Row]
 ) -> None:

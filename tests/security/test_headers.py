@@ -21,6 +21,7 @@ SOMETHING = {
     "graph_version": 1,
     "run_id": "1",
     "version": 1,
+    "value_id": "1",
     "path": "x",
     "file_path": "swagger-ui.css",
 }

@@ -104,6 +104,7 @@ async def line(installation: Platform) -> Line:
         "run_id": run_id,
         "graph_version": 1,
         "version": 1,
+        "value_id": "0" * 64,
         "path": "x",
         "file_path": "x",
     }

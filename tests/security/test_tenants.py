@@ -37,12 +37,19 @@ def with_ids(app_of: Platform) -> list[Endpoint]:
     ]
 
 
-async def things(owner: Caller) -> dict[str, Any]:
+async def things(app_of: Platform, owner: Caller) -> dict[str, Any]:
     """One of each kind that a path can name, and what else a path has."""
+    (value_id,) = await app_of.log.values.put(str(owner.user_id), [b'"secret"'])
     graph = await owner.save(echo())
     run_id = await owner.start(graph, {"x": "secret"})
     await owner.ended(graph, run_id)
-    return {"graph_id": graph.graph_id, "run_id": run_id, "graph_version": 1, "version": 1}
+    return {
+        "graph_id": graph.graph_id,
+        "run_id": run_id,
+        "value_id": value_id,
+        "graph_version": 1,
+        "version": 1,
+    }
 
 
 async def answer_to(caller: Caller, endpoint: Endpoint, values: dict[str, Any]) -> tuple[int, str]:
@@ -59,11 +66,12 @@ async def answer_to(caller: Caller, endpoint: Endpoint, values: dict[str, Any]) 
 async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: Platform) -> None:
     """S10: the same status and body for an id of another user and for one of nobody."""
     owner, stranger = await installation.user(), await installation.user()
-    foreign = await things(owner)
-    unknown = foreign | {"graph_id": str(ids.new_id()), "run_id": str(ids.new_id())}
+    foreign = await things(installation, owner)
+    nobodys = {"graph_id": str(ids.new_id()), "run_id": str(ids.new_id()), "value_id": "0" * 64}
+    unknown = foreign | nobodys
     head = await installation.at_rest()
     found = with_ids(installation)
-    assert len(found) >= 34
+    assert len(found) >= 36
     for endpoint in found:
         to_foreign = await answer_to(stranger, endpoint, foreign)
         assert to_foreign[0] == 404, endpoint
@@ -76,7 +84,7 @@ async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: 
 
 async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
-    foreign, own = await things(owner), await things(stranger)
+    foreign, own = await things(installation, owner), await things(installation, stranger)
     endpoints_of_runs = [
         e for e in with_ids(installation) if {"graph_id", "run_id"} <= {*e.parameters}
     ]
@@ -94,7 +102,7 @@ async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Pla
 
 async def test_a_foreign_node_execution_is_not_a_place_to_fork(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
-    foreign, own = await things(owner), await things(stranger)
+    foreign, own = await things(installation, owner), await things(installation, stranger)
     path = f"/api/v1/graphs/{own['graph_id']}/executions/{own['run_id']}/fork"
     for run_id in (foreign["run_id"], str(ids.new_id())):
         node = execution_id(run_id, 0)
@@ -104,7 +112,7 @@ async def test_a_foreign_node_execution_is_not_a_place_to_fork(installation: Pla
 
 async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
-    await things(owner)
+    await things(installation, owner)
     for path in ("/api/v1/graphs", "/api/v1/executions"):
         assert len(await owner.read(path)) == 1
         assert await stranger.read(path) == []
@@ -113,7 +121,7 @@ async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> Non
 async def test_nobody_chooses_what_the_platform_decides(installation: Platform) -> None:
     """S14: an owner, an id, a version, credits to hold in a body change nothing."""
     owner, stranger = await installation.user(), await installation.user()
-    foreign = await things(owner)
+    foreign = await things(installation, owner)
     claimed = {"user_id": str(owner.user_id), "id": foreign["graph_id"], "version": 7}
     mine = await stranger.save(echo() | claimed, user_id=str(owner.user_id))
     assert mine.model["user_id"] == str(stranger.user_id)
@@ -137,5 +145,5 @@ async def test_no_header_makes_somebody_else_of_a_caller(
     installation: Platform, header: str
 ) -> None:
     owner, stranger = await installation.user(), await installation.user()
-    await things(owner)
+    await things(installation, owner)
     assert await stranger.read("/api/v1/graphs", **{header: str(owner.user_id)}) == []

@@ -11,6 +11,7 @@ import msgspec
 
 from blocks.contract import BlockFailure, Context, ReviewBlock, TimerBlock
 from domain import credits as accounts
+from domain import large_values
 from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.execution import Execution
@@ -24,6 +25,7 @@ from domain.runs import (
     ReviewRequested,
 )
 from runtime import clock, faults
+from runtime.eventlog.mapper import to_encoded
 from workers.executor.children import Children
 from workers.executor.contexts import AttemptContext
 from workers.executor.ledger import Ledger, Result
@@ -189,16 +191,17 @@ class Starter:
                 self._record(Attempt(execution).failed(error))
                 return
             name, data, editable = question.name, question.data, question.editable
-        self._ledger.record(
-            ReviewRequested(
-                execution=execution.number,
-                node=node.node_id,
-                name=name,
-                data=data,
-                reason=reason,
-                editable=editable,
-            )
+        hashes, large = large_values.take_out([(0, data)])
+        asked = ReviewRequested(
+            execution=execution.number,
+            node=node.node_id,
+            name=name,
+            data=None if hashes else data,
+            reason=reason,
+            editable=editable,
+            large=hashes.get(0),
         )
+        self._ledger.record_result(Result(to_encoded(asked), large))
 
     def _start(self, execution: Execution, *, repeats: bool) -> None:
         intent = NodeStarted(

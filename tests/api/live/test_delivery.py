@@ -81,7 +81,7 @@ async def test_a_run_of_a_real_executor_is_told_from_start_to_end(
         assert progress["progress"]["node_exec_id"] == execution_id(run_id, number)
         assert progress["progress"]["status"] == "COMPLETED"
         assert progress["progress"]["output_data"] == pins
-    assert set(completed) == common | {"result", "status"}
+    assert set(completed) == common | {"result", "status", "omitted_outputs", "large_values"}
     assert (completed["type"], completed["status"]) == ("execution_completed", "COMPLETED")
     assert completed["result"] == {"answer": ["Lyon"]}
     for message in (started, first, second, completed):

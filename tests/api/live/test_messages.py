@@ -73,7 +73,7 @@ async def test_every_kind_of_progress_is_told(api: LiveApi, user_id: UUID, scrip
         "node_id": node,
         "node_exec_id": execution_id(script.run_id, 0),
         "output_data": {},
-        "large": False,
+        "large_values": {},
         "error": None,
         "attempt": None,
         "repeated": False,
@@ -104,18 +104,27 @@ async def test_every_kind_of_progress_is_told(api: LiveApi, user_id: UUID, scrip
     assert (told[-1]["status"], told[-1]["error"]) == ("FAILED", "the run failed")
 
 
-async def test_large_values_are_told_apart_and_not_sent(
+async def test_large_values_are_told_by_reference(
     api: LiveApi, user_id: UUID, script: Script
 ) -> None:
-    outputs = [("result", None), ("result", None), ("result", 2)]
+    value = b'"large"'
+    (key,) = await api.services.log.values.put(script.owner, [value])
+    outputs = [("result", None), ("result", None), ("result", 2), ("result", None)]
     await script.go_on(2)
-    await script.append(
-        NodeCompleted(0, script.first, list(outputs), 1, large={1: "0" * 64}),
-        RunTerminated(STATS),
-    )
-    [_, progress, _] = await told_of(api, user_id, script)
-    assert progress["progress"]["output_data"] == {"result": [None, 2]}
-    assert progress["progress"]["large"] is True
+    async with api.peer(user_id) as peer:
+        await peer.ask("subscribe_execution", execution_id=script.run_id, after_version=2)
+        await script.append(
+            NodeCompleted(0, script.first, outputs, 1, large={1: key, 3: key}),
+            NodeFailed(1, script.second, "no", 1, outputs=outputs, large={1: key, 3: key}),
+            RunTerminated(STATS),
+        )
+        [completed, failed, _] = [await peer.next() for _ in range(3)]
+    reference = {"large_value": key}
+    yielded = [reference, 2, reference]
+    assert completed["progress"]["output_data"] == {"result": yielded}
+    assert failed["progress"]["output_data"] == {"result": yielded, "error": ["no"]}
+    for told in (completed, failed):
+        assert told["progress"]["large_values"] == {key: len(value)}
 
 
 async def test_the_end_is_told_with_large_values_whole(

@@ -107,6 +107,8 @@ async def test_a_status_says_where_the_run_stands(
         "progress": {**counts, "running": 1, "total": 1},
         "current_node": script.first,
         "output": {},
+        "omitted_outputs": [],
+        "large_values": {},
         "error": None,
         "version": 3,
     }

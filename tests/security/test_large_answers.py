@@ -1,0 +1,139 @@
+"""Whatever a user has stored, no answer or message of the API is large, and little is in memory.
+
+Each of these, six times at once, was hundreds of megabytes, and the API took 1.5 GB for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import connect
+
+from blocks.data import StoreValue
+from domain.runs import NodeCompleted, RunClaimed, RunCompleted, RunStats
+from runtime.embedded.postgres import database_url
+from runtime.eventlog.log import opened
+from tests.api.test_run_pages import SPREAD
+from tests.support.api import SECONDS_MAX, Caller, Platform, Saved, answered
+from tests.support.cluster import Cluster
+from tests.support.graphs import agent_input, agent_output, graph, node
+from tests.support.written import WrittenRun, begun
+
+COUNT = 1_500
+AT_ONCE = 6
+MEGABYTE = 1024 * 1024
+ANSWER_BYTES_MAX = 16 * MEGABYTE
+MESSAGE_BYTES_MAX = 6 * MEGABYTE
+MEMORY_BYTES_MAX = 600 * MEGABYTE
+
+
+class Attacked(Platform):
+    """Real processes, without an executor: what runs do is written by the test."""
+
+    cluster: Cluster
+
+    async def asked(self, caller: Caller, path: str) -> list[Any]:
+        """What so many requests at once are answered."""
+        found = await asyncio.gather(*(caller.get(path) for _ in range(AT_ONCE)))
+        assert max(len(answer.content) for answer in found) < ANSWER_BYTES_MAX
+        assert self.peak() < MEMORY_BYTES_MAX
+        return [answered(answer) for answer in found]
+
+    def peak(self) -> int:
+        """How much memory the API had at the most so far."""
+        status = Path(f"/proc/{self.cluster.pids()['api']}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def attacked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Attacked]:
+    cluster = Cluster(tmp_path_factory.mktemp("attacked"), {"EVERGRAPH_EXECUTORS": "0"})
+    async with (
+        cluster.running(),
+        opened(database_url(cluster.settings), "test") as log,
+        httpx2.AsyncClient(base_url=cluster.url, timeout=SECONDS_MAX, trust_env=False) as http,
+    ):
+        served = Attacked(cluster.settings, log, http)
+        served.cluster = cluster
+        yield served
+        assert not cluster.complaints()
+
+
+async def repeating(served: Attacked, caller: Caller) -> WrittenRun:
+    """A run of 1,500 executions that were given one stored value of 1 MB, and yielded it."""
+    run = await begun(served.log, caller, await caller.save(SPREAD))
+    (key,) = await served.log.values.put(run.owner, [msgspec.json.encode("x" * MEGABYTE)])
+    outputs: list[tuple[str, Any]] = [("item", None)] * COUNT
+    large = dict.fromkeys(range(COUNT), key)
+    await run.append(RunClaimed("test/1"), NodeCompleted(0, run.node("a"), outputs, 5, large=large))
+    for first in range(1, COUNT + 1, 500):
+        y = run.node("y")
+        numbers = range(first, first + 500)
+        await run.append(
+            *(NodeCompleted(n, y, [("output", None)], 5, large={0: key}) for n in numbers)
+        )
+    await run.append(RunCompleted(RunStats(steps=COUNT + 1)))
+    return run
+
+
+async def test_a_run_that_repeats_a_large_value(attacked: Attacked) -> None:
+    caller = await attacked.user()
+    run = await repeating(attacked, caller)
+    for page in await attacked.asked(caller, run.path):
+        (key,) = page["large_values"]
+        assert page["outputs"] == {"y": [{"large_value": key}] * COUNT}
+        assert len(page["node_executions"]) == COUNT + 1
+        assert (page["next_after"], page["next_outputs"]) == (None, None)
+    for value in await attacked.asked(caller, f"/api/v1/values/{key}"):
+        assert len(value) == MEGABYTE
+    sizes = []
+    url = f"{attacked.cluster.url.replace('http', 'ws')}/ws/{caller.user_id}"
+    token = caller.headers["Authorization"].removeprefix("Bearer ")
+    async with connect(f"{url}?token={token}", max_size=None) as socket, asyncio.timeout(60):
+        for kind in ("execution_status", "subscribe_execution"):
+            await socket.send(msgspec.json.encode({"type": kind, "execution_id": run.run_id}))
+        async for message in socket:
+            sizes.append(len(message))
+            if msgspec.json.decode(message)["type"] == "execution_completed":
+                break
+    assert len(sizes) > COUNT
+    assert max(sizes) < MESSAGE_BYTES_MAX
+    assert attacked.peak() < MEMORY_BYTES_MAX
+
+
+async def test_lists_of_what_is_large(attacked: Attacked) -> None:
+    caller = await attacked.user()
+    text = "\N{EURO SIGN}" * 20_000
+    echo = graph(agent_input("x"), agent_output("y"), links="x.result > y.value")
+    for _ in range(60):
+        small = await caller.save({**echo, "description": text, "instructions": text})
+    large = await caller.save(graph(node("kept", StoreValue, input="x" * int(3.8 * MEGABYTE))))
+    for _ in range(7):
+        answered(await caller.put(large.path, large.model))
+    await started(caller, small, 250)
+    for path in ("/graphs", f"/graphs/{large.graph_id}/versions"):
+        for page in await attacked.asked(caller, f"/api/v1{path}"):
+            assert page
+    last = {"At-Least": str(await attacked.head())}
+    answered(await caller.get("/api/v1/executions", **last))
+    for page in await attacked.asked(caller, "/api/v1/executions"):
+        assert [run["inputs"] for run in page] == [None] * 250
+
+
+async def started(caller: Caller, saved: Saved, count: int) -> None:
+    inputs = {f"k{number}": "x" * 50_000 for number in range(5)}
+    room = asyncio.Semaphore(8)
+
+    async def one() -> None:
+        async with room:
+            await caller.start(saved, inputs)
+
+    await asyncio.gather(*(one() for _ in range(count)))
