@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blocks.contract import BlockFailure
 from blocks.template_jobs import Answer, Job
-from domain import limits
+from domain import limits, template_limits
 
 __all__ = ["Job", "TemplateFailure", "render_now", "text_of"]
 
@@ -19,8 +19,10 @@ def render_now(job: Job) -> str | None:
     Raises TemplateFailure for a wrong template, a missing value, and one that exceeds
     TEMPLATE_CHARS_MAX or, in what it makes, TEMPLATE_OUTPUT_CHARS_MAX.
     """
-    if len(job.source) > limits.TEMPLATE_CHARS_MAX:
-        raise TemplateFailure(f"the template has more than {limits.TEMPLATE_CHARS_MAX} characters")
+    if len(job.source) > template_limits.TEMPLATE_CHARS_MAX:
+        raise TemplateFailure(
+            f"the template has more than {template_limits.TEMPLATE_CHARS_MAX} characters"
+        )
     # Jinja2 is slow to import, and most processes that know the blocks never render.
     from blocks.template_sandbox import render_straight  # noqa: PLC0415 - see above
 

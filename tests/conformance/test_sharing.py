@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.text import FillTextTemplate
-from domain import limits
+from domain import template_limits
 from tests.support.api import Caller
 from tests.support.graphs import Document, graph, items, node
 from tests.support.installation import Installation
@@ -22,7 +22,7 @@ async def test_the_templates_of_one_user_do_not_hold_up_anothers(
     user: Caller, installation: Installation
 ) -> None:
     """Each of them takes a process for as long as a template may."""
-    many = await user.save(filled(ENDLESS, 10 * limits.TEMPLATE_PROCESSES_MAX))
+    many = await user.save(filled(ENDLESS, 10 * template_limits.TEMPLATE_PROCESSES_MAX))
     backlog = await user.start(many)
     await user.until(many, backlog, lambda run: "FAILED" in run.statuses("t"))
     other = await installation.user()

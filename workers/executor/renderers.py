@@ -12,7 +12,7 @@ import msgspec
 
 from blocks.template_jobs import LENGTH_BYTES, Answer, Job, framed
 from blocks.templates import TemplateFailure, text_of
-from domain import limits
+from domain import template_limits
 from runtime.fairness import FairQueue
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ class Renderers:
 
     def __init__(self) -> None:
         self._idle: list[Process] = []
-        self._queue = FairQueue(limits.TEMPLATE_PROCESSES_MAX)
+        self._queue = FairQueue(template_limits.TEMPLATE_PROCESSES_MAX)
 
     def of(self, user_id: str) -> UserRenderers:
         """What the blocks of this user's runs render with."""
@@ -55,7 +55,7 @@ class Renderers:
 
     async def _exchange(self, process: Process, job: Job) -> Answer:
         try:
-            async with asyncio.timeout(limits.TEMPLATE_ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(template_limits.TEMPLATE_ANSWER_SECONDS_MAX):
                 answer = await _asked(process, job)
         except TimeoutError:
             await _end(process)
