@@ -10,6 +10,7 @@ import pytest
 
 from api.live import messages
 from domain import catalogue, events, limits, runs
+from domain.budgets import Allotment
 from domain.events import Event
 from domain.large_values import take_out
 from domain.runs import (
@@ -252,6 +253,7 @@ def sample(event_type: type[Event]) -> Event:
         "child": "c",
         "outputs": [],
         "amount": 1,
+        "allotment": Allotment(steps=1),
     }
     fields = [field for field in msgspec.structs.fields(event_type) if field.required]
     return event_type(**{field.name: required[field.name] for field in fields})
