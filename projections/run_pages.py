@@ -6,7 +6,7 @@ shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -70,9 +70,8 @@ class Draft(msgspec.Struct):
     data: dict[str, Any]
     seen: list[Large]
     outputs: list[Output] = []
-
-    def large(self) -> set[str]:
-        return large_in((*self.data.values(), *(value for _, value in self.outputs)))
+    large: Collection[str] = ()
+    """The hashes of all its large values."""
 
 
 class Pages:
@@ -170,7 +169,9 @@ class Pages:
         if light > limits.RUN_LIGHT_BYTES:
             await self._turn.take()
         await self._read_results(drafts)
-        await self._values.measure(set().union(*(draft.large() for draft in drafts)))
+        for draft in drafts:
+            draft.large = large_in((*draft.data.values(), *_yielded(draft)))
+        await self._values.measure(set().union(*(draft.large for draft in drafts)))
         full = [self._full_size(draft) for draft in drafts]
         drafts = drafts[: _count(full, room, is_first=is_first)]
         spent = sum(full[: len(drafts)])
@@ -219,11 +220,12 @@ class Pages:
             return Draft(execution, result, told, self._light(given), seen=[])
         seen = {p: v for p, v in given.items() if type(v) is Large and not node.takes_unseen(p)}
         data, _ = node.prepare({pin: v for pin, v in given.items() if pin not in seen})
-        light = self._light({**data, **seen})
+        light = self._light({**data, **seen} if seen else data)
         return Draft(execution, result, told, light, seen=list(seen.values()))
 
     def _light(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        return {pin: self._values.light(value) for pin, value in data.items()}
+        light = self._values.light
+        return {pin: light(value) for pin, value in data.items()}
 
     async def _read_results(self, drafts: Sequence[Draft]) -> None:
         places = [draft.result for draft in drafts if draft.result is not None]
@@ -242,6 +244,8 @@ class Pages:
         if spent > limits.RUN_LIGHT_BYTES:
             await self._turn.take()
         values = self._values
+        if not any(draft.large for draft in drafts):
+            return [Shown(d.execution, d.data, d.outputs, list(omitted)) for d in drafts]
         await values.read(v for d in drafts for v in (*d.data.values(), *_yielded(d)))
         shown = []
         for draft in drafts:
@@ -271,21 +275,25 @@ class Pages:
 
     def _light_size(self, draft: Draft) -> int:
         """Without large values, and with its result as the log has it."""
-        inputs = sum(len(value) for value in draft.data.values() if type(value) is not Large)
-        result = 0 if draft.result is None else draft.result.bytes
-        return draft.told + inputs + result
+        size = draft.told if draft.result is None else draft.told + draft.result.bytes
+        for value in draft.data.values():
+            if type(value) is not Large:
+                size += len(value)
+        return size
 
     def _full_size(self, draft: Draft) -> int:
-        size = draft.told
-        for name, value in (*draft.data.items(), *draft.outputs):
-            size += self._named_size(name, value)
+        size, named_size = draft.told, self._named_size
+        for name, value in draft.data.items():
+            size += named_size(name, value)
+        for name, value in draft.outputs:
+            size += named_size(name, value)
         return size
 
     def _named_size(self, name: str, value: Any) -> int:
         size = self._names.get(name)
         if size is None:
             size = self._names[name] = _text_size(name)
-        return size + self._values.size(value)
+        return size + (self._values.size(value) if type(value) is Large else len(value))
 
     def _leave_out(self, alone: Draft, room: int) -> list[str]:
         """Take from an execution what there is no room for, inputs before outputs."""

@@ -43,8 +43,7 @@ class Values:
         """JSON of a value that is here."""
         if type(value) is Large:
             return value
-        known = self._encoded.get(id(value))
-        if known is not None:
+        if self._encoded and (known := self._encoded.get(id(value))) is not None:
             return known[1]
         raw = msgspec.Raw(_encode(value))
         if len(raw) > MEMORABLE_BYTES:
