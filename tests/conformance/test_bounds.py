@@ -29,6 +29,7 @@ from tests.support.http_server import http_server, stalled
 from tests.support.installation import Installation
 
 
+@pytest.mark.holds("S19")
 async def test_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Caller) -> None:
     links = """
         start.item > add.list
@@ -70,6 +71,7 @@ async def test_attempts_end_when_the_credits_do(installation: Platform) -> None:
     assert await credits_of(user) == 0
 
 
+@pytest.mark.holds("S19")
 async def test_a_run_ends_behind_its_steps(user: Caller) -> None:
     outcome = await user.run(shapes.endless(), budget={"steps": 5})
     assert outcome.status == "FAILED"

@@ -26,6 +26,7 @@ HARMLESS = {"up.log", REGISTER}
 """What the test has our output written to, and the ids of our processes."""
 
 
+@pytest.mark.holds("S40")
 async def test_nobody_else_on_the_machine_reads_our_files(tmp_path: Path) -> None:
     """The logs are readable, in a folder that nobody else can enter."""
     async with Cluster(tmp_path, {}).running():
@@ -40,6 +41,7 @@ async def test_nobody_else_on_the_machine_reads_our_files(tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
 
 
+@pytest.mark.holds("S39")
 async def test_an_error_of_ours_says_nothing_of_its_cause(
     user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +56,7 @@ async def test_an_error_of_ours_says_nothing_of_its_cause(
     assert ".py" not in response.text
 
 
+@pytest.mark.holds("S43")
 async def test_what_a_node_keeps_secret_is_in_no_log_and_no_export(
     postgres: PostgresServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +86,7 @@ async def test_what_a_node_keeps_secret_is_in_no_log_and_no_export(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+@pytest.mark.holds("S21")
 async def test_a_packed_body_is_not_unpacked(user: Caller, coding: str) -> None:
     packed = gzip.compress(msgspec.json.encode({"graph": echo()}))
     refused = await user.post("/api/v1/graphs", packed, Content_Encoding=coding)

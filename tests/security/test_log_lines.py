@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import msgspec
+import pytest
 
 from tests.support.plugin import ROOT
 
@@ -35,6 +36,7 @@ COLOURS = re.compile(r"\x1b\[\d+m")
 HARMLESS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*")
 
 
+@pytest.mark.holds("S36")
 def test_a_line_of_the_log_is_one_line_and_holds_no_control_character() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], stderr=subprocess.PIPE, check=True, cwd=ROOT
@@ -47,6 +49,7 @@ def test_a_line_of_the_log_is_one_line_and_holds_no_control_character() -> None:
         assert HARMLESS.fullmatch(text), text
 
 
+@pytest.mark.holds("S36")
 def test_a_terminal_shows_what_was_sent_and_obeys_none_of_it() -> None:
     shown = at_a_terminal()
     plain = COLOURS.sub("", shown)

@@ -25,6 +25,7 @@ def named(installation: Platform, name: str) -> Caller:
 
 
 @pytest.mark.parametrize("name", ODD)
+@pytest.mark.holds("S34", "S35")
 async def test_a_user_of_an_odd_name_has_what_is_theirs_and_no_more(
     installation: Platform, name: str
 ) -> None:

@@ -56,6 +56,7 @@ def test_the_patterns_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", FOUND)
+@pytest.mark.holds("S33")
 def test_a_pattern_is_linear(name: str) -> None:
     found = FOUND[name]
     for part in PARTS:

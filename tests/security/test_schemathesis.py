@@ -104,6 +104,7 @@ async def schemathesis(served: Platform, folder: Path) -> tuple[int | None, str]
 
 
 @pytest.mark.timeout(3 * SECONDS_MAX)
+@pytest.mark.holds("S15", "S18")
 async def test_no_request_is_answered_otherwise_than_documented(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:

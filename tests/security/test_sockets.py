@@ -51,6 +51,7 @@ async def flooded(flooding: Peer, frame: bytes) -> None:
 
 
 @pytest.mark.parametrize("frame", [PING, PONG, PIECE], ids=["ping", "pong", "piece"])
+@pytest.mark.holds("S51")
 async def test_a_flood_of_frames_ends_the_socket(
     installation: Platform, user: Caller, frame: bytes
 ) -> None:
@@ -74,6 +75,7 @@ async def test_a_ping_is_answered_and_a_message_may_come_in_pieces(
         assert (await polite.next())["type"] == "pong"
 
 
+@pytest.mark.holds("S51")
 async def test_who_floods_and_reads_nothing_costs_nothing(
     installation: Platform, user: Caller
 ) -> None:
@@ -88,6 +90,7 @@ async def test_who_floods_and_reads_nothing_costs_nothing(
         await flooded(flooding, ping)
 
 
+@pytest.mark.holds("S21", "S51")
 async def test_a_message_that_unpacks_to_much_is_refused(
     installation: Platform, user: Caller
 ) -> None:
@@ -96,6 +99,7 @@ async def test_a_message_that_unpacks_to_much_is_refused(
         assert (await bombing.closed()).code == 1009
 
 
+@pytest.mark.holds("S51")
 async def test_a_text_that_is_none_is_no_error_of_ours(
     installation: Platform, user: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,8 +110,9 @@ async def test_a_text_that_is_none_is_no_error_of_ours(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.holds("S11")
 async def test_a_socket_hears_of_nobody_elses_runs(installation: Platform) -> None:
-    """S11: neither what it asks for, from whichever version, nor what happens meanwhile."""
+    """Neither what it asks for, from whichever version, nor what happens meanwhile."""
     owner, stranger = await installation.user(), await installation.user()
     foreign, own = await owner.save(echo()), await stranger.save(echo())
     run_id = await owner.start(foreign, {"x": "secret"})

@@ -45,6 +45,7 @@ def offers(server: HttpServer) -> list[dict[str, Any]]:
         Settings(jwt_algorithm="RS256", jwt_verify_key=PUBLIC.decode(), jwt_key_id="1"),
     ],
 )
+@pytest.mark.holds("S05")
 async def test_a_token_does_not_bring_its_own_key(settings: Settings) -> None:
     verifier = Verifier(settings)
     async with http_server({"/keys": lambda _: answer(200, b'{"keys": []}')}) as server:
@@ -57,6 +58,7 @@ async def test_a_token_does_not_bring_its_own_key(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("key_id", KEY_IDS)
+@pytest.mark.holds("S05")
 def test_a_key_that_is_called_otherwise_is_not_ours(key_id: str) -> None:
     verifier = Verifier(Settings(jwt_verify_key=KEY, jwt_key_id="1"))
     with pytest.raises(Refused, match="its key is not known"):

@@ -118,6 +118,7 @@ async def test_what_is_no_name_is_asked_of_nobody(tmp_path: Path, host: str) -> 
         ["CNAME localhost."],
     ],
 )
+@pytest.mark.holds("S25")
 async def test_a_name_that_leads_to_a_private_address_is_refused(
     tmp_path: Path, records: list[str]
 ) -> None:
@@ -129,6 +130,7 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(
         await egress.close()
 
 
+@pytest.mark.holds("S25")
 async def test_a_name_that_changes_to_a_private_address_is_refused(
     server: HttpServer, tmp_path: Path
 ) -> None:
