@@ -102,7 +102,7 @@ async def test_what_is_not_a_url_of_the_web_is_refused(strict: Egress, url: str)
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
 async def test_a_name_without_address_is_a_failure(strict: Egress, host: str) -> None:
-    with pytest.raises(HttpFailure, match="is not known"):
+    with pytest.raises(HttpRefused, match="is not known"):
         await get(strict, f"http://{host}/")
 
 
