@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from blocks.reviews import HumanInTheLoop
 from runtime.embedded.postgres import PostgresServer
-from tests.support.api import Caller, Platform, answered, platform
+from tests.support.api import Platform, answered, platform
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
 
 SECONDS_MAX = 60
@@ -44,11 +44,13 @@ headers = {{ Authorization = "{authorization}" }}
 graphs = {{ values = ["{graph_id}"] }}
 runs = {{ values = ["{ended}", "{asking}"] }}
 versions = {{ values = [1] }}
+values = {{ values = ["{value}"] }}
 
 [parameters]
 "path.graph_id" = {{ dictionary = "graphs", probability = 0.8 }}
 "path.run_id" = {{ dictionary = "runs", probability = 0.8 }}
 "path.version" = {{ dictionary = "versions", probability = 0.8 }}
+"path.value_id" = {{ dictionary = "values", probability = 0.8 }}
 "path.graph_version" = {{ dictionary = "versions", probability = 0.8 }}
 """
 """Mostly what there is, or nearly every answer would be that it is not there."""
@@ -67,18 +69,21 @@ def asks() -> Document:
     )
 
 
-async def config(user: Caller) -> str:
-    """The user's token, and what of theirs can be asked for: two runs, of which one has ended."""
+async def config(served: Platform) -> str:
+    """Somebody's token, and what of theirs can be asked for: two runs, of which one has ended."""
+    user = await served.user()
     saved = await user.save(asks())
     ended, asking = [await user.start(saved) for _ in range(2)]
     for run_id in (ended, asking):
         await user.until(saved, run_id, lambda run: run.status == "REVIEW")
     await user.command(saved, ended, "stop")
+    (value,) = await served.log.values.put(str(user.user_id), [b'"large"'])
     return CONFIG.format(
         authorization=user.headers["Authorization"],
         graph_id=saved.graph_id,
         ended=ended,
         asking=asking,
+        value=value,
     )
 
 
@@ -90,7 +95,7 @@ def seed() -> int:
 async def schemathesis(served: Platform, folder: Path) -> tuple[int | None, str]:
     """Its exit code, and all that it has to say, which tells the seed too."""
     chosen = folder / "schemathesis.toml"
-    chosen.write_text(await config(await served.user()), encoding="utf-8")
+    chosen.write_text(await config(served), encoding="utf-8")
     command = [
         *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
         *("--config-file", str(chosen), "run", f"{served.http.base_url}/schema/openapi.json"),
