@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.app import create_app
+from api.live.frames import BoundedFrames
 from domain import limits
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
+class SocketProtocol(BoundedFrames):
     """Refuses a handshake that it cannot read, such as one with an endless address. uvicorn keeps
     the connection and the answer, for as long as the peer likes.
     """

@@ -292,6 +292,10 @@ SOCKET_MESSAGES_PER_SECOND = 40
 """Messages that a peer may send in the long run,"""
 SOCKET_MESSAGES_BURST = 400
 """and at once, as when it follows its runs again."""
+SOCKET_FRAMES_PER_SECOND = 400
+"""Pings and pieces of messages that a peer may send in the long run,"""
+SOCKET_FRAMES_BURST = 4_000
+"""and at once."""
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 SOCKET_HISTORY_EVENTS = 200

@@ -15,6 +15,11 @@ def say(text: str) -> None:
         lead_nowhere(sys.stdout)
 
 
+def is_terminal() -> bool:
+    """Whether a person reads what is said here, and nobody keeps it."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def complain(text: str) -> None:
     """One line on standard error."""
     print(f"evergraph: {text}", file=sys.stderr)

@@ -37,7 +37,8 @@ async def up(settings: Settings, environ: Mapping[str, str], *, with_demo: bool)
             await installation.start()
             if with_demo:
                 await _play_demo(installation.settings)
-            console.say(greeting.greeting(installation.settings))
+            at_terminal = console.is_terminal()
+            console.say(greeting.greeting(installation.settings, at_terminal=at_terminal))
             await asyncio.Event().wait()
         finally:
             await installation.stop()

@@ -37,6 +37,9 @@ SECRETS_IN_TEXT = re.compile(
 """What stands before the host of a URL, what follows `Bearer`, a JWT wherever it stands, and what
 the query of an address calls a secret."""
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What moves the cursor of a terminal, begins a line in some viewers, or turns the text around."""
+
 
 def setup(process: str, level: str) -> None:
     """Write the logs of this process, from `level` up. Each line says `process`."""
@@ -104,7 +107,8 @@ def _hide(key: str, value: Any) -> Any:
         case None | bool() | int() | float():
             return value
         case str():
-            return _cut(SECRETS_IN_TEXT.sub(lambda found: (found["name"] or "") + HIDDEN, value))
+            shown = SECRETS_IN_TEXT.sub(lambda found: (found["name"] or "") + HIDDEN, value)
+            return CONTROLS.sub(_escaped, _cut(_on_one_line(shown) if key == "event" else shown))
         case Mapping():
             return {str(name): _hide(str(name), inner) for name, inner in value.items()}
         case list() | tuple():
@@ -112,6 +116,15 @@ def _hide(key: str, value: Any) -> Any:
         case _:
             # Whatever else it is, what it is printed as may hold a secret too.
             return _hide(key, msgspec.to_builtins(value, enc_hook=repr))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def _on_one_line(text: str) -> str:
+    """What an event is called begins the line at a terminal, as it is."""
+    return text.replace("\n", "\\n")
 
 
 def _cut(text: str) -> str:

@@ -25,6 +25,12 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "dev")
 TEMPLATE = "evergraph_template"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-k` select tests by what they prove."""
+    for mark in item.iter_markers("holds"):
+        item.extra_keyword_matches.update(mark.args)
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("evergraph")

@@ -15,6 +15,7 @@ from api.auth import Proof
 from api.live.admission import Goodbye, Socket, admit, until_expired
 from api.live.audience import Audiences, TooManySockets
 from api.live.following import Following
+from api.live.frames import TOO_MUCH
 from api.live.narrator import Narrator
 from api.live.outbox import GONE, Outbox
 from api.live.rate import TokenBucket
@@ -26,7 +27,6 @@ from runtime import database
 log = structlog.get_logger()
 
 TOO_SLOW = 4408
-TOO_MUCH = 4429
 
 
 @websocket("/ws/{user_id:str}", opt={auth.PUBLIC: True})

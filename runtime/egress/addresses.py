@@ -45,7 +45,8 @@ class Gate(NamedTuple):
         """The addresses to connect to for `host`, none of them to be resolved again.
 
         Raises HttpRefused when any of them is not allowed: a name with a public and a private
-        address has no honest use. Raises HttpFailure when there are none.
+        address has no honest use. The same where there are none, or anybody could ask which names
+        mean something in here. Raises HttpFailure when no name server answers.
         """
         try:
             found = await self.resolve(host, port, user_id)
@@ -53,11 +54,9 @@ class Gate(NamedTuple):
             raise HttpFailure(f"No name server answers for the host {host}") from None
         except (OSError, UnicodeError):
             found = ()
-        if not found:
-            raise HttpFailure(f"The host {host} is not known")
-        for address, _ in found:
-            if not self.permits(ipaddress.ip_address(address)):
-                raise HttpRefused(f"The host {host} is not at a public address")
+        permitted = [self.permits(ipaddress.ip_address(address)) for address, _ in found]
+        if not permitted or not all(permitted):
+            raise HttpRefused(f"The host {host} is not known, or not at a public address")
         return list(found)
 
     def permits(self, address: IpAddress) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from blocks.io import AgentInput, AgentOutput
 from blocks.logic import Calculator, Condition
 from blocks.web import SendWebRequest
@@ -142,6 +144,7 @@ async def test_an_export_names_no_user_and_holds_no_secret(user: Caller) -> None
     assert (await user.read(path))["nodes"][0]["input_default"]["value"] == "s3cret"
 
 
+@pytest.mark.holds("S43")
 async def test_an_export_holds_nothing_that_is_called_a_secret(user: Caller) -> None:
     request = node(
         "ask",

@@ -96,10 +96,11 @@ async def test_a_key_belongs_to_one_request(
     assert await installation.at_rest() == head
 
 
+@pytest.mark.holds("S30")
 async def test_users_have_keys_of_their_own(
     user: Caller, graph: Saved, installation: Platform
 ) -> None:
-    """S30: the same key and the same body of another user is another request."""
+    """The same key and the same body of another user is another request."""
     other, key = await installation.user(), new_key()
     theirs = await other.save(echo())
     first = answered(await user.post(execute(graph), {}, Idempotency_Key=key))
@@ -115,10 +116,11 @@ async def test_a_refused_command_does_not_use_its_key(user: Caller) -> None:
     answered(await user.post(path, {}, Idempotency_Key=key))
 
 
+@pytest.mark.holds("S32")
 async def test_a_kept_answer_needs_a_good_token(
     user: Caller, graph: Saved, installation: Platform
 ) -> None:
-    """S32: who may not ask is not told what was answered."""
+    """Who may not ask is not told what was answered."""
     key = new_key()
     answered(await user.post(execute(graph), {}, Idempotency_Key=key))
     expired = installation.caller(user.user_id, seconds=-60)

@@ -256,6 +256,7 @@ async def test_the_largest_data_is_taken(still: Platform, author: Caller, saved:
     assert decided.data == largest
 
 
+@pytest.mark.holds("S12")
 async def test_the_questions_of_others_are_not_there(
     still: Platform, author: Caller, saved: Saved
 ) -> None:

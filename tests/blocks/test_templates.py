@@ -129,6 +129,7 @@ async def test_a_failure_says_what_is_wrong(source: str, message: str) -> None:
         "{% set loop = a.__class__ %}{{ loop }}",
     ],
 )
+@pytest.mark.holds("S28")
 async def test_nothing_but_the_values_is_in_reach(source: str) -> None:
     values = {"a": [1]}
     with pytest.raises(TemplateFailure):
@@ -161,6 +162,7 @@ async def test_nothing_but_the_values_is_in_reach(source: str) -> None:
         "{" * 20_000,
     ],
 )
+@pytest.mark.holds("S28")
 async def test_no_template_takes_more_time_or_memory_than_it_may(source: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TemplateFailure):
@@ -187,6 +189,7 @@ async def test_many_at_once_share_a_few_processes() -> None:
     assert 1 <= len(helpers()) <= template_limits.TEMPLATE_PROCESSES_MAX
 
 
+@pytest.mark.holds("S28")
 async def test_a_process_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     await RENDERERS.close()
     monkeypatch.setenv("JWT_VERIFY_KEY", "a-secret-that-nobody-else-may-know")

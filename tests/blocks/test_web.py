@@ -63,6 +63,7 @@ async def test_the_status_chooses_the_output(http: Http, status: int, output: st
         (f"{LONG}; charset=latin-1", "gr\u00fcn".encode(), "gr\u00fcn"),
     ],
 )
+@pytest.mark.holds("S27")
 async def test_json_is_read_and_everything_else_is_text(
     http: Http, kind: str, body: bytes, content: Any
 ) -> None:

@@ -120,6 +120,7 @@ async def test_a_child_has_a_hold_of_its_own(streams: Streams) -> None:
     assert (await created(streams, child.run_id)).held == 1
 
 
+@pytest.mark.holds("S19")
 async def test_a_child_shares_the_budget_of_its_tree(streams: Streams) -> None:
     """Its graph has a sub-graph of its own, which shares it too."""
     deep = await saved(streams, around(agent("part", await saved(streams, echo()), z=2)), credit=0)

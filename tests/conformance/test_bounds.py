@@ -29,6 +29,7 @@ from tests.support.http_server import http_server, stalled
 from tests.support.installation import Installation
 
 
+@pytest.mark.holds("S19")
 async def test_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Caller) -> None:
     links = """
         start.item > add.list
@@ -70,6 +71,7 @@ async def test_attempts_end_when_the_credits_do(installation: Platform) -> None:
     assert await credits_of(user) == 0
 
 
+@pytest.mark.holds("S19")
 async def test_a_run_ends_behind_its_steps(user: Caller) -> None:
     outcome = await user.run(shapes.endless(), budget={"steps": 5})
     assert outcome.status == "FAILED"
@@ -114,6 +116,7 @@ async def test_a_run_ends_before_it_costs_more_than_its_credits(
     assert await credits_of(user) == before - 1
 
 
+@pytest.mark.holds("S19")
 async def test_sub_graphs_beside_each_other_cost_no_more_than_the_credits_of_all(
     user: Caller, service: Effects
 ) -> None:
@@ -145,6 +148,7 @@ async def test_what_a_sub_graph_did_not_use_is_there_for_the_next(user: Caller) 
 
 
 @pytest.mark.parametrize("waits", [shapes.slow, shapes.waiting])
+@pytest.mark.holds("S19")
 async def test_sub_graphs_end_with_the_seconds_of_their_parents(user: Caller, waits: Any) -> None:
     child = await user.save(graph(waits("n")))
     top = await user.save(shapes.handing_on(child.model, "error"))

@@ -95,6 +95,7 @@ async def test_a_sub_graph_that_cannot_start_is_found_at_the_start(user: Caller)
     assert errors == {saved.ids["sub"]: {"graph_id": what}}
 
 
+@pytest.mark.holds("S12")
 async def test_the_sub_graph_of_somebody_else_is_none(user: Caller, installation: Platform) -> None:
     other = await installation.user()
     theirs = await other.save(shapes.sleeping())

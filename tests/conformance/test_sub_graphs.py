@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from domain import limits
 from domain.credits import NO_BALANCE
 from domain.runs import RunClaimed, RunRested
@@ -84,6 +86,7 @@ async def test_a_sub_graph_that_cannot_be_paid_for_is_an_error_of_its_node(
     assert len(await user.read("/api/v1/executions")) == 1
 
 
+@pytest.mark.holds("S19")
 async def test_depth_has_a_bound_which_is_an_error_of_the_deepest_node(user: Caller) -> None:
     """Each level hands on what the one below it said."""
     links = """

@@ -118,6 +118,10 @@ async def test_it_serves_ends_on_interrupt_and_finds_its_data_again(
             assert created.status_code == 200
         running.process.send_signal(signal.SIGINT)
         assert await running.process.wait() == 0
+        assert running.process.stdout is not None
+        told = await running.process.stdout.read()
+        assert b"curl" in told
+        assert b"Bearer eyJ" not in told
         await all_gone(pids)
         assert not (tmp_path / "processes.json").exists()
     async with up(tmp_path, port) as running:

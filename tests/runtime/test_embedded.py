@@ -218,6 +218,7 @@ async def test_anybody_else_runs_servers_as_themselves(data_dir: Path) -> None:
     assert (data_dir / "postgres").stat().st_uid == user.uid
 
 
+@pytest.mark.holds("S40")
 async def test_a_folder_that_another_put_in_the_sockets_place_is_refused(data_dir: Path) -> None:
     sockets = folder.socket_folder(data_dir)
     sockets.mkdir(mode=0o755)
@@ -241,6 +242,7 @@ def test_a_data_folder_that_cannot_be_made_is_named(data_dir: Path) -> None:
         pass
 
 
+@pytest.mark.holds("S40", "S41")
 async def test_nats_asks_for_its_token(data_dir: Path) -> None:
     async with NatsServer(data_dir) as server:
         assert nats_url(Settings(data_dir=data_dir)) == server.url

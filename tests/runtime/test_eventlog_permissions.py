@@ -54,12 +54,14 @@ async def _something_written(event_log: EventLog) -> None:
     await append(event_log, "a", 0, receipt=receipt("key"))
 
 
+@pytest.mark.holds("S41")
 async def test_the_application_may_only_append(application: AsyncConnection[Row]) -> None:
     for change in (*CHANGES, *TRICKS):
         with pytest.raises(InsufficientPrivilege):
             await application.execute(change)
 
 
+@pytest.mark.holds("S41")
 async def test_the_superuser_is_stopped_by_the_trigger(superuser: AsyncConnection[Row]) -> None:
     for role in ("origin", "replica"):
         await superuser.execute(f"SET session_replication_role = {role}")
@@ -68,6 +70,7 @@ async def test_the_superuser_is_stopped_by_the_trigger(superuser: AsyncConnectio
                 await superuser.execute(change)
 
 
+@pytest.mark.holds("S41")
 async def test_analysts_see_read_models_and_no_events(superuser: AsyncConnection[Row]) -> None:
     await superuser.execute("SET ROLE evergraph_analyst")
     await superuser.execute("SELECT count(*) FROM read.runs")

@@ -23,6 +23,7 @@ print(secrets.jwt_key(Settings(data_dir=Path(sys.argv[1]))))
 """
 
 
+@pytest.mark.holds("S40")
 def test_the_key_is_made_once_for_all_processes_and_only_ours_to_read(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     rivals = [

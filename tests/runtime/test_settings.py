@@ -89,6 +89,7 @@ def test_every_setting_is_read() -> None:
         ("EVERGRAPH_EXECUTOR", "3"),
     ],
 )
+@pytest.mark.holds("S07")
 def test_a_wrong_setting_is_refused_in_one_line_that_names_it(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name) as refusal:
         settings.load({name: text})

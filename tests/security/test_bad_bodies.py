@@ -165,6 +165,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
+@pytest.mark.holds("S18")
 async def test_what_is_no_object_is_refused(quiet: Quiet, body: bytes) -> None:
     for endpoint in quiet.endpoints:
         await quiet.refuses(endpoint, body)
@@ -193,6 +194,7 @@ def changed(document: Document, place: Place, value: Any) -> Document:
     return copied
 
 
+@pytest.mark.holds("S18")
 async def test_anything_anywhere_is_no_server_error(quiet: Quiet) -> None:
     refused = 0
     for endpoint in quiet.endpoints:
@@ -230,6 +232,7 @@ def nested(levels: int) -> Any:
 
 
 @pytest.mark.parametrize("levels", [*range(100, 1_100, 100), 5_000, 20_000])
+@pytest.mark.holds("S18")
 async def test_no_depth_is_a_server_error(quiet: Quiet, levels: int) -> None:
     deep = b'{"inputs":' + b'{"a":[' * levels + b"]}" * levels + b',"x":"\n\t"}'
     for endpoint in quiet.endpoints:
@@ -248,6 +251,7 @@ async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: in
             assert await quiet.send(endpoint, deep) == expected, endpoint.operation
 
 
+@pytest.mark.holds("S17")
 async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> None:
     for endpoint in quiet.endpoints:
         most = LARGE_BODIES.get(endpoint.operation, limits.REQUEST_BYTES_MAX)
@@ -256,6 +260,7 @@ async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> Non
         assert await quiet.send(endpoint, body.ljust(most + 1)) == 413
 
 
+@pytest.mark.holds("S17")
 async def test_a_body_without_a_length_has_the_same_bound(quiet: Quiet) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(limits.GRAPH_BYTES_MAX // 2**16 + 1):
@@ -291,6 +296,7 @@ LAX = {
 
 
 @pytest.mark.parametrize(("operation", "body", "message"), LAX.values(), ids=list(LAX))
+@pytest.mark.holds("S14", "S18")
 async def test_a_body_is_taken_as_it_is_meant_or_not_at_all(
     quiet: Quiet, operation: str, body: bytes, message: str
 ) -> None:

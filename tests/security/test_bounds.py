@@ -42,11 +42,13 @@ async def owned(installation: Platform) -> Owned:
 
 
 @pytest.mark.parametrize("page", ["0", "-1", str(limits.PAGE_MAX + 1), "9" * 30, DIGITS, "x", ""])
+@pytest.mark.holds("S19")
 async def test_pages_have_bounds(owned: Owned, page: str) -> None:
     answered(await owned.user.get(f"{owned.path}/executions?page={page}"), 400)
 
 
 @pytest.mark.parametrize("size", ["0", "-1", str(limits.PAGE_SIZE_MAX + 1), "9" * 30, "1.5"])
+@pytest.mark.holds("S19")
 async def test_page_sizes_have_bounds(owned: Owned, size: str) -> None:
     answered(await owned.user.get(f"{owned.path}/executions?page_size={size}"), 400)
 
@@ -59,6 +61,7 @@ async def test_page_sizes_have_bounds(owned: Owned, size: str) -> None:
         *("as_of=x", "as_of=-1", "as_of=", f"as_of={DIGITS}", "as_of=%00", "as_of=2026-01-31"),
     ],
 )
+@pytest.mark.holds("S19")
 async def test_what_is_shown_of_a_run_has_bounds(owned: Owned, query: str) -> None:
     answered(await owned.user.get(f"{owned.run_path}?{query}"), 400)
 
@@ -69,6 +72,7 @@ async def test_a_run_was_never_at_a_version_beyond_its_own(owned: Owned, version
 
 
 @pytest.mark.parametrize("target", ["/ws/" + "x" * 30_000, "/ws/x?token=" + "x" * 30_000])
+@pytest.mark.holds("S17")
 async def test_a_socket_with_an_endless_address_is_refused(
     installation: Platform, target: str
 ) -> None:
@@ -109,6 +113,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.holds("S34")
 async def test_odd_names_in_paths_are_not_found(installation: Platform, name: str) -> None:
     """Every route with an id, whatever stands in its place."""
     user = await installation.user()
@@ -161,6 +166,7 @@ async def test_the_longest_key_is_a_key(owned: Owned) -> None:
     answered(await owned.user.post(f"{owned.path}/execute", Idempotency_Key=key))
 
 
+@pytest.mark.holds("S19")
 async def test_a_graph_has_as_many_nodes_and_links_as_its_bounds(
     installation: Platform, user: Caller
 ) -> None:

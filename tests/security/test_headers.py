@@ -28,6 +28,7 @@ SOMETHING = {
 
 
 @pytest.mark.parametrize("has_token", [True, False])
+@pytest.mark.holds("S38")
 async def test_every_answer_says_how_it_may_be_used(
     installation: Platform, user: Caller, has_token: bool
 ) -> None:
@@ -57,6 +58,7 @@ async def test_options_are_all_methods_of_a_path(installation: Platform, user: C
 
 
 @pytest.mark.parametrize(("scheme", "promised"), [("https", "max-age=31536000"), ("http", None)])
+@pytest.mark.holds("S38")
 async def test_tls_is_promised_where_it_is(user: Caller, scheme: str, promised: str | None) -> None:
     response = await user.get("/api/v1/graphs", X_Forwarded_Proto=scheme)
     assert response.headers.get("strict-transport-security") == promised
@@ -68,10 +70,12 @@ async def test_the_page_of_the_documentation_needs_no_more_than_it_may(user: Cal
     assert "eval(" not in response.text
 
 
+@pytest.mark.holds("S38")
 async def test_no_foreign_page_may_read_an_answer(user: Caller) -> None:
     response = await user.get("/api/v1/graphs", Origin="https://elsewhere.example")
     assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
+@pytest.mark.holds("S39")
 async def test_an_answer_does_not_name_its_server(user: Caller) -> None:
     assert "server" not in (await user.get("/api/v1/graphs")).headers

@@ -82,6 +82,7 @@ class Canary:
 
 
 @pytest.mark.parametrize("is_good", [True, False])
+@pytest.mark.holds("S43")
 async def test_no_log_has_what_a_client_keeps_secret(tmp_path: Path, is_good: bool) -> None:
     cluster, user_id = Cluster(tmp_path, {"EVERGRAPH_LOG_LEVEL": "debug"}), ids.new_id()
     async with cluster.running():

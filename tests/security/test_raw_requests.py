@@ -111,6 +111,7 @@ async def line(installation: Platform) -> Line:
     return Line(installation, user, values)
 
 
+@pytest.mark.holds("S34")
 async def test_anything_in_a_path_is_no_server_error(line: Line) -> None:
     def requests() -> Iterator[tuple[str, bytes, bytes]]:
         for endpoint in line.endpoints:
@@ -124,6 +125,7 @@ async def test_anything_in_a_path_is_no_server_error(line: Line) -> None:
 
 
 @pytest.mark.parametrize("name", QUERY)
+@pytest.mark.holds("S17", "S34")
 async def test_anything_in_a_query_is_no_server_error(line: Line, name: str) -> None:
     def requests() -> Iterator[tuple[str, bytes, bytes]]:
         for endpoint in line.endpoints:

@@ -63,8 +63,9 @@ async def answer_to(caller: Caller, endpoint: Endpoint, values: dict[str, Any]) 
     return response.status_code, text
 
 
+@pytest.mark.holds("S10")
 async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: Platform) -> None:
-    """S10: the same status and body for an id of another user and for one of nobody."""
+    """The same status and body for an id of another user and for one of nobody."""
     owner, stranger = await installation.user(), await installation.user()
     foreign = await things(installation, owner)
     nobodys = {"graph_id": str(ids.new_id()), "run_id": str(ids.new_id()), "value_id": "0" * 64}
@@ -82,6 +83,7 @@ async def test_what_is_foreign_is_as_unknown_as_what_is_not_there(installation: 
         assert own == (409 if endpoint.operation in TOO_LATE else 200), endpoint
 
 
+@pytest.mark.holds("S10")
 async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
     foreign, own = await things(installation, owner), await things(installation, stranger)
@@ -100,6 +102,7 @@ async def test_a_foreign_run_is_not_found_through_an_own_graph(installation: Pla
             assert (status, "Execution run_id not found" in body) == (404, True), endpoint
 
 
+@pytest.mark.holds("S12")
 async def test_a_foreign_node_execution_is_not_a_place_to_fork(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
     foreign, own = await things(installation, owner), await things(installation, stranger)
@@ -110,6 +113,7 @@ async def test_a_foreign_node_execution_is_not_a_place_to_fork(installation: Pla
         assert refused["message"] == f"Node execution {node} not found"
 
 
+@pytest.mark.holds("S10")
 async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> None:
     owner, stranger = await installation.user(), await installation.user()
     await things(installation, owner)
@@ -118,8 +122,9 @@ async def test_lists_hold_what_is_the_callers_own(installation: Platform) -> Non
         assert await stranger.read(path) == []
 
 
+@pytest.mark.holds("S14")
 async def test_nobody_chooses_what_the_platform_decides(installation: Platform) -> None:
-    """S14: an owner, an id, a version, credits to hold in a body change nothing."""
+    """An owner, an id, a version, credits to hold in a body change nothing."""
     owner, stranger = await installation.user(), await installation.user()
     foreign = await things(installation, owner)
     claimed = {"user_id": str(owner.user_id), "id": foreign["graph_id"], "version": 7}
@@ -141,6 +146,7 @@ async def test_nobody_chooses_what_the_platform_decides(installation: Platform) 
 
 
 @pytest.mark.parametrize("header", ["X_Act_As_User_Id", "X_User_Id"])
+@pytest.mark.holds("S14")
 async def test_no_header_makes_somebody_else_of_a_caller(
     installation: Platform, header: str
 ) -> None:

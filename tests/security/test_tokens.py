@@ -140,6 +140,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=list(BAD))
+@pytest.mark.holds("S01", "S03", "S04")
 async def test_no_route_answers_to_a_bad_token(installation: Platform, bad: Bad) -> None:
     head = await installation.at_rest()
     header = bad.header(jwt_key(installation.settings))
@@ -173,6 +174,7 @@ async def test_a_clock_that_is_a_little_behind_is_forgiven(installation: Platfor
     answered(await installation.http.get(path, headers={"Authorization": header}))
 
 
+@pytest.mark.holds("S03")
 async def test_a_token_that_was_accepted_ends_with_its_time(installation: Platform) -> None:
     ends_soon = signed(exp=2 - limits.TOKEN_LEEWAY_SECONDS)
     sent = {"Authorization": ends_soon(jwt_key(installation.settings))}
@@ -217,6 +219,7 @@ def test_what_resembles_a_remembered_token_proves_nothing() -> None:
                 verifier.verify(forged)
 
 
+@pytest.mark.holds("S02")
 def test_a_public_key_is_no_secret() -> None:
     """A token that says HS256 and is signed with the public key proves nothing."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -258,6 +261,7 @@ def test_where_issuer_and_key_are_set_a_token_names_them() -> None:
         ({}, {}, "its key is not known"),
     ],
 )
+@pytest.mark.holds("S03", "S04", "S05")
 def test_and_is_refused_otherwise(
     changes: dict[str, Any], headers: dict[str, str], message: str
 ) -> None:

@@ -116,6 +116,7 @@ async def test_orphans_that_do_not_stop_do_not_hide_others(
 # --- receipts ----------------------------------------------------------------------------------
 
 
+@pytest.mark.holds("S31")
 async def test_old_receipts_are_deleted_in_portions(
     scene: Scene,
     sweeper: Sweeper,

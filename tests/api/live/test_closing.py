@@ -31,6 +31,7 @@ from tests.support.live import (
 from tests.support.processes import until
 
 
+@pytest.mark.holds("S11")
 async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UUID) -> None:
     stranger = Settings(jwt_verify_key=ids.new_secret())
     forged = sign_token(stranger, user_id=user_id, email="user@example.com")
@@ -95,12 +96,14 @@ async def test_pages_of_the_own_host_and_those_allowed_may_open_sockets(
 @pytest.mark.parametrize(
     "origin", ["null", "", ALLOWED, "http://{host}", "http://{host}:{port}.example.com", "http://["]
 )
+@pytest.mark.holds("S38", "S51")
 async def test_pages_of_other_hosts_may_not(api: LiveApi, user_id: UUID, origin: str) -> None:
     foreign = origin.format(host=HOST, port=api.port)
     async with api.peer(user_id, additional_headers={"Origin": foreign}) as peer:
         assert await peer.closed() == (4403, "Origin is not allowed", [])
 
 
+@pytest.mark.holds("S51")
 async def test_who_says_too_much_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +134,7 @@ async def test_nobody_has_more_sockets_than_one_may(
         assert (await third.ask("ping"))["type"] == "pong"
 
 
+@pytest.mark.holds("S51")
 async def test_a_message_that_is_too_large_ends_the_socket(api: LiveApi, user_id: UUID) -> None:
     async with api.peer(user_id) as peer:
         await peer.socket.send("x" * (limits.SOCKET_MESSAGE_BYTES_MAX + 1))

@@ -148,6 +148,7 @@ async def test_the_status_of_a_finished_run_has_its_output(
     assert answer["output"] == {"answer": ["Lyon"]}
 
 
+@pytest.mark.holds("S11")
 async def test_the_things_of_others_are_not_there(
     api: LiveApi, script: Script, graph: VersionSaved
 ) -> None:

@@ -28,6 +28,7 @@ def test_a_run_never_has_more_executions_than_its_budget_allows() -> None:
     assert run.over_budget == "The run used up its budget of 5000 node executions"
 
 
+@pytest.mark.holds("S19")
 def test_executions_that_wait_for_inputs_have_a_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RUN_WAITING_MAX", 3_000)
     both = [f"{source}.out > s{number}.{pin}" for number in range(SINKS) for source, pin in PINS]

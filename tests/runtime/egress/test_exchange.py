@@ -66,6 +66,7 @@ async def test_a_server_that_is_not_there_is_a_failure(egress: Egress) -> None:
         await get(egress, url)
 
 
+@pytest.mark.holds("S27")
 async def test_a_body_without_end_is_cut_off(egress: Egress) -> None:
     async with http_server({"/": lambda _: endless()}) as server:
         with pytest.raises(HttpFailure, match="more than"):
@@ -79,6 +80,7 @@ async def test_a_body_of_just_the_right_size_arrives(egress: Egress) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"A": "x" * 40_000}, {f"A{n}": "x" for n in range(9_000)}])
+@pytest.mark.holds("S27")
 async def test_more_headers_than_anybody_means_are_a_failure(
     egress: Egress, headers: dict[str, str]
 ) -> None:
@@ -87,6 +89,7 @@ async def test_more_headers_than_anybody_means_are_a_failure(
             await get(egress, server.url("/"))
 
 
+@pytest.mark.holds("S27")
 async def test_a_body_in_very_many_pieces_is_cut_off(egress: Egress) -> None:
     def in_pieces(count: int) -> bytes:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -103,6 +106,7 @@ async def test_a_body_in_very_many_pieces_is_cut_off(egress: Egress) -> None:
             await get(egress, server.url("/more"))
 
 
+@pytest.mark.holds("S27")
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     egress = Egress([LOOPBACK], seconds=0.2)
     async with http_server({"/": lambda _: stalled()}) as server:
@@ -142,6 +146,7 @@ async def test_a_compressed_body_is_decompressed(egress: Egress, sent: bytes, re
         (b"hello", "br", "not asked for"),
     ],
 )
+@pytest.mark.holds("S21")
 async def test_a_wrongly_compressed_body_is_a_failure(
     egress: Egress, body: bytes, encoding: str, message: str
 ) -> None:
@@ -155,6 +160,7 @@ async def test_a_wrongly_compressed_body_is_a_failure(
     "nonsense",
     [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000, b"\x16\x03\x01"],
 )
+@pytest.mark.holds("S27")
 async def test_a_server_that_speaks_something_else_is_a_failure(
     egress: Egress, nonsense: bytes
 ) -> None:

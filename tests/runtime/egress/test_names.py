@@ -52,7 +52,7 @@ async def test_that_there_is_no_such_name_is_remembered_for_a_while(tmp_path: Pa
     async with dns_server({}) as dns:
         egress = Egress(resolve=dns.names(tmp_path))
         for _ in range(2):
-            with pytest.raises(HttpFailure, match="is not known"):
+            with pytest.raises(HttpRefused, match="is not known"):
                 await get(egress, "http://no.test/")
         await egress.close()
         assert sorted(dns.asked) == ["no.test A", "no.test AAAA"]
@@ -118,6 +118,7 @@ async def test_what_is_no_name_is_asked_of_nobody(tmp_path: Path, host: str) -> 
         ["CNAME localhost."],
     ],
 )
+@pytest.mark.holds("S25")
 async def test_a_name_that_leads_to_a_private_address_is_refused(
     tmp_path: Path, records: list[str]
 ) -> None:
@@ -129,6 +130,21 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(
         await egress.close()
 
 
+@pytest.mark.holds("S25")
+async def test_names_of_private_networks_are_as_unknown_as_those_that_are_not_there(
+    tmp_path: Path,
+) -> None:
+    async with dns_server({"there.test": ["A 10.0.0.1"]}) as dns:
+        egress, told = Egress(resolve=dns.names(tmp_path)), set()
+        for host in ("there.test", "nowhere.test"):
+            with pytest.raises(HttpRefused) as refused:
+                await get(egress, f"http://{host}/")
+            told.add(str(refused.value).replace(host, "it"))
+        await egress.close()
+    assert len(told) == 1
+
+
+@pytest.mark.holds("S25")
 async def test_a_name_that_changes_to_a_private_address_is_refused(
     server: HttpServer, tmp_path: Path
 ) -> None:

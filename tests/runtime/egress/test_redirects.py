@@ -12,6 +12,7 @@ from tests.support.http_server import http_server, seen, to
 @pytest.mark.parametrize(
     "location", ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/", "//0/"]
 )
+@pytest.mark.holds("S25")
 async def test_a_redirect_to_a_private_address_is_refused(egress: Egress, location: str) -> None:
     async with http_server({"/": lambda _: to(location)}) as server:
         with pytest.raises(HttpRefused, match="not at a public address"):
@@ -19,12 +20,14 @@ async def test_a_redirect_to_a_private_address_is_refused(egress: Egress, locati
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "gopher://a/", "http://u:p@a/", "x:"])
+@pytest.mark.holds("S25")
 async def test_a_redirect_out_of_the_web_is_refused(egress: Egress, location: str) -> None:
     async with http_server({"/": lambda _: to(location)}) as server:
         with pytest.raises(HttpRefused):
             await get(egress, server.url("/"))
 
 
+@pytest.mark.holds("S25", "S27")
 async def test_redirects_end(egress: Egress) -> None:
     async with http_server({"/": lambda _: to("/")}) as server:
         with pytest.raises(HttpFailure, match="redirects"):
