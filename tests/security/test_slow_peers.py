@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
+import psutil
 import pytest
 
 from domain import connection_limits
@@ -150,3 +151,11 @@ async def test_who_takes_nothing_of_an_answer_is_left(
     await wire.send(BUNDLE)
     await asyncio.sleep(4 * SOON)
     assert len(await wire.rest()) < 1_500_000
+
+
+async def test_who_reads_slowly_holds_no_open_file(lines: Wires) -> None:
+    for _ in range(8):
+        wire = await lines.connect(SO_RCVBUF=4_096)
+        await wire.send(BUNDLE)
+        assert await wire.begun() == b"HTTP/1.1 200"
+    assert not [file for file in psutil.Process().open_files() if "swagger" in file.path]
