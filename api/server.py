@@ -3,57 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import uvicorn
+from litestar import Litestar
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.server import logger
 
 from api.app import create_app
-from api.live.frames import BoundedFrames
+from api.connections import descriptors
+from api.connections.http import HttpProtocol, State
+from api.connections.listener import Listener, bind
+from api.connections.places import Places
+from api.connections.sockets import SocketProtocol
 from domain import limits
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
-
-
-class SocketProtocol(BoundedFrames):
-    """Refuses a handshake that it cannot read, such as one with an endless address. uvicorn keeps
-    the connection and the answer, for as long as the peer likes.
-    """
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+TICKS_PER_LOOK = 2
 
 
 class Server(uvicorn.Server):
     """Leaves signals to the process that it runs in; cancelling `serve` stops it."""
 
+    def __init__(self, app: Litestar, settings: Settings, **changes: Any) -> None:
+        """`changes` are options of uvicorn."""
+        options: dict[str, Any] = {
+            "host": settings.host,
+            "port": settings.port,
+            "loop": "none",
+            "http": HttpProtocol,
+            "ws": SocketProtocol,
+            "ws_max_size": limits.SOCKET_MESSAGE_BYTES_MAX,
+            "timeout_keep_alive": settings.idle_seconds,
+            "access_log": False,
+            "log_config": None,
+            "server_header": False,
+            "date_header": True,
+            "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+            "lifespan": "on",
+        }
+        super().__init__(uvicorn.Config(app, **options | changes))
+        connections = descriptors.claim(settings.connections)
+        self._state = State(Places(connections, settings.connections_per_address))
+        self.server_state = self._state
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's own, with a listener of ours."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        try:
+            listening = sockets or await bind(self.config.host, self.config.port)
+        except OSError as error:
+            logger.error(error)
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        listener = Listener(listening, self._state.places, self._make_protocol)
+        self.servers = [cast("asyncio.Server", listener)]
+        self.started = True
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return HttpProtocol(self.config, self._state, self.lifespan.state)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % TICKS_PER_LOOK == 0:
+            self._state.look()
+        return await super().on_tick(counter)
+
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled; then finish the requests in flight."""
-    config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="none",
-        http="httptools",
-        ws=SocketProtocol,
-        ws_max_size=limits.SOCKET_MESSAGE_BYTES_MAX,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        lifespan="on",
-    )
-    server = Server(config)
+    server = Server(create_app(settings), settings)
     serving = asyncio.create_task(server.serve(), name="http")
     try:
         await asyncio.shield(serving)

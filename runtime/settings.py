@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from domain import limits
+from domain import connection_limits, limits
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -48,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of one user's runs of one graph."""
     bytes_per_user: int = limits.BYTES_PER_USER
     """That the runs of one user write in a second, in the long run."""
+    connections: int = connection_limits.CONNECTIONS_MAX
+    connections_per_address: int = connection_limits.CONNECTIONS_PER_ADDRESS
+    idle_seconds: int = connection_limits.IDLE_SECONDS
+    """How long a connection stays open between requests."""
     allowed_origins: tuple[str, ...] = ()
     """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
@@ -89,6 +93,19 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         bytes_per_user=_number(
             values, "EVERGRAPH_BYTES_PER_USER", limits.BYTES_PER_USER, 1_000, 10**12
         ),
+        connections=_number(
+            values, "EVERGRAPH_CONNECTIONS", connection_limits.CONNECTIONS_MAX, 1, 10**6
+        ),
+        connections_per_address=_number(
+            values,
+            "EVERGRAPH_CONNECTIONS_PER_ADDRESS",
+            connection_limits.CONNECTIONS_PER_ADDRESS,
+            1,
+            10**6,
+        ),
+        idle_seconds=_number(
+            values, "EVERGRAPH_IDLE_SECONDS", connection_limits.IDLE_SECONDS, 1, 3600
+        ),
         allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
@@ -114,11 +131,14 @@ KNOWN = frozenset(
     {
         "EVERGRAPH_ALLOWED_ORIGINS",
         "EVERGRAPH_BYTES_PER_USER",
+        "EVERGRAPH_CONNECTIONS",
+        "EVERGRAPH_CONNECTIONS_PER_ADDRESS",
         "EVERGRAPH_DATA_DIR",
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",
         "EVERGRAPH_FAULT_POINT",
         "EVERGRAPH_HOST",
+        "EVERGRAPH_IDLE_SECONDS",
         "EVERGRAPH_INCARNATION",
         "EVERGRAPH_LIFELINE_FD",
         "EVERGRAPH_LOG_LEVEL",

@@ -90,7 +90,7 @@ def unsigned(**header: Any) -> Callable[[str], str]:
 
 
 def deep(_: str) -> str:
-    body = _part(b'{"sub":' + b"[" * 20_000 + b"]" * 20_000 + b"}")
+    body = _part(b'{"sub":' + b"[" * 8_000 + b"]" * 8_000 + b"}")
     return f"Bearer {_part(b'{}')}.{body}.x"
 
 

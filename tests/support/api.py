@@ -246,7 +246,7 @@ async def platform(
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """One API process more, on a port of its own."""
-    port = _free_port()
+    port = free_port()
     async with (
         running(serve(msgspec.structs.replace(settings, port=port))),
         httpx2.AsyncClient(
@@ -307,7 +307,7 @@ async def _new_database(server: PostgresServer) -> str:
     return url
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

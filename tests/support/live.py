@@ -153,16 +153,7 @@ class LiveApi:
 async def live_api(settings: Settings) -> AsyncIterator[LiveApi]:
     app = create_app(settings)
     server = Server(
-        uvicorn.Config(
-            app,
-            host=HOST,
-            port=0,
-            ws="websockets-sansio",
-            ws_max_size=2 * limits.SOCKET_MESSAGE_BYTES_MAX,
-            lifespan="on",
-            log_config=None,
-            timeout_graceful_shutdown=5,
-        )
+        app, settings, host=HOST, port=0, ws_max_size=2 * limits.SOCKET_MESSAGE_BYTES_MAX
     )
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started or serving.done())
