@@ -20,7 +20,7 @@ import nats
 import psycopg
 import pytest
 
-from runtime.embedded import folder, privileges
+from runtime.embedded import folder, privileges, roles
 from runtime.embedded.child import StartError
 from runtime.embedded.nats import NatsServer, nats_url
 from runtime.embedded.postgres import PostgresServer, database_url
@@ -109,30 +109,30 @@ async def test_postgres_is_durable_private_and_found_again(data_dir: Path) -> No
         assert database_url(Settings(data_dir=data_dir)) == server.url
         sockets = folder.socket_folder(data_dir)
         assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
-        await write(server.url, "before")
+        await write(server.superuser_url, "before")
     assert not server.alive
     assert not sockets.exists()
     async with PostgresServer(data_dir) as server:
-        assert await read(server.url) == ["before"]
+        assert await read(server.superuser_url) == ["before"]
 
 
 async def test_postgres_loses_nothing_when_it_is_killed(data_dir: Path) -> None:
     async with PostgresServer(data_dir) as server:
-        await write(server.url, "acknowledged")
+        await write(server.superuser_url, "acknowledged")
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         assert await server.wait() == -signal.SIGKILL
         await server.start()
-        assert await read(server.url) == ["acknowledged"]
+        assert await read(server.superuser_url) == ["acknowledged"]
 
 
 async def test_postgres_starts_although_its_old_pid_belongs_to_another(data_dir: Path) -> None:
     async with PostgresServer(data_dir) as server:
-        await write(server.url, "kept")
+        await write(server.superuser_url, "kept")
     stale = data_dir / "postgres" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{data_dir}/postgres\n1\n5432\n/tmp\n*\n")
     async with PostgresServer(data_dir) as server:
-        assert await read(server.url) == ["kept"]
+        assert await read(server.superuser_url) == ["kept"]
 
 
 async def test_a_kill_while_the_cluster_is_made_does_no_harm(data_dir: Path) -> None:
@@ -146,7 +146,7 @@ async def test_a_kill_while_the_cluster_is_made_does_no_harm(data_dir: Path) -> 
         await start
     assert not (data_dir / "postgres").exists()
     async with PostgresServer(data_dir) as server:
-        await write(server.url, "after")
+        await write(server.superuser_url, "after")
     assert not unfinished.exists()
 
 
@@ -163,21 +163,20 @@ async def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
 @pytest.mark.skipif(not ON_LINUX, reason="elsewhere the next start ends them")
 async def test_servers_end_with_their_supervisor_and_start_again_at_once(data_dir: Path) -> None:
     async with supervisor(data_dir) as (process, nats_pid, postgres_pid):
-        url = database_url(Settings(data_dir=data_dir))
-        await write(url, "acknowledged")
+        await write(roles.url(data_dir, roles.SUPERUSER), "acknowledged")
         process.kill()
         async with NatsServer(data_dir), PostgresServer(data_dir) as server:
             assert not is_alive(nats_pid)
             assert not is_alive(postgres_pid)
-            assert await read(server.url) == ["acknowledged"]
+            assert await read(server.superuser_url) == ["acknowledged"]
 
 
 async def test_a_server_that_was_left_behind_is_told_to_end(data_dir: Path) -> None:
     async with PostgresServer(data_dir) as orphan:
-        await write(orphan.url, "acknowledged")
+        await write(orphan.superuser_url, "acknowledged")
         async with PostgresServer(data_dir) as server:
             await orphan.wait()
-            assert await read(server.url) == ["acknowledged"]
+            assert await read(server.superuser_url) == ["acknowledged"]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has somebody to hand a server to")
@@ -197,13 +196,13 @@ async def test_root_may_keep_data_below_a_folder_that_is_closed_to_others(data_d
     closed = data_dir.parent
     closed.mkdir(mode=0o700)
     async with NatsServer(data_dir) as bell, PostgresServer(data_dir) as server:
-        await write(server.url, "reached")
+        await write(server.superuser_url, "reached")
         for pid in (bell.pid, server.pid):
             assert _owner(pid) != 0
             assert _capabilities(pid) == 1 << privileges.CAP_DAC_OVERRIDE
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     async with PostgresServer(data_dir) as server:
-        assert await read(server.url) == ["reached"]
+        assert await read(server.superuser_url) == ["reached"]
 
 
 @pytest.mark.skipif(not (IS_ROOT and ON_LINUX), reason="needs root to become somebody else")

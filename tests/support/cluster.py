@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 from evergraph.up import REGISTER
 from runtime import settings
 from runtime.database import Row
-from runtime.embedded.postgres import database_url
+from runtime.embedded import roles
 from runtime.settings import Settings
 from tests.support.plugin import ROOT
 from tests.support.processes import is_alive, until
@@ -90,6 +90,11 @@ class Cluster:
         executors = int(environ.get("EVERGRAPH_EXECUTORS", "1"))
         self.names = SINGLE | {f"executor-{number + 1}" for number in range(executors)}
         self._supervisor: Process | None = None
+
+    @property
+    def superuser_url(self) -> str:
+        """The database for who may do everything."""
+        return roles.url(self.settings.data_dir, roles.SUPERUSER)
 
     def pids(self) -> dict[str, int]:
         """Who runs at this moment, by name; the supervisor is called `up`."""
@@ -205,7 +210,7 @@ class Cluster:
 
     async def connect(self) -> AsyncConnection[Row]:
         """A connection to the database, as its superuser."""
-        return await AsyncConnection.connect(database_url(self.settings), autocommit=True)
+        return await AsyncConnection.connect(self.superuser_url, autocommit=True)
 
     @asynccontextmanager
     async def beside(self, role: str, name: str, **environ: str) -> AsyncIterator[Process]:
