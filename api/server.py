@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -29,15 +30,27 @@ class SocketProtocol(BoundedFrames):
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to the process that it runs in; cancelling `serve` stops it."""
+    """Leaves signals to the process that it runs in; cancelling `serve` stops it. Calls `listens`
+    as soon as it has its port.
+    """
+
+    def __init__(self, config: uvicorn.Config, listens: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._listens = listens
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listens()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until cancelled; then finish the requests in flight."""
+async def serve(settings: Settings, listens: Callable[[], None] = lambda: None) -> None:
+    """Serve until cancelled; then finish the requests in flight. `listens` is called once, when
+    the port is bound.
+    """
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -53,7 +66,7 @@ async def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         lifespan="on",
     )
-    server = Server(config)
+    server = Server(config, listens)
     serving = asyncio.create_task(server.serve(), name="http")
     try:
         await asyncio.shield(serving)

@@ -53,6 +53,7 @@ class PostgresServer(Server):
     def __init__(self, data_dir: Path) -> None:
         super().__init__(HOME, data_dir, _binaries() / "postgres")
         self._sockets = folder.socket_folder(data_dir)
+        self._tenancy: Tenancy | None = None
 
     @property
     def url(self) -> str:
@@ -104,25 +105,33 @@ class PostgresServer(Server):
         Nobody but the superuser gets in meanwhile, and into the folder of the socket only whoever
         starts the server.
         """
-        self._write_rules(roles.FIRST_RULES)
+        tenancy = self._tenancy
+        assert tenancy is not None
+        self._claim_sockets(tenancy, None)
+        self._write_rules(roles.FIRST_RULES, tenancy)
         await self._until_admits(SUPERUSER)
         async with await self._connect(SUPERUSER) as superuser:
             await roles.give_keys(superuser, self._data_dir)
-        self._write_rules(roles.KEYS_RULES)
+        self._write_rules(roles.KEYS_RULES, tenancy)
         await self._until_admits(APP_ROLE)
+        self._claim_sockets(tenancy, tenancy.guests)
 
     async def _until_admits(self, role: str) -> None:
-        """Wait until the server goes by the new rules."""
+        """Let the server read the rules, and wait until it goes by them."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
         while await self._refusal(role):
             if not self.alive:
                 raise StartError(self.obituary())
             await asyncio.sleep(limits.START_POLL_SECONDS)
 
-    def _write_rules(self, rules: bytes) -> None:
-        status = self._home.stat()
-        folder.write_secret(self._home / RULES, rules, status.st_uid, status.st_gid)
-        if self._process is not None:
-            self._process.send_signal(signal.SIGHUP)
+    def _write_rules(self, rules: bytes, tenancy: Tenancy) -> None:
+        account = tenancy.account
+        folder.write_secret(self._home / RULES, rules, account.uid, account.gid)
+
+    def _claim_sockets(self, tenancy: Tenancy, guests: int | None) -> None:
+        account = tenancy.account
+        folder.claim(self._sockets, account.uid, account.gid, guests)
 
     async def stop(self) -> None:
         await super().stop()
@@ -130,13 +139,12 @@ class PostgresServer(Server):
             self._sockets.rmdir()
 
     async def _prepare(self, tenancy: Tenancy) -> None:
-        folder.claim(self._sockets, tenancy.account.uid, tenancy.account.gid)
+        self._claim_sockets(tenancy, tenancy.guests)
         if not self._home.exists():
             await self._create(tenancy)
         roles.make_keys(self._data_dir)
-        folder.write_secret(
-            self._home / RULES, roles.KEYS_RULES, tenancy.account.uid, tenancy.account.gid
-        )
+        self._write_rules(roles.KEYS_RULES, tenancy)
+        self._tenancy = tenancy
         # The lease proves that nobody lives here, whatever process has the noted pid by now.
         (self._home / "postmaster.pid").unlink(missing_ok=True)
         self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)

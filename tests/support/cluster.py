@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,10 @@ class Process:
         self.log = log
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         return self._process.returncode is not None
 
@@ -76,8 +80,16 @@ class Process:
 class Cluster:
     """A running `evergraph up --no-demo`. Its children go by the names of its register."""
 
-    def __init__(self, data_dir: Path, environ: dict[str, str]) -> None:
-        self.settings = Settings(data_dir=data_dir, port=_free_port())
+    def __init__(
+        self,
+        data_dir: Path,
+        environ: dict[str, str],
+        port: int | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """`before` is run in `up` before anything else."""
+        self._before = before
+        self.settings = Settings(data_dir=data_dir, port=port or _free_port())
         self.environ = settings.environment(
             DATABASE_URL="",
             NATS_URL="",
@@ -250,6 +262,7 @@ class Cluster:
                 stdout=output,
                 stderr=output,
                 env={**self.environ, **environ},
+                preexec_fn=self._before,
             )
         return Process(process, log)
 
