@@ -33,8 +33,11 @@ ON_LINUX = sys.platform == "linux"
 SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
+from runtime import logs
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
+
+logs.setup("supervisor", "info")
 
 async def main():
     async with NatsServer(Path(sys.argv[1])) as nats:
