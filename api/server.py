@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -30,8 +30,15 @@ TICKS_PER_LOOK = 2
 class Server(uvicorn.Server):
     """Leaves signals to the process that it runs in; cancelling `serve` stops it."""
 
-    def __init__(self, app: Litestar, settings: Settings, **changes: Any) -> None:
-        """`changes` are options of uvicorn."""
+    def __init__(
+        self,
+        app: Litestar,
+        settings: Settings,
+        listens: Callable[[], None] = lambda: None,
+        **changes: Any,
+    ) -> None:
+        """`listens` is called once, when the port is bound. `changes` are options of uvicorn."""
+        self._listens = listens
         options: dict[str, Any] = {
             "host": settings.host,
             "port": settings.port,
@@ -70,6 +77,7 @@ class Server(uvicorn.Server):
         listener = Listener(listening, self._state.places, self._make_protocol)
         self.servers = [cast("asyncio.Server", listener)]
         self.started = True
+        self._listens()
 
     def _make_protocol(self) -> asyncio.Protocol:
         return HttpProtocol(self.config, self._state, self.lifespan.state)
@@ -81,9 +89,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until cancelled; then finish the requests in flight."""
-    server = Server(create_app(settings), settings)
+async def serve(settings: Settings, listens: Callable[[], None] = lambda: None) -> None:
+    """Serve until cancelled; then finish the requests in flight. `listens` is called once, when
+    the port is bound.
+    """
+    server = Server(create_app(settings), settings, listens)
     serving = asyncio.create_task(server.serve(), name="http")
     try:
         await asyncio.shield(serving)

@@ -88,7 +88,7 @@ def datastore(url: str, schema: str, connections: int) -> PostgresDatastore:
         host=query["host"][0],
         port=query["port"][0],
         user=parts.username or "",
-        password="",
+        password=parts.password or "",
         schema=schema,
         originator_id_type="text",
         pool_size=connections,

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _measure(folder: Path) -> None:
     async with PostgresServer(folder) as postgres:
-        url = postgres.url
+        url = postgres.superuser_url
         print(await server.circumstances(url))
         await migrate(url)
         written = await _measure_writing(url)

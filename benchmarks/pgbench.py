@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from benchmarks.appends import ENCODED, ORIGIN
 from benchmarks.measure import SECONDS, Figure
+from runtime import settings
 
 TABLE: LiteralString = """
 CREATE SCHEMA plain;
@@ -51,6 +52,7 @@ async def insert(url: str, *, rows: int, clients: int) -> Figure:
             *("--log", "--sampling-rate=0.2"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=settings.environment(PGPASSWORD=urlsplit(url).password or ""),
             cwd=folder,
         )
         output, _ = await process.communicate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TypeAlias
 from uuid import UUID
@@ -93,19 +94,27 @@ def _up(options: Options, environ: Environ) -> int:
     async def live(config: Settings) -> None:
         await up(config, environ, with_demo=not options.no_demo)
 
-    return process.run("up", live, environ)
+    return process.run("up", live, environ, for_others=True)
 
 
 def _serve(options: Options, environ: Environ) -> int:
     from evergraph import address  # noqa: PLC0415
     from runtime import process  # noqa: PLC0415
+    from runtime.embedded import passage, privileges  # noqa: PLC0415
 
     module = import_module(PROCESSES[options.process][0])
 
     async def live(config: Settings) -> None:
-        await module.serve(address.complete(config))
+        complete = address.complete(config)
+        needs = (*passage.places(config.data_dir), config.data_dir / "nats")
+        leave_root = partial(privileges.leave_root, needs)
+        if options.process == "api":
+            await module.serve(complete, leave_root)
+        else:
+            leave_root()
+            await module.serve(complete)
 
-    return process.run(options.process, live, environ)
+    return process.run(options.process, live, environ, for_others=True)
 
 
 def _demo(_: Options, environ: Environ) -> int:

@@ -7,7 +7,7 @@ import psycopg
 from migrations import runner
 from runtime import database
 from runtime.embedded.child import StartError
-from runtime.embedded.postgres import database_url
+from runtime.embedded.postgres import database_url, migration_url
 from runtime.eventlog import epoch
 from runtime.settings import Settings
 
@@ -25,7 +25,7 @@ async def begin_epoch(settings: Settings) -> str:
 async def migrate(settings: Settings) -> list[str]:
     """Apply what is missing. Returns the names of what was applied. Raises StartError."""
     try:
-        return await runner.migrate(database_url(settings))
+        return await runner.migrate(migration_url(settings))
     except (runner.MigrationError, psycopg.OperationalError) as error:
         reason = " ".join(str(error).split())
         raise StartError(f"the database cannot be migrated: {reason}") from error

@@ -14,7 +14,7 @@ from evergraph import address, console, database, greeting, health
 from evergraph.program import Program
 from evergraph.supervisor import Supervisor
 from runtime import clock, waiting
-from runtime.embedded import folder
+from runtime.embedded import folder, roles
 from runtime.embedded.child import Child, StartError
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
@@ -63,14 +63,17 @@ class Installation:
         if self.settings.nats_url is None:
             await self._start_server(self._nats, NatsServer(self.settings.data_dir))
         needs_postgres = self.settings.database_url is None
-        self.settings = address.complete(self.settings)
+        if needs_postgres:
+            roles.make_keys(self.settings.data_dir)
+        given = self.settings
+        self.settings = address.complete(given)
         self._programs = list(self._our_programs())
         for program in self._programs:
             await self._supervisor.add(program)
         if needs_postgres:
             await self._start_server(self._postgres, PostgresServer(self.settings.data_dir))
         async with waiting.said("the database is migrated"):
-            await database.migrate(self.settings)
+            await database.migrate(given)
         for program in self._programs:
             program.go()
         await self._until_ready()
@@ -88,6 +91,8 @@ class Installation:
         environ = {
             **self._environ,
             "DATABASE_URL": self.settings.database_url or "",
+            # None of them has to own the database.
+            "EVERGRAPH_MIGRATION_URL": "",
             "NATS_URL": self.settings.nats_url or "",
             "EVERGRAPH_DATA_DIR": str(self.settings.data_dir),
         }

@@ -42,7 +42,18 @@ async def migrate(database_url: str) -> list[str]:
             statements = path.read_text(encoding="utf-8")
             if await _apply(connection, path.name, statements, known.get(path.name)):
                 applied.append(path.name)
+        await _become_member(connection)
     return applied
+
+
+async def _become_member(connection: AsyncConnection) -> None:
+    """Let who migrates serve as well. Whoever made a role is only its administrator at first."""
+    cursor = await connection.execute(
+        "SELECT pg_has_role('evergraph_app', 'MEMBER WITH ADMIN OPTION')"
+        " AND NOT pg_has_role('evergraph_app', 'SET')"
+    )
+    if await cursor.fetchone() == (True,):
+        await connection.execute("GRANT evergraph_app TO CURRENT_USER WITH SET TRUE, INHERIT FALSE")
 
 
 async def _apply(

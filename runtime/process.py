@@ -13,6 +13,7 @@ import structlog
 import uvloop
 
 from runtime import faults, heap, lifeline, logs, settings
+from runtime.embedded import folder, passage, privileges
 from runtime.embedded.child import StartError
 from runtime.settings import Settings, SettingsError
 
@@ -27,8 +28,12 @@ def run(
     name: str,
     main: Callable[[Settings], Awaitable[None]],
     environ: Mapping[str, str] | None = None,
+    *,
+    for_others: bool = False,
 ) -> int:
     """Live as the process `name`: call `main` until it returns or somebody asks it to stop.
+
+    With `for_others`, root prepares to become another user, or to start processes of others.
 
     The first SIGINT or SIGTERM cancels `main`, a second one ends the process at once. A child of
     a supervisor begins when told to, and stops when its supervisor dies. Returns the exit code.
@@ -38,6 +43,14 @@ def run(
         faults.arm(config.fault_point)
     except (SettingsError, ValueError) as error:
         return refuse(error, MISUSED)
+    privileges.gain_none()
+    if for_others and os.geteuid() == 0:
+        try:
+            folder.make(config.data_dir)
+            privileges.own_account()
+            passage.clear(config.data_dir)
+        except StartError as error:
+            return refuse(error, FAILED)
     logs.setup(config.worker_name or name, config.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Life(main, config).live())

@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`database_url` and `nats_url` are None when the embedded servers are meant."""
 
     database_url: str | None = None
+    migration_url: str | None = None
+    """The same database for whoever owns it; None: `database_url` may do that too."""
     nats_url: str | None = None
     data_dir: Path = Path(".evergraph")
     host: str = "127.0.0.1"
@@ -78,6 +80,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_key(key, algorithm)
     return Settings(
         database_url=_url(values, "DATABASE_URL", ("postgres", "postgresql")),
+        migration_url=_url(values, "EVERGRAPH_MIGRATION_URL", ("postgres", "postgresql")),
         nats_url=_url(values, "NATS_URL", ("nats", "tls")),
         data_dir=Path(values.get("EVERGRAPH_DATA_DIR") or ".evergraph").absolute(),
         host=values.get("EVERGRAPH_HOST") or "127.0.0.1",
@@ -142,6 +145,7 @@ KNOWN = frozenset(
         "EVERGRAPH_INCARNATION",
         "EVERGRAPH_LIFELINE_FD",
         "EVERGRAPH_LOG_LEVEL",
+        "EVERGRAPH_MIGRATION_URL",
         "EVERGRAPH_PORT",
         "EVERGRAPH_PREDECESSOR",
         "EVERGRAPH_RUNS_PER_GRAPH",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -16,7 +17,9 @@ from runtime import ids
 from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.roles import MIGRATOR
 from runtime.eventlog.log import EventLog, opened
+from tests.support.databases import in_database
 
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis_settings.register_profile("dev", deadline=None, print_blob=True)
@@ -41,8 +44,8 @@ async def postgres(data_dir: Path) -> AsyncIterator[PostgresServer]:
     """A PostgreSQL with a migrated template database."""
     async with PostgresServer(data_dir) as server:
         async with await _administrator(server) as connection:
-            await connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        await migrate(_url(server, TEMPLATE))
+            await connection.execute(f"CREATE DATABASE {TEMPLATE} OWNER {MIGRATOR}")
+        await migrate(in_database(server.migration_url, TEMPLATE))
         yield server
 
 
@@ -54,19 +57,25 @@ async def nats_server(data_dir: Path) -> AsyncIterator[NatsServer]:
 
 @pytest.fixture
 async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
-    """A database of this test's own, with all migrations and nothing else."""
+    """A database of this test's own, with all migrations and nothing else, for the application."""
     name = f"test_{ids.new_id().hex}"
     async with await _administrator(postgres) as connection:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-    yield _url(postgres, name)
+    yield in_database(postgres.url, name)
     async with await _administrator(postgres) as connection:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-async def superuser(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
+def superuser_url(postgres: PostgresServer, database_url: str) -> str:
+    """The test's database, for who may do everything."""
+    return in_database(postgres.superuser_url, urlsplit(database_url).path[1:])
+
+
+@pytest.fixture
+async def superuser(superuser_url: str) -> AsyncIterator[AsyncConnection[Row]]:
     """A connection to the test's database that may do everything."""
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         yield connection
 
 
@@ -82,8 +91,4 @@ def streams(event_log: EventLog) -> Streams:
 
 
 async def _administrator(server: PostgresServer) -> AsyncConnection:
-    return await AsyncConnection.connect(_url(server, "postgres"), autocommit=True)
-
-
-def _url(server: PostgresServer, database: str) -> str:
-    return server.url.replace("@/evergraph?", f"@/{database}?")
+    return await AsyncConnection.connect(server.superuser_url, autocommit=True)

@@ -21,7 +21,7 @@ from evergraph import health, tokens
 from evergraph.up import REGISTER
 from projections.catalogue import PROJECTIONS
 from runtime import settings
-from runtime.embedded.postgres import database_url
+from runtime.embedded import roles
 from runtime.settings import Settings
 
 HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ class Installation:
         self.settings = Settings(data_dir=data_dir, port=port)
         self.port = port
         self.token = tokens.token_for(self.settings, "benchmark@example.com")
-        self.database_url = database_url(self.settings)
+        self.database_url = roles.url(data_dir, roles.SUPERUSER)
 
     @property
     def pids(self) -> dict[str, int]:

@@ -67,9 +67,9 @@ async def live(folder: Path, events: int) -> str:
     began = perf_counter()
     async with (
         PostgresServer(folder) as postgres,
-        await AsyncConnection.connect(postgres.url, autocommit=True) as connection,
+        await AsyncConnection.connect(postgres.superuser_url, autocommit=True) as connection,
     ):
-        await migrate(postgres.url)
+        await migrate(postgres.migration_url)
         await _write(connection, events // len(EVENTS))
         written = perf_counter()
         await connection.execute("VACUUM (FREEZE, ANALYZE) log.stored_events")

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from runtime.embedded.child import StartError
 def make(data_dir: Path) -> None:
     """Create the data folder if it is missing. Others may pass through it and list nothing.
 
-    Raises StartError.
+    So it is also for root, whose processes have other users. Raises StartError.
     """
     try:
         data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        status = data_dir.stat()
+        if os.geteuid() == status.st_uid == 0:
+            data_dir.chmod(stat.S_IMODE(status.st_mode) | 0o011)
     except OSError as error:
         raise StartError(f"the data folder {data_dir} cannot be made: {error.strerror}") from error
 
@@ -70,27 +73,39 @@ def socket_folder(data_dir: Path) -> Path:
     return Path("/tmp", name)  # noqa: S108 - whoever uses it checks whose it is
 
 
-def claim(folder: Path, uid: int, gid: int) -> None:
-    """Make sure that `folder` is a real folder which only `uid` can enter. Raises StartError."""
+def claim(folder: Path, uid: int, gid: int, guests: int | None = None) -> None:
+    """Make sure that `folder` is a real folder which only `uid` can enter, or pass for what they
+    know to be there, the group of `guests`. Raises StartError.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.lstat().st_uid == os.geteuid() != uid:
-        os.chown(folder, uid, gid, follow_symlinks=False)
-    check(folder, uid)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _check(folder, os.fstat(descriptor), {uid, os.geteuid()})
+        os.fchown(descriptor, uid, gid if guests is None else guests)
+        os.fchmod(descriptor, 0o700 if guests is None else 0o710)
+    finally:
+        os.close(descriptor)
 
 
 def check(folder: Path, uid: int) -> None:
     """Refuse a folder that somebody other than `uid` could have put there. Raises StartError."""
-    status = folder.lstat()
-    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == stat.S_IRWXU
-    if not private or status.st_uid != uid:
-        raise StartError(f"{folder} is not a private folder of user {uid}; remove it")
+    _check(folder, folder.lstat(), {uid})
 
 
-def write_secret(path: Path, content: bytes, uid: int, gid: int) -> None:
-    """Replace the file at `path` by one that only `uid` can read, whole or not at all."""
+def _check(folder: Path, status: os.stat_result, owners: Container[int]) -> None:
+    is_private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) in {0o700, 0o710}
+    if not is_private or status.st_uid not in owners:
+        raise StartError(f"{folder} is not a private folder of ours; remove it")
+
+
+def write_secret(path: Path, content: bytes, uid: int, gid: int, guests: int | None = None) -> None:
+    """Replace the file at `path` by one that only `uid` can read, and the group of `guests`: whole
+    or not at all.
+    """
     unfinished = path.with_name(f"{path.name}.new")
     with os.fdopen(_open(unfinished, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
-        os.fchown(file.fileno(), uid, gid)
+        os.fchown(file.fileno(), uid, gid if guests is None else guests)
+        os.fchmod(file.fileno(), 0o600 if guests is None else 0o640)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

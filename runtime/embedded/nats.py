@@ -19,7 +19,6 @@ from domain import limits
 from runtime import ids
 from runtime.embedded import folder
 from runtime.embedded.child import StartError
-from runtime.embedded.privileges import Account
 from runtime.embedded.server import Server, Tenancy
 from runtime.settings import Settings
 
@@ -57,10 +56,10 @@ class NatsServer(Server):
 
     async def _prepare(self, tenancy: Tenancy) -> None:
         account = tenancy.account
-        folder.claim(self._home, account.uid, account.gid)
+        folder.claim(self._home, account.uid, account.gid, tenancy.guests)
         if self._address is None:
             self._address = self._choose_address()
-        self._write_config(self._address, account)
+        self._write_config(self._address, tenancy)
 
     def _choose_address(self) -> Address:
         config = self._home / CONFIG
@@ -69,7 +68,7 @@ class NatsServer(Server):
         kept = _read_address(config)
         return kept if _is_free(kept.port) else Address(_free_port(), kept.token)
 
-    def _write_config(self, address: Address, account: Account) -> None:
+    def _write_config(self, address: Address, tenancy: Tenancy) -> None:
         config: dict[str, Any] = {
             "host": HOST,
             "port": address.port,
@@ -78,7 +77,8 @@ class NatsServer(Server):
             "jetstream": {"store_dir": str(self._home), "sync_interval": "always"},
         }
         text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-        folder.write_secret(self._home / CONFIG, text, account.uid, account.gid)
+        account = tenancy.account
+        folder.write_secret(self._home / CONFIG, text, account.uid, account.gid, tenancy.guests)
 
     def _command(self) -> Sequence[str]:
         return (str(self._program), "--config", str(self._home / CONFIG))

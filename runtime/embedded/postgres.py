@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import shutil
 import signal
 import sys
@@ -11,20 +11,21 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import quote
 
 import psycopg
+from psycopg import AsyncConnection
 
-from runtime.embedded import folder
+from domain import limits
+from runtime import waiting
+from runtime.database import APP_ROLE, Row
+from runtime.embedded import folder, roles
 from runtime.embedded.child import StartError
+from runtime.embedded.roles import DATABASE, MIGRATOR, PORT, SUPERUSER
 from runtime.embedded.server import Server, Tenancy
 from runtime.settings import Settings
 
 HOME = "postgres"
-DATABASE = "evergraph"
-SUPERUSER = "postgres"
-PORT = 5432
-"""Part of the socket's name; nothing listens on TCP."""
+RULES = "pg_hba.conf"
 
 DEFAULTS = {
     "shared_buffers": "128MB",
@@ -52,23 +53,85 @@ class PostgresServer(Server):
     def __init__(self, data_dir: Path) -> None:
         super().__init__(HOME, data_dir, _binaries() / "postgres")
         self._sockets = folder.socket_folder(data_dir)
+        self._tenancy: Tenancy | None = None
 
     @property
     def url(self) -> str:
-        return _url(self._data_dir, DATABASE)
+        """Our database, as the application sees it."""
+        return roles.url(self._data_dir, APP_ROLE)
+
+    @property
+    def migration_url(self) -> str:
+        """Our database, as its owner sees it."""
+        return roles.url(self._data_dir, MIGRATOR)
+
+    @property
+    def superuser_url(self) -> str:
+        """Our database, for whoever may do everything. Nothing of ours does, once it is there."""
+        return roles.url(self._data_dir, SUPERUSER)
 
     async def start(self) -> None:
-        """Start it, recover what a crash left, and see to it that our database exists."""
+        """Start it, recover what a crash left, and see to it that our roles and database exist."""
         await super().start()
         try:
-            async with await self._connect() as connection:
-                found = await connection.execute(
-                    "SELECT FROM pg_database WHERE datname = %s", (DATABASE,)
-                )
-                if found.rowcount == 0:
-                    await connection.execute(f"CREATE DATABASE {DATABASE}")
-        except psycopg.Error as error:
-            raise StartError(f"the database {DATABASE} cannot be created: {error}") from error
+            async with waiting.said("the database has its roles", self._describe):
+                await self._set_up()
+        except BaseException as error:
+            # Half set up it would let nobody in, and who starts it again gets another chance.
+            await self.stop()
+            if isinstance(error, psycopg.Error | OSError):
+                raise StartError(f"the database {DATABASE} cannot be set up: {error}") from error
+            raise
+
+    async def _set_up(self) -> None:
+        if await self._refusal(SUPERUSER):
+            await self._make_known()
+        async with await self._connect(SUPERUSER) as superuser:
+            found = await superuser.execute(
+                "SELECT datdba = to_regrole(%s) FROM pg_database WHERE datname = %s",
+                (MIGRATOR, DATABASE),
+            )
+            match await found.fetchone():
+                case None:
+                    await superuser.execute(f"CREATE DATABASE {DATABASE} OWNER {MIGRATOR}")
+                case (False,):
+                    async with await self._connect(SUPERUSER, DATABASE) as inside:
+                        await roles.take_over(inside)
+                    await superuser.execute(f"ALTER DATABASE {DATABASE} OWNER TO {MIGRATOR}")
+
+    async def _make_known(self) -> None:
+        """Tell our keys to a server that has others, or none as those from before there were any.
+
+        Nobody but the superuser gets in meanwhile, and into the folder of the socket only whoever
+        starts the server.
+        """
+        tenancy = self._tenancy
+        assert tenancy is not None
+        self._claim_sockets(tenancy, None)
+        self._write_rules(roles.FIRST_RULES, tenancy)
+        await self._until_admits(SUPERUSER)
+        async with await self._connect(SUPERUSER) as superuser:
+            await roles.give_keys(superuser, self._data_dir)
+        self._write_rules(roles.KEYS_RULES, tenancy)
+        await self._until_admits(APP_ROLE)
+        self._claim_sockets(tenancy, tenancy.guests)
+
+    async def _until_admits(self, role: str) -> None:
+        """Let the server read the rules, and wait until it goes by them."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+        while await self._refusal(role):
+            if not self.alive:
+                raise StartError(self.obituary())
+            await asyncio.sleep(limits.START_POLL_SECONDS)
+
+    def _write_rules(self, rules: bytes, tenancy: Tenancy) -> None:
+        account = tenancy.account
+        folder.write_secret(self._home / RULES, rules, account.uid, account.gid)
+
+    def _claim_sockets(self, tenancy: Tenancy, guests: int | None) -> None:
+        account = tenancy.account
+        folder.claim(self._sockets, account.uid, account.gid, guests)
 
     async def stop(self) -> None:
         await super().stop()
@@ -76,9 +139,12 @@ class PostgresServer(Server):
             self._sockets.rmdir()
 
     async def _prepare(self, tenancy: Tenancy) -> None:
-        folder.claim(self._sockets, tenancy.account.uid, tenancy.account.gid)
+        self._claim_sockets(tenancy, tenancy.guests)
         if not self._home.exists():
             await self._create(tenancy)
+        roles.make_keys(self._data_dir)
+        self._write_rules(roles.KEYS_RULES, tenancy)
+        self._tenancy = tenancy
         # The lease proves that nobody lives here, whatever process has the noted pid by now.
         (self._home / "postmaster.pid").unlink(missing_ok=True)
         self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)
@@ -92,7 +158,7 @@ class PostgresServer(Server):
         settings = (f"--set={name}={value}" for name, value in DEFAULTS.items())
         command = (
             *(str(self._program.with_name("initdb")), "--pgdata", str(unfinished)),
-            *("--username", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale"),
+            *("--username", SUPERUSER, "--auth=reject", "--encoding=UTF8", "--no-locale"),
             *("--no-instructions", *settings),
         )
         await self._run(command, tenancy)
@@ -110,15 +176,20 @@ class PostgresServer(Server):
     async def _answers(self) -> bool:
         if not self._socket.exists():
             return False
-        try:
-            await (await self._connect()).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        refusal = await self._refusal(SUPERUSER)
+        return refusal is None or (refusal.pgconn is not None and refusal.pgconn.used_password)
 
-    async def _connect(self) -> psycopg.AsyncConnection:
-        url = _url(self._data_dir, SUPERUSER)
-        return await psycopg.AsyncConnection.connect(url, autocommit=True)
+    async def _refusal(self, role: str) -> psycopg.OperationalError | None:
+        """Why the role cannot log in."""
+        try:
+            await (await self._connect(role)).close()
+        except psycopg.OperationalError as error:
+            return error
+        return None
+
+    async def _connect(self, role: str, database: str = SUPERUSER) -> AsyncConnection[Row]:
+        url = roles.url(self._data_dir, role, database)
+        return await AsyncConnection.connect(url, autocommit=True)
 
     @property
     def _socket(self) -> Path:
@@ -128,19 +199,22 @@ class PostgresServer(Server):
 def database_url(settings: Settings) -> str:
     """The database that the settings name, or the embedded server's, whether it runs or not.
 
-    Raises StartError when somebody else could be listening in its place.
+    Raises StartError when there never was one, and when somebody else could be listening in its
+    place.
     """
-    if settings.database_url is not None:
-        return settings.database_url
+    return settings.database_url or _embedded_url(settings, APP_ROLE)
+
+
+def migration_url(settings: Settings) -> str:
+    """The same database for whoever may change its shape. Raises StartError like the other."""
+    return settings.migration_url or settings.database_url or _embedded_url(settings, MIGRATOR)
+
+
+def _embedded_url(settings: Settings, role: str) -> str:
     home, sockets = settings.data_dir / HOME, folder.socket_folder(settings.data_dir)
     if home.exists() and sockets.exists():
         folder.check(sockets, home.stat().st_uid)
-    return _url(settings.data_dir, DATABASE)
-
-
-def _url(data_dir: Path, database: str) -> str:
-    sockets = quote(os.fspath(folder.socket_folder(data_dir)), safe="")
-    return f"postgresql://{SUPERUSER}@/{database}?host={sockets}&port={PORT}"
+    return roles.url(settings.data_dir, role)
 
 
 def _binaries() -> Path:

@@ -1,7 +1,11 @@
-"""As whom a server runs. Root hands it to a system user; anybody else runs it as themselves.
+"""As whom processes run. Root hands them to system users; anybody else runs them as themselves.
 
-No permission of any existing folder is changed. A folder that the system user may not pass, such
-as a root's home, is passed with one kept capability, and only then.
+The servers have one, and our own processes another, so that these can neither read nor stop what
+the database is. Nobody gets back what they gave away.
+
+No permission of any folder on the way is changed. One that the system user may not pass, such as a
+root's home, and that cannot be opened for us alone (`passage.py`), is passed with one kept
+capability, and only then.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ import msgspec
 
 from runtime.embedded.child import StartError
 
-SYSTEM_USER = "evergraph"
+SERVER_USER = "evergraph"
+PROCESS_USER = "evergraph-app"
 
-CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
 CAP_SETPCAP = 8
 PR_SET_PDEATHSIG = 1
 PR_SET_SECUREBITS = 28
+PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 SECBIT_NO_SETUID_FIXUP = 1 << 2
@@ -56,7 +62,31 @@ def account(home: Path) -> Account:
         return Account(str(uid), uid, gid)
     if home.exists() and (status := home.stat()).st_uid != 0:
         return Account(str(status.st_uid), status.st_uid, status.st_gid)
-    return _system_account()
+    return _system_account(SERVER_USER)
+
+
+def own_account() -> Account:
+    """The account of our processes. Raises StartError when root has no user to become."""
+    uid, gid = os.geteuid(), os.getegid()
+    return Account(str(uid), uid, gid) if uid != 0 else _system_account(PROCESS_USER)
+
+
+def gain_none() -> None:
+    """From now on no program gives us or our children more than we have. Before any thread."""
+    if _ON_LINUX:
+        _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def leave_root(needs: Iterable[Path]) -> None:
+    """Become the user of our processes, once and for all, who can still get to what it `needs`.
+
+    Ports are bound and secrets are read by then. Raises StartError.
+    """
+    account = own_account()
+    if not account.is_ours:
+        past = barrier(account, needs)
+        _check_passable(account, past)
+        _change_user(account, keep_capability=past is not None)
 
 
 def barrier(account: Account, paths: Iterable[Path]) -> Path | None:
@@ -76,11 +106,7 @@ def become(account: Account, past: Path | None, death_signal: signal.Signals) ->
     On Linux `death_signal` reaches it when this process dies. `past` is the barrier that it must
     be able to pass. Raises StartError when it could not.
     """
-    if past is not None and not _can_keep_capability():
-        raise StartError(
-            f"{past} keeps the user {account.name} out of what lies below it; use a data folder"
-            " elsewhere, or start as a user other than root"
-        )
+    _check_passable(account, past)
     supervisor = os.getpid()
 
     def before() -> None:
@@ -94,6 +120,14 @@ def become(account: Account, past: Path | None, death_signal: signal.Signals) ->
     return before
 
 
+def _check_passable(account: Account, past: Path | None) -> None:
+    if past is not None and not _can_keep_capability():
+        raise StartError(
+            f"{past} keeps the user {account.name} out of what lies below it; use a data folder"
+            " elsewhere, or start as a user other than root"
+        )
+
+
 def _change_user(account: Account, *, keep_capability: bool) -> None:
     if keep_capability:
         _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
@@ -101,7 +135,7 @@ def _change_user(account: Account, *, keep_capability: bool) -> None:
     os.setgid(account.gid)
     os.setuid(account.uid)
     if keep_capability:
-        _keep_only(CAP_DAC_OVERRIDE)
+        _keep_only(CAP_DAC_READ_SEARCH)
 
 
 def _keep_only(capability: int) -> None:
@@ -128,7 +162,7 @@ def _can_keep_capability() -> bool:
         return False
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     effective = int(status.partition("CapEff:")[2].split()[0], 16)
-    wanted = 1 << CAP_DAC_OVERRIDE | 1 << CAP_SETPCAP
+    wanted = 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SETPCAP
     return effective & wanted == wanted
 
 
@@ -143,17 +177,17 @@ def _may_pass(account: Account, folder: Path) -> bool:
     return bool(status.st_mode & bit)
 
 
-def _system_account() -> Account:
+def _system_account(name: str) -> Account:
     useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if useradd and _look_up(SYSTEM_USER) is None:
+    if useradd and _look_up(name) is None:
         subprocess.run(  # noqa: S603 - a fixed command
-            [useradd, "--system", "--no-create-home", "--shell", "/bin/false", SYSTEM_USER],
+            [useradd, "--system", "--user-group", "--no-create-home", "--shell=/bin/false", name],
             check=False,
             capture_output=True,
         )
-    found = _look_up(SYSTEM_USER) or _look_up("nobody")
+    found = _look_up(name) or _look_up("nobody")
     if found is None:
-        raise StartError(f"PostgreSQL refuses to run as root, and there is no user {SYSTEM_USER}")
+        raise StartError(f"nothing of ours runs as root, and there is no user {name}")
     return found
 
 

@@ -26,6 +26,8 @@ class Tenancy(NamedTuple):
     account: privileges.Account
     lease: int
     """The descriptor that it inherits."""
+    guests: int | None
+    """The group of our own processes, which come by; None when they are the same user."""
 
 
 class Server(Child):
@@ -84,7 +86,9 @@ class Server(Child):
         lock = self._data_dir / f"{self.name}.lock"
         leftover = Leftover(self.name, self.programs, self._home, lock)
         async with lease.take(lock, leftover, self.death_signal) as descriptor:
-            tenancy = Tenancy(account, descriptor)
+            own = privileges.own_account()
+            guests = None if own.uid == account.uid else own.gid
+            tenancy = Tenancy(account, descriptor, guests)
             await self._prepare(tenancy)
             await self._run(self._command(), tenancy)
 

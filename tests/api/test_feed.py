@@ -268,13 +268,13 @@ async def test_an_event_that_cannot_be_read_is_passed_over(
 
 
 async def test_a_database_that_went_away_is_asked_again(
-    feed: Feed, script: Script, database_url: str
+    feed: Feed, script: Script, superuser_url: str
 ) -> None:
     ear = Ear()
     await feed.subscribe(script.owner, ear)
     await script.go_on(1)
     await ear.hears_up_to(2)
-    async with await AsyncConnection.connect(database_url, autocommit=True) as administrator:
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as administrator:
         await administrator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = %s",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,6 +19,15 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     data_dir, plugins = tmp_path_factory.mktemp("conformance"), tmp_path_factory.mktemp("plugins")
     async with real_installation(data_dir, plugins) as running:
         yield running
+
+
+@pytest.fixture
+def shared_dir() -> Iterator[Path]:
+    """A folder in which blocks can write, whatever user they run as."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
 
 
 @pytest.fixture

@@ -110,10 +110,10 @@ async def test_a_fork_has_a_place_that_exists(user: Caller) -> None:
 
 
 async def test_a_retry_runs_again_what_failed_and_nothing_else(
-    user: Caller, service: Effects, tmp_path: Path
+    user: Caller, service: Effects, shared_dir: Path
 ) -> None:
     """The service that the second effect needs is away at first."""
-    saved = await user.save(shapes.effect_then_flaky(service.url, tmp_path / "attempts"))
+    saved = await user.save(shapes.effect_then_flaky(service.url, shared_dir / "attempts"))
     failed = await user.ended(saved, await user.start(saved))
     assert failed.run["outcome"] == "completed_with_errors"
     assert failed.statuses("f") == ["FAILED"]
@@ -122,7 +122,7 @@ async def test_a_retry_runs_again_what_failed_and_nothing_else(
     assert outcome.outputs == {"y": [2]}
     assert (outcome.run["outcome"], outcome.statuses("f")) == ("completed", ["COMPLETED"])
     assert list(service.seen.values()) == [1]
-    assert (tmp_path / "attempts").stat().st_size == 2
+    assert (shared_dir / "attempts").stat().st_size == 2
     assert (await user.see(saved, failed.run["id"])).statuses("f") == ["FAILED"]
 
 

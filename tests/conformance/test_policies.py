@@ -33,9 +33,9 @@ def flaky(path: Path, succeeds_at: int, **policy: Any) -> Document:
 
 
 async def test_what_was_away_is_tried_again(
-    user: Caller, installation: Installation, tmp_path: Path
+    user: Caller, installation: Installation, shared_dir: Path
 ) -> None:
-    outcome = await user.run(flaky(tmp_path / "attempts", 3, retries=QUICK))
+    outcome = await user.run(flaky(shared_dir / "attempts", 3, retries=QUICK))
     assert outcome.outputs == {"y": [3]}
     assert outcome.statuses("f") == ["COMPLETED"]
     assert outcome.only("f")["attempt"] == 3
@@ -46,17 +46,17 @@ async def test_what_was_away_is_tried_again(
 
 
 async def test_a_pause_is_as_long_as_the_policy_says(
-    user: Caller, installation: Installation, tmp_path: Path
+    user: Caller, installation: Installation, shared_dir: Path
 ) -> None:
-    outcome = await user.run(flaky(tmp_path / "attempts", 3, retries=QUICK))
+    outcome = await user.run(flaky(shared_dir / "attempts", 3, retries=QUICK))
     entries = await installation.events(outcome.run["id"])
     due = [entry.event.until for entry in entries if isinstance(entry.event, NodeRetried)]
     begun = [entry.recorded_at for entry in entries if isinstance(entry.event, NodeStarted)]
     assert all(at >= until for at, until in zip(begun[1:], due, strict=True))
 
 
-async def test_attempts_come_to_an_end(user: Caller, tmp_path: Path) -> None:
-    attempts = tmp_path / "attempts"
+async def test_attempts_come_to_an_end(user: Caller, shared_dir: Path) -> None:
+    attempts = shared_dir / "attempts"
     outcome = await user.run(flaky(attempts, 9, retries=QUICK))
     assert outcome.outputs == {"why": ["attempt 3 of 9"]}
     assert outcome.statuses("f") == ["FAILED"]
@@ -64,9 +64,9 @@ async def test_attempts_come_to_an_end(user: Caller, tmp_path: Path) -> None:
     assert outcome.run["stats"]["node_error_count"] == 1
 
 
-async def test_only_what_the_policy_names_is_tried_again(user: Caller, tmp_path: Path) -> None:
+async def test_only_what_the_policy_names_is_tried_again(user: Caller, shared_dir: Path) -> None:
     policy = {"retries": QUICK, "retry_on": ["timeout", "crash"]}
-    outcome = await user.run(flaky(tmp_path / "attempts", 2, **policy))
+    outcome = await user.run(flaky(shared_dir / "attempts", 2, **policy))
     assert outcome.outputs == {"why": ["attempt 1 of 2"]}
 
 

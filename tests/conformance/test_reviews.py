@@ -46,30 +46,30 @@ async def test_a_run_goes_by_the_settings_of_its_start(user: Caller) -> None:
 
 
 async def test_actions_with_consequences_happen_unless_somebody_minds(
-    user: Caller, tmp_path: Path
+    user: Caller, shared_dir: Path
 ) -> None:
-    outcome = await user.run(acting(tmp_path / "notes"))
+    outcome = await user.run(acting(shared_dir / "notes"))
     assert outcome.outputs == {"y": ["done"]}
-    assert (tmp_path / "notes").read_text().split() == [outcome.only("act")["node_exec_id"]]
+    assert (shared_dir / "notes").read_text().split() == [outcome.only("act")["node_exec_id"]]
 
 
 @pytest.mark.parametrize(
     ("approved", "outputs"), [(True, {"y": ["done"]}), (False, {"why": ["not today"]})]
 )
 async def test_actions_with_consequences_happen_only_with_consent(
-    user: Caller, tmp_path: Path, approved: bool, outputs: Document
+    user: Caller, shared_dir: Path, approved: bool, outputs: Document
 ) -> None:
-    saved = await user.save(acting(tmp_path / "notes"))
+    saved = await user.save(acting(shared_dir / "notes"))
     await with_settings(user, saved, sensitive_action_safe_mode=True)
     run_id = await user.start(saved)
     (question,) = await asked(user, saved, run_id)
     assert question["payload"]["value"] == "done"
     assert not question["editable"]
-    assert not (tmp_path / "notes").exists()
+    assert not (shared_dir / "notes").exists()
     await decide(user, question, approved=approved, message="not today")
     outcome = await user.ended(saved, run_id)
     assert outcome.outputs == outputs
-    assert (tmp_path / "notes").exists() == approved
+    assert (shared_dir / "notes").exists() == approved
 
 
 async def test_a_run_that_waits_for_a_person_is_in_nobodys_hands(

@@ -18,6 +18,8 @@ from migrations.runner import MigrationError, migrate
 from runtime import ids
 from runtime.database import Row
 from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.roles import MIGRATOR
+from tests.support.databases import in_database
 
 FILES = sorted(path.name for path in runner.FOLDER.glob("*.sql"))
 
@@ -26,9 +28,9 @@ FILES = sorted(path.name for path in runner.FOLDER.glob("*.sql"))
 async def empty_database(postgres: PostgresServer) -> AsyncIterator[str]:
     """The URL of a database without anything."""
     name = f"empty_{ids.new_id().hex}"
-    async with await AsyncConnection.connect(postgres.url, autocommit=True) as connection:
-        await connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.replace("@/evergraph?", f"@/{name}?")
+    async with await AsyncConnection.connect(postgres.superuser_url, autocommit=True) as connection:
+        await connection.execute(f"CREATE DATABASE {name} OWNER {MIGRATOR}")
+        yield in_database(postgres.migration_url, name)
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -157,14 +157,14 @@ async def test_an_unknown_event_stops_the_runner(
 
 
 async def test_a_gap_stops_the_runner(
-    event_log: EventLog, connection: AsyncConnection[Row], database_url: str
+    event_log: EventLog, connection: AsyncConnection[Row], superuser_url: str
 ) -> None:
     await append(event_log, "credits-a", 0, granted(), granted(), granted())
     remove: LiteralString = (
         "ALTER TABLE log.stored_events DISABLE TRIGGER stored_events_append_only;"
         "DELETE FROM log.stored_events WHERE notification_id = 2"
     )
-    async with await AsyncConnection.connect(database_url) as superuser:
+    async with await AsyncConnection.connect(superuser_url) as superuser:
         await superuser.execute(remove)
     with pytest.raises(GapFound):
         await (await opened(connection)).step()
@@ -172,7 +172,7 @@ async def test_a_gap_stops_the_runner(
 
 
 async def test_no_rebuild_scans_its_tables_again_and_again(
-    event_log: EventLog, database_url: str
+    event_log: EventLog, database_url: str, superuser_url: str
 ) -> None:
     """The plans are made while the tables are empty, and kept until the end."""
     async with await database.connect(database_url, "test projector") as connection:
@@ -185,7 +185,7 @@ async def test_no_rebuild_scans_its_tables_again_and_again(
             await history.write([created(f"many-{run}") for run in batch])
             await history.write([completed(f"many-{run}") for run in batch])
         await catch_up(runner)
-    async with await AsyncConnection.connect(database_url) as superuser:
+    async with await AsyncConnection.connect(superuser_url) as superuser:
         cursor = await superuser.execute(
             "SELECT relname, n_live_tup, seq_tup_read FROM pg_stat_user_tables"
             " WHERE schemaname = 'read'"

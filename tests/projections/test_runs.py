@@ -302,10 +302,10 @@ async def test_a_dispatcher_finds_everything_unfinished_and_where_the_log_goes_o
     ],
 )
 async def test_lists_read_what_they_show_and_no_more(
-    connection: AsyncConnection[Row], database_url: str, query: LiteralString, index: str
+    connection: AsyncConnection[Row], superuser_url: str, query: LiteralString, index: str
 ) -> None:
     await connection.execute(FILL, (MANY,))
-    async with await AsyncConnection.connect(database_url) as superuser:
+    async with await AsyncConnection.connect(superuser_url) as superuser:
         await superuser.execute("ANALYZE read.runs")
     wanted = {"user_id": "u", "graph_id": "g1", "after": "", "limit": 20, "offset": 0}
     cursor = await connection.execute("EXPLAIN " + query, wanted)

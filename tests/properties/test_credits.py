@@ -77,7 +77,7 @@ TestAccounts = Accounts.TestCase
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_credits_are_conserved_in_a_crowd(
-    streams: Streams, database_url: str, seed: int
+    streams: Streams, superuser_url: str, seed: int
 ) -> None:
     ada = Context(owner="ada", actor="ada")
 
@@ -103,7 +103,7 @@ async def test_credits_are_conserved_in_a_crowd(
     for entry in await whole_stream(streams.log, accounts.stream_of("ada")):
         account = accounts.evolve(account, entry.event)
         check(account)
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         runner = Runner(connection, PROJECTIONS)
         await runner.open()
         await runner.step()

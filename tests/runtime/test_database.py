@@ -69,10 +69,10 @@ async def test_a_statement_that_takes_too_long_is_ended(
         assert await one(connection, "1") == 1
 
 
-async def test_a_pool_replaces_what_breaks(database_url: str) -> None:
+async def test_a_pool_replaces_what_breaks(database_url: str, superuser_url: str) -> None:
     async with (
         database.pool(database_url, "broken", LogEpoch().check, STATEMENT_SECONDS) as pool,
-        await AsyncConnection.connect(database_url, autocommit=True) as superuser,
+        await AsyncConnection.connect(superuser_url, autocommit=True) as superuser,
     ):
         async with pool.connection() as connection:
             pid = connection.info.backend_pid

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from domain import limits
 from domain.errors import ReadOnly, Unavailable
@@ -42,8 +43,7 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
 @asynccontextmanager
 async def through(proxy: Proxy, database_url: str) -> AsyncIterator[EventLog]:
     """A log whose statements are prepared and whose appender's line is the proxy's."""
-    database = urlsplit(database_url).path
-    log = EventLog(f"postgresql://postgres@127.0.0.1:{proxy.port}{database}", "test")
+    log = EventLog(make_conninfo(database_url, host="127.0.0.1", port=proxy.port), "test")
     await log.appender.open()
     try:
         await append(log, "before", 0)
@@ -297,7 +297,7 @@ async def test_a_server_that_crashes_and_comes_back(
     monkeypatch.setattr(limits, "APPEND_SECONDS_MAX", 1.0)
     data_dir: Path = tmp_path_factory.mktemp("crashing")
     async with PostgresServer(data_dir) as server:
-        await migrate(server.url)
+        await migrate(server.migration_url)
         async with opened(server.url, "test") as log:
             writers = [Writer(log, f"s-{number}") for number in range(24)]
             stop = asyncio.Event()

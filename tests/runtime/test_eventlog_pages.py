@@ -131,11 +131,11 @@ async def transactions(connection: AsyncConnection[Row]) -> int:
 
 
 async def test_who_comes_meanwhile_waits_for_the_next_statement(
-    event_log: EventLog, database_url: str
+    event_log: EventLog, superuser_url: str
 ) -> None:
     for stream in "abc":
         await append(event_log, stream, 0)
-    async with barred(database_url) as bar:
+    async with barred(superuser_url) as bar:
         reads = await ask(event_log, "a")
         await eventually(bar.blocked)
         reads += await ask(event_log, "b", "c", "none")
@@ -193,11 +193,11 @@ async def _length(pages: AsyncIterator[list[StreamEvent]]) -> int:
 
 
 async def test_a_caller_that_goes_takes_nobody_along(
-    event_log: EventLog, database_url: str
+    event_log: EventLog, superuser_url: str
 ) -> None:
     for stream in "abcd":
         await append(event_log, stream, 0)
-    async with barred(database_url) as bar:
+    async with barred(superuser_url) as bar:
         under_way = await ask(event_log, "a", "b")
         await eventually(bar.blocked)
         waiting = await ask(event_log, "c", "d")
@@ -209,9 +209,9 @@ async def test_a_caller_that_goes_takes_nobody_along(
         assert len(await kept) == 1
 
 
-async def test_everybody_hears_that_the_line_broke(event_log: EventLog, database_url: str) -> None:
+async def test_everybody_hears_that_the_line_broke(event_log: EventLog, superuser_url: str) -> None:
     await append(event_log, "a", 0)
-    async with barred(database_url) as bar:
+    async with barred(superuser_url) as bar:
         reads = await ask(event_log, "a")
         await eventually(bar.blocked)
         reads += await ask(event_log, "a", "b")
@@ -239,12 +239,13 @@ async def test_what_one_stream_holds_harms_no_other(
 
 async def test_nobody_waits_for_a_log_that_is_closed(
     database_url: str,
+    superuser_url: str,
 ) -> None:
     log = EventLog(database_url, "test")
     with pytest.raises(PoolClosed):
         await whole_stream(log, "a")
     await log.open()
-    async with barred(database_url) as bar:
+    async with barred(superuser_url) as bar:
         reads = await ask(log, "a")
         await eventually(bar.blocked)
         reads += await ask(log, "b")

@@ -166,28 +166,28 @@ REAL: dict[str, tuple[Callable[[Session, str], Awaitable[None]], type[Exception]
 @pytest.mark.parametrize(("cause", "kind", "slug"), REAL.values(), ids=list(REAL))
 async def test_what_really_happens_is_in_the_table(
     session: Session,
-    database_url: str,
+    superuser_url: str,
     cause: Callable[[Session, str], Awaitable[None]],
     kind: type[Exception],
     slug: str,
 ) -> None:
     with pytest.raises(kind) as raised:
-        await cause(session, database_url)
+        await cause(session, superuser_url)
     await assert_refused(raised.value, slug)
 
 
-async def test_a_deadlock_is_worth_another_try(session: Session, database_url: str) -> None:
+async def test_a_deadlock_is_worth_another_try(session: Session, superuser_url: str) -> None:
     with pytest.raises(psycopg.errors.DeadlockDetected) as raised:
-        await deadlocked(session, database_url)
+        await deadlocked(session, superuser_url)
     await assert_refused(raised.value, "unavailable")
 
 
-async def test_a_server_that_takes_no_more_sessions(database_url: str) -> None:
-    async with await AsyncConnection.connect(database_url, autocommit=True) as superuser:
-        await superuser.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+async def test_a_server_that_takes_no_more_sessions(superuser_url: str) -> None:
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as superuser:
+        await superuser.execute("CREATE ROLE crowded LOGIN PASSWORD 'crowded' CONNECTION LIMIT 0")
         try:
             with pytest.raises(psycopg.OperationalError) as raised:
-                await AsyncConnection.connect(database_url.replace("postgres@", "crowded@"))
+                await AsyncConnection.connect(superuser_url, user="crowded", password="crowded")
         finally:
             await superuser.execute("DROP ROLE crowded")
     assert "too many connections" in str(raised.value)

@@ -41,8 +41,8 @@ class OnOurRecorder:
     recorder: GroupCommitRecorder
 
     @pytest.fixture(autouse=True)
-    def _recorder(self, database_url: str) -> Iterator[None]:
-        with stock_library.datastore(database_url) as store:
+    def _recorder(self, database_url: str, superuser_url: str) -> Iterator[None]:
+        with stock_library.datastore(superuser_url) as store:
             self.recorder = GroupCommitRecorder(store, database_url=database_url)
             yield
             self.recorder.close()
@@ -70,8 +70,8 @@ class TestTrackingRecorder(contract.TrackingRecorderTestCase):
     store: PostgresDatastore
 
     @pytest.fixture(autouse=True)
-    def _store(self, database_url: str) -> Iterator[None]:
-        with stock_library.datastore(database_url) as self.store:
+    def _store(self, superuser_url: str) -> Iterator[None]:
+        with stock_library.datastore(superuser_url) as self.store:
             yield
 
     def create_recorder(self) -> PostgresTrackingRecorder:
@@ -85,8 +85,8 @@ def stored(version: int, stream: str = "a") -> StoredEvent:
 
 
 @pytest.fixture
-def recorder(database_url: str) -> Iterator[GroupCommitRecorder]:
-    with stock_library.datastore(database_url) as store:
+def recorder(database_url: str, superuser_url: str) -> Iterator[GroupCommitRecorder]:
+    with stock_library.datastore(superuser_url) as store:
         ours = GroupCommitRecorder(store, database_url=database_url)
         yield ours
         ours.close()
@@ -109,9 +109,9 @@ def test_what_does_not_fit_together_is_an_integrity_error(recorder: GroupCommitR
 
 
 @pytest.fixture
-def stock(database_url: str) -> Iterator[PostgresApplicationRecorder]:
+def stock(superuser_url: str) -> Iterator[PostgresApplicationRecorder]:
     """The library's own recorder, exactly as it comes."""
-    with stock_library.datastore(database_url) as store:
+    with stock_library.datastore(superuser_url) as store:
         yield PostgresApplicationRecorder(store)
 
 
@@ -133,9 +133,9 @@ async def test_the_stock_library_reads_and_replays(
 
 
 async def test_the_stock_library_tracks_beside_our_projections(
-    event_log: EventLog, database_url: str
+    event_log: EventLog, database_url: str, superuser_url: str
 ) -> None:
-    with stock_library.datastore(database_url) as store:
+    with stock_library.datastore(superuser_url) as store:
         recorder = PostgresTrackingRecorder(store)
         recorder.create_table()
         recorder.insert_tracking(Tracking("theirs", 7))

@@ -26,6 +26,7 @@ def test_every_setting_is_read() -> None:
     found = settings.load(
         {
             "DATABASE_URL": "postgresql://app@db/evergraph",
+            "EVERGRAPH_MIGRATION_URL": "postgresql://owner@db/evergraph",
             "NATS_URL": "nats://bell:4222",
             "EVERGRAPH_DATA_DIR": "somewhere",
             "EVERGRAPH_HOST": "0.0.0.0",
@@ -52,6 +53,7 @@ def test_every_setting_is_read() -> None:
     )
     assert found == settings.Settings(
         database_url="postgresql://app@db/evergraph",
+        migration_url="postgresql://owner@db/evergraph",
         nats_url="nats://bell:4222",
         data_dir=Path.cwd() / "somewhere",
         host="0.0.0.0",

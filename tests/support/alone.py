@@ -37,7 +37,9 @@ class Alone(NamedTuple):
     @asynccontextmanager
     async def superuser(self) -> AsyncIterator[AsyncConnection[Row]]:
         """A session that may do everything, also in a database that is made read-only."""
-        async with await AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
+        async with await AsyncConnection.connect(
+            self.postgres.superuser_url, autocommit=True
+        ) as connection:
             await connection.execute("SET default_transaction_read_only = off")
             yield connection
 
@@ -83,7 +85,7 @@ class Alone(NamedTuple):
 async def standing_alone(data_dir: Path, disk: Path | None = None) -> AsyncIterator[Alone]:
     """The database may have a disk of its own."""
     async with PostgresServer(disk or data_dir) as postgres, NatsServer(data_dir) as nats:
-        await migrate(postgres.url)
+        await migrate(postgres.migration_url)
         settings = Settings(database_url=postgres.url, nats_url=nats.url, data_dir=data_dir)
         async with api(settings) as http:
             user_id = ids.new_id()

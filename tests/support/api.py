@@ -25,11 +25,13 @@ from projections import freshness
 from runtime import clock, ids
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.roles import MIGRATOR
 from runtime.eventlog.log import EventLog, opened
 from runtime.eventlog.reader import read_head
 from runtime.secrets import sign_token
 from runtime.settings import Settings
 from tests.support import tasks
+from tests.support.databases import in_database
 from tests.support.graphs import Document, agent, echo
 from tests.support.live import running
 from tests.support.served import is_served
@@ -300,11 +302,10 @@ def outcome(run: Document, graph: Saved) -> Outcome:
 
 async def _new_database(server: PostgresServer) -> str:
     name = f"platform_{ids.new_id().hex}"
-    async with await AsyncConnection.connect(server.url, autocommit=True) as connection:
-        await connection.execute(f"CREATE DATABASE {name}")
-    url = server.url.replace("/evergraph?", f"/{name}?")
-    await migrate(url)
-    return url
+    async with await AsyncConnection.connect(server.superuser_url, autocommit=True) as connection:
+        await connection.execute(f"CREATE DATABASE {name} OWNER {MIGRATOR}")
+    await migrate(in_database(server.migration_url, name))
+    return in_database(server.url, name)
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 from evergraph.up import REGISTER
 from runtime import settings
 from runtime.database import Row
-from runtime.embedded.postgres import database_url
+from runtime.embedded import roles
 from runtime.settings import Settings
 from tests.support.plugin import ROOT
 from tests.support.processes import is_alive, until
@@ -80,8 +80,16 @@ class Process:
 class Cluster:
     """A running `evergraph up --no-demo`. Its children go by the names of its register."""
 
-    def __init__(self, data_dir: Path, environ: dict[str, str]) -> None:
-        self.settings = Settings(data_dir=data_dir, port=_free_port())
+    def __init__(
+        self,
+        data_dir: Path,
+        environ: dict[str, str],
+        port: int | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """`before` is run in `up` before anything else."""
+        self._before = before
+        self.settings = Settings(data_dir=data_dir, port=port or _free_port())
         self.environ = settings.environment(
             DATABASE_URL="",
             NATS_URL="",
@@ -94,6 +102,11 @@ class Cluster:
         executors = int(environ.get("EVERGRAPH_EXECUTORS", "1"))
         self.names = SINGLE | {f"executor-{number + 1}" for number in range(executors)}
         self._supervisor: Process | None = None
+
+    @property
+    def superuser_url(self) -> str:
+        """The database for who may do everything."""
+        return roles.url(self.settings.data_dir, roles.SUPERUSER)
 
     def pids(self) -> dict[str, int]:
         """Who runs at this moment, by name; the supervisor is called `up`."""
@@ -209,7 +222,7 @@ class Cluster:
 
     async def connect(self) -> AsyncConnection[Row]:
         """A connection to the database, as its superuser."""
-        return await AsyncConnection.connect(database_url(self.settings), autocommit=True)
+        return await AsyncConnection.connect(self.superuser_url, autocommit=True)
 
     @asynccontextmanager
     async def beside(self, role: str, name: str, **environ: str) -> AsyncIterator[Process]:
@@ -249,6 +262,7 @@ class Cluster:
                 stdout=output,
                 stderr=output,
                 env={**self.environ, **environ},
+                preexec_fn=self._before,
             )
         return Process(process, log)
 

@@ -6,7 +6,7 @@ Tests do not meet: each is a user of its own, who waits for the end of its runs.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import LiteralString, TypeVar
@@ -81,10 +81,12 @@ class Installation(Platform):
 
 
 @asynccontextmanager
-async def real_installation(data_dir: Path, plugins: Path) -> AsyncIterator[Installation]:
+async def real_installation(
+    data_dir: Path, plugins: Path, before: Callable[[], None] | None = None
+) -> AsyncIterator[Installation]:
     """`evergraph up` with one executor and our test blocks, which become a plug-in at `plugins`."""
     write_plugin(plugins, [plugin_blocks.__name__])
-    cluster = Cluster(data_dir, {"PYTHONPATH": plugin_path(plugins)})
+    cluster = Cluster(data_dir, {"PYTHONPATH": plugin_path(plugins)}, before=before)
     async with (
         cluster.running(),
         opened(database_url(cluster.settings), "test") as log,

@@ -29,7 +29,7 @@ def datastore(database_url: str) -> Iterator[PostgresDatastore]:
         host=query["host"][0],
         port=query["port"][0],
         user=parts.username or "",
-        password="",
+        password=parts.password or "",
         schema="log",
         originator_id_type="text",
         single_row_tracking=True,

@@ -99,11 +99,11 @@ async def test_a_leader_that_finds_another_one_stops(
 
 
 async def test_a_leader_whose_session_ends_stops_and_is_followed(
-    settings: Settings, connection: AsyncConnection[Row], database_url: str
+    settings: Settings, connection: AsyncConnection[Row], superuser_url: str
 ) -> None:
     async with leader(settings, "first") as first:
         await first.leads()
-        async with await AsyncConnection.connect(database_url, autocommit=True) as superuser:
+        async with await AsyncConnection.connect(superuser_url, autocommit=True) as superuser:
             await superuser.execute(END_SESSIONS)
         async with leader(settings, "second") as second:
             assert (await second.leads()).epoch == 2

@@ -55,8 +55,8 @@ async def count(scene: Scene, query: LiteralString) -> int:
 
 
 @pytest.fixture
-async def superuser(database_url: str) -> Any:
-    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+async def superuser(superuser_url: str) -> Any:
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         yield connection
 
 
