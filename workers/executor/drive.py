@@ -55,6 +55,8 @@ class Drive:
         self._is_nudged = False
         self._has_survived = False
         self._is_over = False
+        self._is_held_up = False
+        """Something is ready, and was not taken because of the user's pace."""
         self._leave_by: float | None = None
         self._hold_until = clock.monotonic() + limits.RUN_HOLD_SECONDS
         self._began_us = clock.monotonic_us()
@@ -156,6 +158,7 @@ class Drive:
         if run.is_stopping:
             await self._end(RunTerminated(stats=self._stats, parent=self._parent))
             return
+        self._is_held_up = False
         error = self._over_budget() or await self._cover_steps()
         if error is not None:
             await self.fail(error)
@@ -187,6 +190,7 @@ class Drive:
                 # Only what has been written since can have been too much.
                 durable = self._ledger.durable
                 if self._seconds_ahead:
+                    self._is_held_up = True
                     return
             execution = run.take()
             if execution is None:
@@ -366,6 +370,6 @@ class Drive:
             left.append(self._leave_by - clock.monotonic())
         if self._was_woken_early:
             left.append(self._hold_until - clock.monotonic())
-        if self._run.first_ready() is not None and (ahead := self._seconds_ahead):
-            left.append(ahead)
+        if self._is_held_up:
+            left.append(self._seconds_ahead)
         return max(0.0, min(left)) if left else None
