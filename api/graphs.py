@@ -20,12 +20,14 @@ from api.graph_shapes import (
     graph_settings,
     saved_model,
 )
+from api.paging import Before
 from api.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
-from domain import limits
-from domain.graphs import Graph
+from domain import limits, memory_limits
+from domain.errors import Invalid
+from domain.graphs import Graph, GraphVersion
 from projections import graphs as graph_lists
 
 
@@ -107,7 +109,7 @@ async def get_graph(
 ) -> GraphModel:
     """One version of a graph, by default the active one."""
     graph = await _load(request, services, graph_id)
-    return graph_model(graph, graph.version(version), for_export=for_export)
+    return await _shown(services, graph, graph.version(version), for_export=for_export)
 
 
 @get(
@@ -117,11 +119,34 @@ async def get_graph(
     tags=["graphs"],
 )
 async def list_versions(
-    request: AnyRequest, graph_id: FromPath[str], services: NamedDependency[Services]
-) -> list[GraphModel]:
-    """Every version of a graph, newest first."""
+    request: AnyRequest,
+    graph_id: FromPath[str],
+    services: NamedDependency[Services],
+    before: FromQuery[Before | None] = None,
+) -> Response[list[GraphModel]]:
+    """The versions of a graph, newest first, as many as an answer has room for.
+
+    When there are older ones, the header `Link` says where: below the version `before`.
+    """
     graph = await _load(request, services, graph_id)
-    return [graph_model(graph, graph.versions[number]) for number in sorted(graph.versions)[::-1]]
+    upto = _version_bound(before)
+    numbers = sorted((number for number in graph.versions if number < upto), reverse=True)
+    shown: list[GraphModel] = []
+    left = memory_limits.VERSIONS_PAGE_BYTES
+    for number in numbers:
+        version = graph.versions[number]
+        plan = await services.plans.of(services.streams, graph, version)
+        shown.append(graph_model(graph, version, plan))
+        left -= plan.weight
+        # Whoever waits for room for the next one has none of this one.
+        del plan
+        if left <= 0:
+            break
+    headers = {}
+    if len(shown) < len(numbers):
+        next_page = f"{request.url.path}?before={numbers[len(shown) - 1]}"
+        headers["Link"] = f'<{next_page}>; rel="next"'
+    return Response(shown, headers=headers, status_code=200)
 
 
 @get(
@@ -139,7 +164,7 @@ async def get_version(
 ) -> GraphModel:
     """One version of a graph."""
     graph = await _load(request, services, graph_id)
-    return graph_model(graph, graph.version(version), for_export=for_export)
+    return await _shown(services, graph, graph.version(version), for_export=for_export)
 
 
 @patch(
@@ -164,6 +189,22 @@ async def change_settings(
         sensitive_action_safe_mode=data.sensitive_action_safe_mode,
     )
     return answer(services, context, done, graph_settings(done.answer))
+
+
+async def _shown(
+    services: Services, graph: Graph, version: GraphVersion, *, for_export: bool
+) -> GraphModel:
+    plan = await services.plans.of(services.streams, graph, version)
+    return graph_model(graph, version, plan, for_export=for_export)
+
+
+def _version_bound(before: int | None) -> int:
+    """Raises Invalid for what no version can stand below."""
+    if before is None:
+        return limits.GRAPH_VERSION_MAX + 1
+    if not 1 <= before <= limits.GRAPH_VERSION_MAX:
+        raise Invalid(f"before must be a version, from 1 to {limits.GRAPH_VERSION_MAX}")
+    return before
 
 
 async def _load(request: AnyRequest, services: Services, graph_id: str) -> Graph:

@@ -20,6 +20,9 @@ ExecutionsLimit = Annotated[
 After = Annotated[
     int, QueryParameter(schema_extra={"minimum": 0, "maximum": limits.JSON_INTEGER_MAX})
 ]
+Before = Annotated[
+    int, QueryParameter(schema_extra={"minimum": 1, "maximum": limits.GRAPH_VERSION_MAX})
+]
 """The document says the bounds; who refuses what is beyond them says why."""
 
 

@@ -65,8 +65,8 @@ async def opening(
         raise Invalid(f"sub-graphs are nested more than {limits.CHILD_DEPTH_MAX} deep")
     graph = graph_commands.owned(found.state, graph_id, owner)
     version = graph.version(number)
-    plan = plans.get(graph_id, version)
-    run_starts.require_startable(version, plan, execution.data, contracts)
+    plan = await plans.of(streams, graph, version)
+    run_starts.require_startable(plan, execution.data, contracts)
     created = run_starts.first_event(
         graph,
         version,

@@ -80,7 +80,7 @@ async def save_version(
     async def decide() -> Decision[VersionSaved]:
         loaded = await load(streams, graph_id, context.owner)
         # A graph that was uploaded with cycles stays editable.
-        allowed = draft.allow_cycles or loaded.state.latest.graph.allow_cycles
+        allowed = draft.allow_cycles or loaded.state.latest.allow_cycles
         checked = _checked(_with_cycles(draft) if allowed else draft, contracts)
         return _save(loaded, context, assign_ids(checked, _new_id, graph_id=graph_id), contracts)
 

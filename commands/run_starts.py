@@ -31,15 +31,14 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 UNBOUNDED = Budget()
 
 
-def require_available(version: GraphVersion, contracts: Mapping[str, BlockContract]) -> None:
+def require_available(plan: Plan, contracts: Mapping[str, BlockContract]) -> None:
     """Raise GraphInvalid when a block of the graph is no more."""
-    gone = sorted({node.block_id for node in version.graph.nodes} - contracts.keys())
+    gone = sorted({node.block_id for node in plan.graph.nodes} - contracts.keys())
     if gone:
         raise GraphInvalid(f"Block {gone[0]} is no longer available")
 
 
 def require_startable(
-    version: GraphVersion,
     plan: Plan,
     inputs: Mapping[str, Any],
     contracts: Mapping[str, BlockContract],
@@ -50,8 +49,8 @@ def require_startable(
 
     `unknown` names inputs that will be given too, with values that nobody knows yet.
     """
-    require_available(version, contracts)
-    check_for_run(version.graph, version.contracts, {*inputs, *unknown})
+    require_available(plan, contracts)
+    check_for_run(plan.graph, plan.contracts, {*inputs, *unknown})
     errors = plan.starting_errors(inputs)
     for node in plan.starting if unknown else ():
         if node.is_input and node.defaults.get("name") in unknown:
@@ -81,7 +80,7 @@ def first_event(
     parent: Parent | None = None,
 ) -> RunCreated:
     """A run of the graph as it is set now. Raises Invalid for a budget out of bounds."""
-    most = limits.CYCLIC_RUN_STEPS_MAX if version.graph.allow_cycles else limits.RUN_STEPS_MAX
+    most = limits.CYCLIC_RUN_STEPS_MAX if version.allow_cycles else limits.RUN_STEPS_MAX
     _check(budget, most)
     return RunCreated(
         user_id=graph.user_id,
@@ -93,7 +92,7 @@ def first_event(
         seconds_max=budget.seconds,
         credits_max=budget.credits,
         parent=parent,
-        skipped=skipped_nodes(version.graph, version.contracts),
+        skipped=skipped_nodes(plan.graph, plan.contracts),
         asks=graph.settings.human_in_the_loop_safe_mode,
         asks_sensitive=graph.settings.sensitive_action_safe_mode,
     )

@@ -15,14 +15,16 @@ import msgspec
 
 from commands.context import Context
 from commands.turns import Turns
-from domain import limits
+from domain import limits, memory_limits
 from domain.errors import DomainError, KeyReused, Unavailable
 from domain.events import Event
+from domain.states import STATE_BYTES, State
 from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.eventlog.append import NOTHING_READ, Appended, Origin, Receipt
 from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
 from runtime.eventlog.log import EventLog, StreamWrite
+from runtime.eventlog.reader import StreamEvent
 
 S = TypeVar("S")
 A = TypeVar("A", bound=msgspec.Struct)
@@ -102,7 +104,9 @@ class Streams:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._turns = Turns()
-        self._cache: BoundedCache[str, _Cached] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        self._cache: BoundedCache[str, _Cached] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
+        )
 
     async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
         """The stream's state as of now: the cached one plus what was written since.
@@ -116,14 +120,18 @@ class Streams:
             return Loaded(stream=stream, state=cached.state, version=cached.version)
         state, version = (cached.state, cached.version) if cached is not None else (initial, 0)
         async for page in self.log.stream_pages(stream, after=version):
-            for recorded in page:
-                assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
-                state = evolve(state, recorded.event)
-                version = recorded.version
+            state, version = _folded(state, version, page, stream, evolve)
+            # Who waits for the next page has nothing of this one in hand.
+            page.clear()
+        loaded = Loaded(stream=stream, state=state, version=version)
         if version:
-            is_quiet = cached is not None and version == cached.version
-            self._cache.put(stream, _Cached(state, version, is_quiet))
-        return Loaded(stream=stream, state=state, version=version)
+            self._keep(loaded, is_quiet=cached is not None and version == cached.version)
+        return loaded
+
+    def _keep(self, loaded: Loaded[Any], *, is_quiet: bool) -> None:
+        state = loaded.state
+        weight = state.weight if isinstance(state, State) else STATE_BYTES
+        self._cache.put(loaded.stream, _Cached(state, loaded.version, is_quiet), weight)
 
     async def append(
         self,
@@ -202,6 +210,16 @@ class Streams:
             raise KeyReused("This Idempotency-Key was used for another request.")
         answer = msgspec.json.decode(found.answer, type=answer_type)
         return Done(answer=answer, position=found.position)
+
+
+def _folded(
+    state: S, version: int, page: Sequence[StreamEvent], stream: str, evolve: Evolve[S]
+) -> tuple[S, int]:
+    for recorded in page:
+        assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
+        state = evolve(state, recorded.event)
+        version = recorded.version
+    return state, version
 
 
 async def _decided(

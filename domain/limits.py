@@ -96,7 +96,7 @@ APPEND_STREAMS_KNOWN_MAX = 10_000
 """Streams of which a writer remembers how far it wrote them; of others the server looks. With the
 names of runs these are about 2 MB."""
 READ_PAGE_EVENTS = 5_000
-READ_PAGE_BYTES = 32 * 1024 * 1024
+READ_PAGE_BYTES = 8 * 1024 * 1024
 """The event that fills a page up still belongs to it."""
 STREAM_PAGE_EVENTS = 500
 STREAM_PAGE_BYTES = 1024 * 1024
@@ -115,6 +115,7 @@ CONFLICT_SECONDS_MAX = 5.0
 TURN_SECONDS_MAX = 5.0
 """How long a command that lost a race waits behind the others that did."""
 STATE_CACHE_STREAMS_MAX = 2_048
+"""Folded streams, graph versions, or what else is small, that a process keeps."""
 RECEIPT_KEEP_SECONDS = 7 * 24 * 3600
 RECEIPTS_PORTION = 1_000
 """Receipts that one statement deletes."""

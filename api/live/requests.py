@@ -122,7 +122,7 @@ class Requests:
         active = loaded.state.version(None)
         self._send(
             messages.GraphUpdateResponse(
-                graph_id=graph_id, version=active.version, name=active.graph.name
+                graph_id=graph_id, version=active.version, name=active.name
             )
         )
 

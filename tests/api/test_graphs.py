@@ -11,6 +11,7 @@ import pytest
 from blocks.data import AddToList
 from blocks.reviews import HumanInTheLoop
 from blocks.triggers import GenericWebhookTrigger
+from domain import memory_limits
 from domain.runs import RunCreated
 from runtime import ids
 from tests.support.api import Caller, Platform, answered, saved
@@ -180,6 +181,28 @@ async def test_a_graph_that_does_not_exist_cannot_change(user: Caller) -> None:
     unknown = str(ids.new_id())
     refused = await user.put(f"/api/v1/graphs/{unknown}", echo())
     assert answered(refused, 404)["message"] == f"Graph {unknown} not found"
+
+
+async def test_versions_come_in_pages_by_what_they_take(
+    user: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = await user.save(echo())
+    for number in range(2, 6):
+        answered(await user.put(graph.path, echo() | {"name": str(number)}))
+    whole = await user.get(f"{graph.path}/versions")
+    assert "link" not in whole.headers
+    monkeypatch.setattr(memory_limits, "VERSIONS_PAGE_BYTES", 1)
+    paged, path = [], f"{graph.path}/versions"
+    while path:
+        page = await user.get(path)
+        paged += answered(page)
+        link = page.headers.get("link")
+        path = "" if link is None else link.removeprefix("<").removesuffix('>; rel="next"')
+    assert paged == answered(whole)
+    assert [v["version"] for v in paged] == [5, 4, 3, 2, 1]
+    for before in ("0", "-1", "x", "9" * 12):
+        answered(await user.get(f"{graph.path}/versions?before={before}"), 400)
+    assert answered(await user.get(f"{graph.path}/versions?before=1")) == []
 
 
 async def test_changes_at_once_are_versions_one_after_the_other(user: Caller) -> None:

@@ -10,6 +10,7 @@ from blocks.data import AddToList
 from blocks.io import AgentInput
 from commands import graphs
 from commands.context import Context
+from commands.plans import Plans
 from commands.streams import Done, Streams
 from domain.errors import GraphInvalid, Invalid, NotFound
 from domain.graphs import Settings, VersionSaved
@@ -108,7 +109,7 @@ async def test_a_crowd_saves_one_version_after_the_other(streams: Streams) -> No
     assert sorted(version.version for version in saved) == list(range(2, 22))
     kept = (await graphs.load(streams, graph_id, "ada")).state
     assert {v.version: v.graph.name for v in saved} == {
-        number: version.graph.name for number, version in kept.versions.items() if number > 1
+        number: version.name for number, version in kept.versions.items() if number > 1
     }
 
 
@@ -122,7 +123,7 @@ async def test_a_version_stays_checked_by_the_contracts_of_its_day(streams: Stre
         await graphs.save_version(
             streams, ADA, graph_id=graph_id, document=echo(), contracts=poorer
         )
-    kept = (await graphs.load(streams, graph_id, "ada")).state.version(1)
+    kept = await Plans().load(streams, graph_id, 1)
     assert kept.contracts[AgentInput.id] == contract
 
 

@@ -7,6 +7,7 @@ effect starts, its intent and everything that it depends on is durable.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -40,7 +41,7 @@ class Drive:
         self._run = ledger.run
         self._created = ledger.run.created
         self._children = Children(ledger, tools)
-        self._starter = Starter(ledger, tools, self._children, self)
+        self._starter = Starter(ledger, tools, self._children, weakref.proxy(self))
         self._tasks: set[asyncio.Task[Result]] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: deque[Result] = deque()
