@@ -10,7 +10,8 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.app import create_app
-from domain import limits
+from domain import limits, memory_limits
+from runtime import heap
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -38,6 +39,7 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled; then finish the requests in flight."""
+    heap.bound(memory_limits.API_MEMORY_BYTES_MAX)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

@@ -26,5 +26,7 @@ RUN_REMEMBERED_BYTES_MAX = 8 * 1024 * 1024
 """and one of them. One that takes more is read again."""
 VERSIONS_PAGE_BYTES = 16 * 1024 * 1024
 """The graph version that brings a list of them to this size is its last."""
+API_MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
+"""Address space of an API process. That of an executor stands with the limits of workers."""
 LARGE_BLOCK_BYTES = 256 * 1024
 """A block of memory of this size goes back to the system when it is free."""

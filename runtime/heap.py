@@ -1,9 +1,10 @@
-"""How often Python looks for cycles in what a process has made, and what becomes of free memory."""
+"""How much memory a process may have, and how often Python looks for cycles in it."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,15 @@ from domain import limits, memory_limits
 
 M_MMAP_THRESHOLD = -3
 """As <malloc.h> has it."""
+
+
+def bound(size: int) -> None:
+    """Let this process have no more address space, so that what wants too much is refused, and not
+    the whole machine brought down.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY or most > size:
+        resource.setrlimit(resource.RLIMIT_AS, (size, most))
 
 
 def _give_large_blocks_back() -> None:
