@@ -48,7 +48,7 @@ class GraphSettingsChange(Body):
 @post(
     "/graphs",
     operation_id="postV1CreateNewGraph",
-    responses=refusals(413, 422),
+    responses=refusals(403, 413, 422),
     status_code=200,
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
@@ -59,7 +59,12 @@ async def create_graph(
     """Store a graph under new ids, as version 1."""
     context = await context_of(request)
     done = await graphs.create(
-        services.streams, context, document=data.graph, source=data.source, contracts=CONTRACTS
+        services.streams,
+        context,
+        document=data.graph,
+        source=data.source,
+        contracts=CONTRACTS,
+        quota=services.quota,
     )
     return answer(services, context, done, saved_model(done.answer))
 
@@ -67,7 +72,7 @@ async def create_graph(
 @put(
     "/graphs/{graph_id:str}",
     operation_id="putV1UpdateGraphVersion",
-    responses=refusals(404, 413, 422),
+    responses=refusals(403, 404, 413, 422),
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
 )
@@ -80,7 +85,12 @@ async def update_graph(
     """Store the next version of a graph; it becomes the active one unless it says otherwise."""
     context = await context_of(request)
     done = await graphs.save_version(
-        services.streams, context, graph_id=graph_id, document=data, contracts=CONTRACTS
+        services.streams,
+        context,
+        graph_id=graph_id,
+        document=data,
+        contracts=CONTRACTS,
+        quota=services.quota,
     )
     return answer(services, context, done, saved_model(done.answer))
 

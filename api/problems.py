@@ -26,6 +26,7 @@ from domain.errors import (
     KeyReused,
     NotFound,
     PaymentRequired,
+    QuotaExceeded,
     Unavailable,
 )
 from domain.events import UnknownEventType
@@ -37,6 +38,7 @@ STATUS: dict[type[DomainError], int] = {
     Invalid: 400,
     GraphInvalid: 400,
     PaymentRequired: 402,
+    QuotaExceeded: 403,
     NotFound: 404,
     Conflict: 409,
     KeyReused: 422,

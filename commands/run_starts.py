@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from commands import storage as storage_commands
 from commands.streams import Loaded, Streams
 from domain import credits as accounts
-from domain import large_values, limits, runs
+from domain import large_values, limits, runs, storage
 from domain.contracts import BlockContract
 from domain.credits import Account
 from domain.engine.plan import Plan
@@ -17,6 +18,7 @@ from domain.errors import GraphInvalid, Invalid
 from domain.graph_checks import check_for_run, skipped_nodes
 from domain.graphs import Graph, GraphVersion
 from domain.runs import Parent, RunCreated
+from domain.storage import Quota
 from runtime.eventlog.log import StreamWrite
 
 
@@ -99,20 +101,31 @@ def first_event(
 
 
 async def writes(
-    streams: Streams, account: Loaded[Account], run_id: str, created: RunCreated
+    streams: Streams,
+    account: Loaded[Account],
+    run_id: str,
+    created: RunCreated,
+    quota: Quota | None = None,
 ) -> list[StreamWrite]:
     """The first event of a run with the hold of its credits, to be appended together.
 
-    Large inputs are in the log's store before this returns. Raises PaymentRequired.
+    Large inputs are in the log's store before this returns; with a quota, they count. Raises
+    PaymentRequired and QuotaExceeded.
     """
     holding = accounts.hold(account.state, hold=run_id, amount=created.held)
     large, values = large_values.take_out(created.inputs.items())
+    storing: list[StreamWrite] = []
     if large:
+        if quota is not None:
+            stored = await storage_commands.load(streams, created.user_id)
+            size = sum(map(len, values.values()))
+            events = storage.store_inputs(stored.state, quota, run_id=run_id, size=size)
+            storing = stored.write(events)
         await streams.log.values.put(created.user_id, list(values.values()))
         inputs = {name: None if name in large else v for name, v in created.inputs.items()}
         created = msgspec.structs.replace(created, inputs=inputs, large=large)
     opening = StreamWrite.of(runs.stream_of(run_id), 0, [created])
-    return [opening, *account.write(holding)]
+    return [opening, *account.write(holding), *storing]
 
 
 def _check(budget: Budget, steps_max: int) -> None:

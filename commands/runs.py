@@ -19,6 +19,7 @@ from commands.sub_graphs import SubGraphs
 from domain import credits as accounts
 from domain.contracts import BlockContract
 from domain.runs import Fork, RunCreated
+from domain.storage import DEFAULT, Quota
 from runtime import ids
 
 __all__ = ["Budget", "RunAccepted", "accepted", "start"]
@@ -45,10 +46,12 @@ async def start(
     inputs: dict[str, Any],
     contracts: Mapping[str, BlockContract],
     budget: Budget = UNBOUNDED,
+    quota: Quota = DEFAULT,
 ) -> Done[RunAccepted]:
     """Accept a run of one version of a graph, by default the active one (seed, E5).
 
-    Raises PaymentRequired, NotFound, Invalid or GraphInvalid; then nothing was created.
+    Raises PaymentRequired, QuotaExceeded, NotFound, Invalid or GraphInvalid; then nothing was
+    created.
     """
     run = ids.new_id()
     run_id = str(run)
@@ -65,7 +68,7 @@ async def start(
         run_starts.require_startable(plan, inputs, contracts)
         run_starts.refuse(await SubGraphs(streams, plans, owner, contracts).errors(plan))
         created = run_starts.first_event(graph, version, plan, inputs, budget=budget)
-        writes = await run_starts.writes(streams, account, run_id, created)
+        writes = await run_starts.writes(streams, account, run_id, created, quota)
         return Decision(writes=writes, answer=accepted(run_id, created))
 
     # Everything that happens to the run, credits included, is found under its id.

@@ -54,10 +54,15 @@ class Loaded(msgspec.Struct, Generic[S], frozen=True):
 
 
 class Decision(msgspec.Struct, Generic[A], frozen=True):
-    """What a command wants to append, and what it answers then."""
+    """What a command wants to append, and what it answers then.
+
+    `after` is what a stream becomes by it to which hardly anybody else writes, so that the next
+    command need not read it.
+    """
 
     writes: list[StreamWrite]
     answer: A
+    after: Loaded[Any] | None = None
 
 
 class Done(msgspec.Struct, Generic[A], frozen=True):
@@ -198,6 +203,8 @@ class Streams:
         receipt = _receipt(context, decision.answer)
         reads = trust.reads(decision.writes) if trust is not None else NOTHING_READ
         appended = await self.append(decision.writes, context.origin, receipt, reads)
+        if decision.after is not None:
+            self._keep(decision.after, is_quiet=True)
         return Done(answer=decision.answer, position=appended.last)
 
     async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:

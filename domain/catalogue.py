@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from domain import credits as accounts
-from domain import events, graphs, runs, users
+from domain import events, graphs, runs, storage, users
 
-MODULES = (accounts, graphs, runs, users)
+MODULES = (accounts, graphs, runs, storage, users)
 """Where events are defined."""
 
 TOPICS = events.topics()

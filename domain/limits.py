@@ -24,6 +24,10 @@ GRAPH_ERRORS_MAX = 100
 PINS_NAMED_MAX = 20
 """Pins that a refusal names when it says which there are."""
 GRAPH_VERSION_MAX = 2**31 - 1
+GRAPHS_PER_USER = 1_000
+VERSIONS_PER_GRAPH = 1_000
+STORED_BYTES_PER_USER = 1024 * 1024 * 1024
+"""Encoded size of all graph versions of a user, and of the large inputs of their runs."""
 GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 """Nodes of a cycle that its refusal names."""
 LIST_PAD_MAX = 1_000

@@ -46,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runs_per_user: int = limits.RUNS_PER_USER
     runs_per_graph: int = limits.RUNS_PER_GRAPH
     """Of one user's runs of one graph."""
+    graphs_per_user: int = limits.GRAPHS_PER_USER
+    versions_per_graph: int = limits.VERSIONS_PER_GRAPH
+    stored_bytes_per_user: int = limits.STORED_BYTES_PER_USER
     allowed_origins: tuple[str, ...] = ()
     """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
@@ -84,6 +87,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
         runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
         runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
+        graphs_per_user=_number(
+            values, "EVERGRAPH_GRAPHS_PER_USER", limits.GRAPHS_PER_USER, 0, 10**6
+        ),
+        versions_per_graph=_number(
+            values, "EVERGRAPH_VERSIONS_PER_GRAPH", limits.VERSIONS_PER_GRAPH, 1, 10**6
+        ),
+        stored_bytes_per_user=_number(
+            values, "EVERGRAPH_STORED_BYTES_PER_USER", limits.STORED_BYTES_PER_USER, 0, 10**15
+        ),
         allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
@@ -112,6 +124,7 @@ KNOWN = frozenset(
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",
         "EVERGRAPH_FAULT_POINT",
+        "EVERGRAPH_GRAPHS_PER_USER",
         "EVERGRAPH_HOST",
         "EVERGRAPH_INCARNATION",
         "EVERGRAPH_LIFELINE_FD",
@@ -121,6 +134,8 @@ KNOWN = frozenset(
         "EVERGRAPH_RUNS_PER_GRAPH",
         "EVERGRAPH_RUNS_PER_USER",
         "EVERGRAPH_SIGNUP_CREDITS",
+        "EVERGRAPH_STORED_BYTES_PER_USER",
+        "EVERGRAPH_VERSIONS_PER_GRAPH",
         "EVERGRAPH_WORKER_NAME",
     }
 )

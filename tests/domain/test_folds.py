@@ -10,7 +10,7 @@ import pytest
 
 from api.live import messages, narrator
 from domain import credits as accounts
-from domain import graphs, run_life, users
+from domain import graphs, run_life, storage, users
 from domain.engine import evolve as engine
 from domain.events import Event, UnknownEventType, registered
 from domain.runs import (
@@ -139,6 +139,7 @@ FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
     "credits": (accounts.evolve, accounts.Account()),
     "users": (users.evolve, None),
     "graphs": (graphs.evolve, None),
+    "storage": (storage.evolve, storage.EMPTY),
 }
 
 
