@@ -33,8 +33,9 @@ from api import (
 from api.auth import Authentication
 from api.bodies import BodyRequest
 from api.commands import AnyRequest
+from api.large_bodies import LargeBodies
 from api.services import Services
-from domain import limits
+from domain import limits, memory_limits
 from runtime.settings import Settings
 
 NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews, values)
@@ -107,7 +108,10 @@ def create_app(settings: Settings) -> Litestar:
             documents.assets,
         ],
         dependencies={"services": Provide(provide_services)},
-        middleware=[Authentication(services.verifier)],
+        middleware=[
+            Authentication(services.verifier),
+            LargeBodies(memory_limits.LARGE_BODIES_AT_ONCE),
+        ],
         exception_handlers=problems.HANDLERS,
         request_class=BodyRequest,
         lifespan=[lifespan],

@@ -9,8 +9,17 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import ClientException, InternalServerException, ValidationException
+from litestar.exceptions import (
+    ClientException,
+    InternalServerException,
+    ValidationException,
+)
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.typing import FieldDefinition
+
+from api import large_bodies
+from domain import limits, memory_limits
+from domain.json_values import places
 
 BODY = "data"
 """How handlers call their body."""
@@ -43,10 +52,14 @@ class BodyRequest(Request[Any, Any, State]):
     async def json(self) -> Any:
         """The decoded body. Raises ClientException, and ValidationException for wrong types."""
         expected = self.scope["route_handler"].parsed_fn_signature.parameters.get(BODY)
+        body = await self.body()
+        _refuse_crowds(body)
+        if len(body) > limits.REQUEST_BYTES_MAX:
+            await large_bodies.turn(self.scope, self.user.user_id)
         try:
             value = await super().json()
             if expected is not None and _is_ordinary(expected):
-                _refuse_repeats(await self.body())
+                _refuse_repeats(body)
         except RecursionError:
             raise ClientException("The body is nested too deep") from None
         except UnicodeDecodeError:
@@ -70,6 +83,14 @@ def _check_types(value: Any, expected: Any) -> None:
         message, _, place = str(error).partition(" - at `$")
         key = place.rstrip("`").lstrip(".") or BODY
         raise ValidationException(extra=[{"key": key, "message": message}]) from None
+
+
+def _refuse_crowds(body: bytes) -> None:
+    """Refuse what would take far more memory than it has bytes, before it does."""
+    most = memory_limits.BODY_VALUES_MAX
+    few = most > len(body) or most > body.count(b",") + body.count(b"[") + body.count(b"{")
+    if not few and places(body) > most:
+        raise RequestEntityTooLarge(f"The body must have at most {most} values")
 
 
 def _refuse_repeats(body: bytes) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from domain.contracts import BlockContract, BlockKind
 from domain.engine.pins import base_pin
+from domain.engine.plan import Plan
 from domain.graph_checks import input_schema, output_schema
 from domain.graph_files import GraphDraft, Link, Node
 from domain.graphs import Graph, GraphVersion, Settings, VersionSaved
@@ -103,12 +104,13 @@ def graph_meta(row: GraphRow) -> GraphMeta:
     )
 
 
-def graph_model(graph: Graph, version: GraphVersion, *, for_export: bool = False) -> GraphModel:
+def graph_model(
+    graph: Graph, version: GraphVersion, plan: Plan, *, for_export: bool = False
+) -> GraphModel:
     """A version as it is; an export names no user and carries no secret value."""
-    shown = version.graph
     model = _model(
-        _without_secrets(shown, version.contracts) if for_export else shown,
-        version.contracts,
+        _without_secrets(plan.graph, plan.contracts) if for_export else plan.graph,
+        plan.contracts,
         is_active=version.version == graph.active_version,
         created_at=version.created_at,
     )

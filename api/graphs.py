@@ -26,7 +26,7 @@ from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
 from domain import limits
-from domain.graphs import Graph
+from domain.graphs import Graph, GraphVersion
 from projections import graphs as graph_lists
 
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +49,7 @@ class GraphSettingsChange(Body):
 @post(
     "/graphs",
     operation_id="postV1CreateNewGraph",
-    responses=refusals(413, 422),
+    responses=refusals(403, 413, 422),
     status_code=200,
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
@@ -60,7 +60,12 @@ async def create_graph(
     """Store a graph under new ids, as version 1."""
     context = await context_of(request)
     done = await graphs.create(
-        services.streams, context, document=data.graph, source=data.source, contracts=CONTRACTS
+        services.streams,
+        context,
+        document=data.graph,
+        source=data.source,
+        contracts=CONTRACTS,
+        quota=services.quota,
     )
     return answer(services, context, done, saved_model(done.answer))
 
@@ -68,7 +73,7 @@ async def create_graph(
 @put(
     "/graphs/{graph_id:str}",
     operation_id="putV1UpdateGraphVersion",
-    responses=refusals(404, 413, 422),
+    responses=refusals(403, 404, 413, 422),
     tags=["graphs"],
     request_max_body_size=limits.GRAPH_BYTES_MAX,
 )
@@ -81,7 +86,12 @@ async def update_graph(
     """Store the next version of a graph; it becomes the active one unless it says otherwise."""
     context = await context_of(request)
     done = await graphs.save_version(
-        services.streams, context, graph_id=graph_id, document=data, contracts=CONTRACTS
+        services.streams,
+        context,
+        graph_id=graph_id,
+        document=data,
+        contracts=CONTRACTS,
+        quota=services.quota,
     )
     return answer(services, context, done, saved_model(done.answer))
 
@@ -119,7 +129,7 @@ async def get_graph(
 ) -> GraphModel:
     """One version of a graph, by default the active one."""
     graph = await _load(request, services, graph_id)
-    return graph_model(graph, graph.version(version), for_export=for_export)
+    return await _shown(services, graph, graph.version(version), for_export=for_export)
 
 
 @get(
@@ -145,12 +155,16 @@ async def list_versions(
     room = limits.LIST_PAGE_BYTES
     shown: list[Any] = []
     for number in numbers:
-        shown.append(msgspec.Raw(_encode(graph_model(graph, graph.versions[number]))))
+        version = graph.versions[number]
+        plan = await services.plans.of(services.streams, graph, version)
+        shown.append(msgspec.Raw(_encode(graph_model(graph, version, plan))))
+        # Whoever waits for room for the next one has none of this one.
+        del plan
         room -= len(shown[-1])
         if room <= 0:
             break
     headers = next_link(after + len(shown) if len(shown) < len(numbers) else None)
-    return Response(shown, headers=headers)
+    return Response(shown, headers=headers, status_code=200)
 
 
 @get(
@@ -168,7 +182,7 @@ async def get_version(
 ) -> GraphModel:
     """One version of a graph."""
     graph = await _load(request, services, graph_id)
-    return graph_model(graph, graph.version(version), for_export=for_export)
+    return await _shown(services, graph, graph.version(version), for_export=for_export)
 
 
 @patch(
@@ -193,6 +207,13 @@ async def change_settings(
         sensitive_action_safe_mode=data.sensitive_action_safe_mode,
     )
     return answer(services, context, done, graph_settings(done.answer))
+
+
+async def _shown(
+    services: Services, graph: Graph, version: GraphVersion, *, for_export: bool
+) -> GraphModel:
+    plan = await services.plans.of(services.streams, graph, version)
+    return graph_model(graph, version, plan, for_export=for_export)
 
 
 async def _load(request: AnyRequest, services: Services, graph_id: str) -> Graph:

@@ -26,10 +26,11 @@ from domain.errors import (
     KeyReused,
     NotFound,
     PaymentRequired,
+    QuotaExceeded,
     Unavailable,
 )
 from domain.events import UnknownEventType
-from runtime import outages
+from runtime import outages, process
 
 log = structlog.get_logger()
 
@@ -37,6 +38,7 @@ STATUS: dict[type[DomainError], int] = {
     Invalid: 400,
     GraphInvalid: 400,
     PaymentRequired: 402,
+    QuotaExceeded: 403,
     NotFound: 404,
     Conflict: 409,
     KeyReused: 422,
@@ -161,6 +163,12 @@ def _database(request: AnyRequest, error: Exception) -> Response[Problem]:
     return _domain(request, outage)
 
 
+def _out_of_memory(request: AnyRequest, error: MemoryError) -> Response[Problem]:
+    log.error("request.out_of_memory", path=request.scope["path"], exc_info=error)
+    process.out_of_memory()
+    return _domain(request, Unavailable("There is no memory left; this process begins anew."))
+
+
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
     log.error("request.failed", path=request.scope["path"], exc_info=error)
     message = "Something went wrong inside Evergraph."
@@ -174,5 +182,6 @@ HANDLERS: ExceptionHandlersMap = {
     UnknownEventType: _too_new,
     psycopg.Error: _database,
     TimeoutError: _database,
+    MemoryError: _out_of_memory,
     Exception: _unexpected,
 }

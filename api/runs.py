@@ -69,6 +69,7 @@ async def _execute(
         inputs=data.inputs,
         contracts=CONTRACTS,
         budget=data.budget,
+        quota=services.quota,
     )
     return answer(services, context, done, accepted_meta(done.answer))
 
@@ -77,7 +78,7 @@ async def _execute(
     "/graphs/{graph_id:str}/execute/{graph_version:int}",
     operation_class=OptionalBody,
     operation_id="postV1ExecuteGraphAgent",
-    responses=refusals(402, 404, 413, 422),
+    responses=refusals(402, 403, 404, 413, 422),
     status_code=200,
     tags=["graphs"],
 )
@@ -96,7 +97,7 @@ async def execute_version(
     "/graphs/{graph_id:str}/execute",
     operation_class=OptionalBody,
     operation_id="postV1ExecuteActiveGraphAgent",
-    responses=refusals(402, 404, 413, 422),
+    responses=refusals(402, 403, 404, 413, 422),
     status_code=200,
     tags=["graphs"],
 )

@@ -20,7 +20,8 @@ from api.connections.http import HttpProtocol, State
 from api.connections.listener import Listener, bind
 from api.connections.places import Places
 from api.connections.sockets import SocketProtocol
-from domain import limits
+from domain import limits, memory_limits
+from runtime import heap
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -93,6 +94,7 @@ async def serve(settings: Settings, listens: Callable[[], None] = lambda: None) 
     """Serve until cancelled; then finish the requests in flight. `listens` is called once, when
     the port is bound.
     """
+    heap.bound(memory_limits.API_MEMORY_BYTES_MAX)
     server = Server(create_app(settings), settings, listens)
     serving = asyncio.create_task(server.serve(), name="http")
     try:

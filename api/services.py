@@ -11,6 +11,7 @@ from api.feed import Feed
 from commands.plans import Plans
 from commands.streams import Done, Streams
 from domain import limits
+from domain.storage import Quota
 from projections import freshness
 from projections.run_views import Views
 from runtime import clock
@@ -30,6 +31,11 @@ class Services:
         self.log = EventLog(database_url(settings), "api", limits.READ_SECONDS_MAX)
         self.streams = Streams(self.log)
         self.plans = Plans()
+        self.quota = Quota(
+            graphs=settings.graphs_per_user,
+            versions=settings.versions_per_graph,
+            bytes=settings.stored_bytes_per_user,
+        )
         self.views = Views(self.streams, self.plans)
         self.feed = Feed(self.log)
         self.broker = Broker(settings, "api")

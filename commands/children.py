@@ -64,8 +64,8 @@ async def part(
     )
     graph = graph_commands.owned(found.state, graph_id, owner)
     version = graph.version(number)
-    plan = plans.get(graph_id, version)
-    run_starts.require_startable(version, plan, execution.data, contracts)
+    plan = await plans.of(streams, graph, version)
+    run_starts.require_startable(plan, execution.data, contracts)
     return Part(child_id, bool(versions[stream]), graph, version, plan, depth)
 
 
@@ -94,7 +94,7 @@ async def opening(
         tree=_tree(parent, allotment),
     )
     if not created.held:
-        return [await run_starts.opening(streams, part.child_id, created)]
+        return await run_starts.opening(streams, part.child_id, created)
     account = await credit_commands.load(streams, parent.created.user_id)
     return await run_starts.writes(streams, account, part.child_id, created)
 

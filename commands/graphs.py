@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from commands import storage as storage_commands
 from commands.context import Context
 from commands.streams import Decision, Done, Loaded, Streams
-from domain import graphs
+from domain import graphs, storage
 from domain.contracts import BlockContract
 from domain.errors import Invalid, NotFound
 from domain.graph_checks import check_structure, static_links
 from domain.graph_files import GraphDraft, assign_ids, read_draft
 from domain.graphs import Graph, Settings, VersionSaved
+from domain.storage import DEFAULT, Quota, Storage
 from runtime import clock, ids
 
 
@@ -44,10 +47,11 @@ async def create(
     document: Any,
     source: str | None,
     contracts: Mapping[str, BlockContract],
+    quota: Quota = DEFAULT,
 ) -> Done[VersionSaved]:
     """Store a graph under a new id, as version 1. An uploaded one may have cycles.
 
-    Raises Invalid or GraphInvalid.
+    Raises Invalid, GraphInvalid or QuotaExceeded.
     """
     draft = read_draft(document)
     if source == "upload":
@@ -59,7 +63,8 @@ async def create(
 
     async def decide() -> Decision[VersionSaved]:
         nothing = Loaded[Graph | None](stream=stream, state=None, version=0)
-        return _save(nothing, context, draft, contracts)
+        stored = await storage_commands.load(streams, context.owner)
+        return _save(nothing, context, draft, contracts, stored=stored, quota=quota)
 
     return await streams.execute(context, decide, VersionSaved)
 
@@ -71,18 +76,25 @@ async def save_version(
     graph_id: str,
     document: Any,
     contracts: Mapping[str, BlockContract],
+    quota: Quota = DEFAULT,
 ) -> Done[VersionSaved]:
-    """Store the next version of a graph. Raises NotFound, Invalid or GraphInvalid."""
+    """Store the next version of a graph.
+
+    Raises NotFound, Invalid, GraphInvalid or QuotaExceeded.
+    """
     draft = read_draft(document)
     if draft.id and draft.id != graph_id:
         raise Invalid("Graph ID does not match ID in URI")
 
     async def decide() -> Decision[VersionSaved]:
-        loaded = await load(streams, graph_id, context.owner)
+        loaded, stored = await asyncio.gather(
+            load(streams, graph_id, context.owner), storage_commands.load(streams, context.owner)
+        )
         # A graph that was uploaded with cycles stays editable.
-        allowed = draft.allow_cycles or loaded.state.latest.graph.allow_cycles
+        allowed = draft.allow_cycles or loaded.state.latest.allow_cycles
         checked = _checked(_with_cycles(draft) if allowed else draft, contracts)
-        return _save(loaded, context, assign_ids(checked, _new_id, graph_id=graph_id), contracts)
+        renamed = assign_ids(checked, _new_id, graph_id=graph_id)
+        return _save(loaded, context, renamed, contracts, stored=stored, quota=quota)
 
     return await streams.execute(context, decide, VersionSaved)
 
@@ -129,8 +141,20 @@ def _save(
     context: Context,
     draft: GraphDraft,
     contracts: Mapping[str, BlockContract],
+    *,
+    stored: Loaded[Storage],
+    quota: Quota,
 ) -> Decision[VersionSaved]:
-    events = graphs.save_version(
+    (saved,) = graphs.save_version(
         loaded.state, user_id=context.owner, draft=draft, contracts=contracts, at=clock.now()
     )
-    return Decision(writes=loaded.write(events), answer=events[0])
+    (write,) = loaded.write([saved])
+    assert draft.id is not None
+    storing = storage.store_version(
+        stored.state, quota, graph_id=draft.id, version=saved.version, size=write.size
+    )
+    return Decision(
+        writes=[*stored.write(storing), write],
+        answer=saved,
+        after=storage_commands.after(stored, storing),
+    )

@@ -1,36 +1,85 @@
-"""Graph versions, compiled for the engine."""
+"""Graph versions, read and compiled for the engine."""
 
 from __future__ import annotations
 
+import asyncio
+from weakref import WeakValueDictionary
+
 from commands.streams import Streams
-from domain import graphs, limits
+from domain import graphs, limits, memory_limits
 from domain.engine.plan import Plan
 from domain.errors import NotFound
-from domain.graphs import GraphVersion
+from domain.graphs import Graph, GraphVersion
+from domain.json_values import weight
 from runtime.cache import BoundedCache
+from runtime.room import Room
+
+_Key = tuple[str, int]
+"""A graph and a version of it."""
 
 
 class Plans:
-    """Graph versions, compiled. A version never changes, so a plan is never out of date."""
+    """Graph versions, compiled. A version never changes, so a plan is never out of date.
+
+    What somebody has in hand is there once, for all. Light ones are also kept for whoever comes
+    next; heavy ones are not, and few fit in at once, so that users take turns at having them.
+    """
 
     def __init__(self) -> None:
-        self._plans: BoundedCache[tuple[str, int], Plan] = BoundedCache(
-            limits.STATE_CACHE_STREAMS_MAX
+        self._kept: BoundedCache[_Key, Plan] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX, memory_limits.PLANS_KEPT_BYTES_MAX
         )
+        self._in_hand: WeakValueDictionary[_Key, Plan] = WeakValueDictionary()
+        self._reading: dict[_Key, asyncio.Task[Plan]] = {}
+        self._room = Room(memory_limits.PLANS_HEAVY_BYTES_MAX)
 
-    def get(self, graph_id: str, version: GraphVersion) -> Plan:
-        plan = self._plans.get((graph_id, version.version))
-        if plan is None:
-            plan = Plan(version.graph, version.contracts)
-            self._plans.put((graph_id, version.version), plan)
-        return plan
+    async def of(self, streams: Streams, graph: Graph, version: GraphVersion) -> Plan:
+        """The plan of a version. Raises Unavailable while too many heavy ones are in hand."""
+        key = (graph.graph_id, version.version)
+        plan = self._found(key)
+        if plan is not None:
+            return plan
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = asyncio.create_task(self._read(streams, graph, version))
+            self._reading[key] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(key))
+        # Whoever began it may give up while others wait for it.
+        return await asyncio.shield(reading)
 
-    async def load(self, streams: Streams, graph_id: str, version: int) -> Plan:
-        """The plan of a version that is known to exist. Raises NotFound."""
-        plan = self._plans.get((graph_id, version))
+    async def load(self, streams: Streams, graph_id: str, number: int) -> Plan:
+        """The plan of a version that is known to exist. Raises NotFound, and as `of`."""
+        plan = self._found((graph_id, number))
         if plan is not None:
             return plan
         loaded = await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
         if loaded.state is None:
             raise NotFound(f"Graph {graph_id} not found")
-        return self.get(graph_id, loaded.state.version(version))
+        return await self.of(streams, loaded.state, loaded.state.version(number))
+
+    def _found(self, key: _Key) -> Plan | None:
+        return self._kept.get(key) or self._in_hand.get(key)
+
+    async def _read(self, streams: Streams, graph: Graph, version: GraphVersion) -> Plan:
+        encoded = await streams.log.read_encoded(graphs.stream_of(graph.graph_id), version.place)
+        weighs = weight(encoded.state)
+        if weighs <= memory_limits.PLAN_LIGHT_BYTES:
+            plan = _compiled(graphs.saved(encoded.topic, encoded.state), weighs)
+            self._kept.put((graph.graph_id, version.version), plan, weighs)
+        else:
+            await self._room.enter(graph.user_id, weighs)
+            try:
+                plan = _compiled(graphs.saved(encoded.topic, encoded.state), weighs)
+            except BaseException:
+                self._room.leave(weighs)
+                raise
+            # Whoever drops a run may still hold its nodes, and with them what is heavy.
+            self._room.leave_after([plan, *plan.nodes], weighs)
+        self._in_hand[graph.graph_id, version.version] = plan
+        return plan
+
+
+def _compiled(saved: graphs.VersionSaved, weighs: int) -> Plan:
+    plan = Plan(saved.graph, saved.contracts)
+    plan.weight = weighs
+    return plan

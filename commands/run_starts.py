@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from commands import storage as storage_commands
 from commands.streams import Loaded, Streams
-from domain import budgets, large_values, limits, runs
+from domain import budgets, large_values, limits, runs, storage
 from domain import credits as accounts
 from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
@@ -18,6 +19,7 @@ from domain.errors import GraphInvalid, Invalid
 from domain.graph_checks import check_for_run, skipped_nodes
 from domain.graphs import Graph, GraphVersion
 from domain.runs import Parent, RunCreated
+from domain.storage import Quota
 from runtime.eventlog.log import StreamWrite
 
 
@@ -32,15 +34,14 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 UNBOUNDED = Budget()
 
 
-def require_available(version: GraphVersion, contracts: Mapping[str, BlockContract]) -> None:
+def require_available(plan: Plan, contracts: Mapping[str, BlockContract]) -> None:
     """Raise GraphInvalid when a block of the graph is no more."""
-    gone = sorted({node.block_id for node in version.graph.nodes} - contracts.keys())
+    gone = sorted({node.block_id for node in plan.graph.nodes} - contracts.keys())
     if gone:
         raise GraphInvalid(f"Block {gone[0]} is no longer available")
 
 
 def require_startable(
-    version: GraphVersion,
     plan: Plan,
     inputs: Mapping[str, Any],
     contracts: Mapping[str, BlockContract],
@@ -51,8 +52,8 @@ def require_startable(
 
     `unknown` names inputs that will be given too, with values that nobody knows yet.
     """
-    require_available(version, contracts)
-    check_for_run(version.graph, version.contracts, {*inputs, *unknown})
+    require_available(plan, contracts)
+    check_for_run(plan.graph, plan.contracts, {*inputs, *unknown})
     errors = plan.starting_errors(inputs)
     for node in plan.starting if unknown else ():
         if node.is_input and node.defaults.get("name") in unknown:
@@ -101,7 +102,7 @@ def first_event(
         seconds_max=budget.seconds,
         credits_max=budget.credits,
         parent=parent,
-        skipped=skipped_nodes(version.graph, version.contracts),
+        skipped=skipped_nodes(plan.graph, plan.contracts),
         asks=graph.settings.human_in_the_loop_safe_mode,
         asks_sensitive=graph.settings.sensitive_action_safe_mode,
         tree=tree,
@@ -110,28 +111,44 @@ def first_event(
 
 def steps_max_of(version: GraphVersion) -> int:
     """The most node executions of a run of this version."""
-    return limits.CYCLIC_RUN_STEPS_MAX if version.graph.allow_cycles else limits.RUN_STEPS_MAX
+    return limits.CYCLIC_RUN_STEPS_MAX if version.allow_cycles else limits.RUN_STEPS_MAX
 
 
 async def writes(
-    streams: Streams, account: Loaded[Account], run_id: str, created: RunCreated
+    streams: Streams,
+    account: Loaded[Account],
+    run_id: str,
+    created: RunCreated,
+    quota: Quota | None = None,
 ) -> list[StreamWrite]:
     """The first event of a run with the hold of its credits, to be appended together.
 
-    Large inputs are in the log's store before this returns. Raises PaymentRequired.
+    Large inputs are in the log's store before this returns; with a quota, they count. Raises
+    PaymentRequired and QuotaExceeded.
     """
     holding = accounts.hold(account.state, hold=run_id, amount=created.held)
-    return [await opening(streams, run_id, created), *account.write(holding)]
+    return [*await opening(streams, run_id, created, quota), *account.write(holding)]
 
 
-async def opening(streams: Streams, run_id: str, created: RunCreated) -> StreamWrite:
-    """The first event of a run. Large inputs are in the log's store before this returns."""
+async def opening(
+    streams: Streams, run_id: str, created: RunCreated, quota: Quota | None = None
+) -> list[StreamWrite]:
+    """The first event of a run, and with a quota what its large inputs count.
+
+    They are in the log's store before this returns. Raises QuotaExceeded.
+    """
     large, values = large_values.take_out(created.inputs.items())
+    storing: list[StreamWrite] = []
     if large:
+        if quota is not None:
+            stored = await storage_commands.load(streams, created.user_id)
+            size = sum(map(len, values.values()))
+            events = storage.store_inputs(stored.state, quota, run_id=run_id, size=size)
+            storing = stored.write(events)
         await streams.log.values.put(created.user_id, list(values.values()))
         inputs = {name: None if name in large else v for name, v in created.inputs.items()}
         created = msgspec.structs.replace(created, inputs=inputs, large=large)
-    return StreamWrite.of(runs.stream_of(run_id), 0, [created])
+    return [StreamWrite.of(runs.stream_of(run_id), 0, [created]), *storing]
 
 
 def _whole(budget: Budget, steps_max: int) -> Allotment:

@@ -19,6 +19,7 @@ from commands.sub_graphs import SubGraphs
 from domain import credits as accounts
 from domain.contracts import BlockContract
 from domain.runs import Fork, RunCreated
+from domain.storage import DEFAULT, Quota
 from runtime import ids
 
 __all__ = ["Budget", "RunAccepted", "accepted", "start"]
@@ -45,10 +46,12 @@ async def start(
     inputs: dict[str, Any],
     contracts: Mapping[str, BlockContract],
     budget: Budget = UNBOUNDED,
+    quota: Quota = DEFAULT,
 ) -> Done[RunAccepted]:
     """Accept a run of one version of a graph, by default the active one (seed, E5).
 
-    Raises PaymentRequired, NotFound, Invalid or GraphInvalid; then nothing was created.
+    Raises PaymentRequired, QuotaExceeded, NotFound, Invalid or GraphInvalid; then nothing was
+    created.
     """
     run = ids.new_id()
     run_id = str(run)
@@ -61,11 +64,11 @@ async def start(
         accounts.require_positive(account.state)
         graph = graph_commands.owned(found.state, graph_id, owner)
         version = graph.version(graph_version)
-        plan = plans.get(graph_id, version)
-        run_starts.require_startable(version, plan, inputs, contracts)
+        plan = await plans.of(streams, graph, version)
+        run_starts.require_startable(plan, inputs, contracts)
         run_starts.refuse(await SubGraphs(streams, plans, owner, contracts).errors(plan))
         created = run_starts.first_event(graph, version, plan, inputs, budget=budget)
-        writes = await run_starts.writes(streams, account, run_id, created)
+        writes = await run_starts.writes(streams, account, run_id, created, quota)
         return Decision(writes=writes, answer=accepted(run_id, created))
 
     # Everything that happens to the run, credits included, is found under its id.

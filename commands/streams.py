@@ -15,14 +15,16 @@ import msgspec
 
 from commands.context import Context
 from commands.turns import Turns
-from domain import limits
+from domain import limits, memory_limits
 from domain.errors import DomainError, KeyReused, Unavailable
 from domain.events import Event
+from domain.states import STATE_BYTES, State
 from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.eventlog.append import NOTHING_READ, Appended, Origin, Receipt
 from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
 from runtime.eventlog.log import EventLog, StreamWrite
+from runtime.eventlog.reader import StreamEvent
 
 S = TypeVar("S")
 A = TypeVar("A", bound=msgspec.Struct)
@@ -52,10 +54,15 @@ class Loaded(msgspec.Struct, Generic[S], frozen=True):
 
 
 class Decision(msgspec.Struct, Generic[A], frozen=True):
-    """What a command wants to append, and what it answers then."""
+    """What a command wants to append, and what it answers then.
+
+    `after` is what a stream becomes by it to which hardly anybody else writes, so that the next
+    command need not read it.
+    """
 
     writes: list[StreamWrite]
     answer: A
+    after: Loaded[Any] | None = None
 
 
 class Done(msgspec.Struct, Generic[A], frozen=True):
@@ -102,7 +109,9 @@ class Streams:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._turns = Turns()
-        self._cache: BoundedCache[str, _Cached] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        self._cache: BoundedCache[str, _Cached] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
+        )
 
     async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
         """The stream's state as of now: the cached one plus what was written since.
@@ -116,14 +125,18 @@ class Streams:
             return Loaded(stream=stream, state=cached.state, version=cached.version)
         state, version = (cached.state, cached.version) if cached is not None else (initial, 0)
         async for page in self.log.stream_pages(stream, after=version):
-            for recorded in page:
-                assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
-                state = evolve(state, recorded.event)
-                version = recorded.version
+            state, version = _folded(state, version, page, stream, evolve)
+            # Who waits for the next page has nothing of this one in hand.
+            page.clear()
+        loaded = Loaded(stream=stream, state=state, version=version)
         if version:
-            is_quiet = cached is not None and version == cached.version
-            self._cache.put(stream, _Cached(state, version, is_quiet))
-        return Loaded(stream=stream, state=state, version=version)
+            self._keep(loaded, is_quiet=cached is not None and version == cached.version)
+        return loaded
+
+    def _keep(self, loaded: Loaded[Any], *, is_quiet: bool) -> None:
+        state = loaded.state
+        weight = state.weight if isinstance(state, State) else STATE_BYTES
+        self._cache.put(loaded.stream, _Cached(state, loaded.version, is_quiet), weight)
 
     async def append(
         self,
@@ -190,6 +203,8 @@ class Streams:
         receipt = _receipt(context, decision.answer)
         reads = trust.reads(decision.writes) if trust is not None else NOTHING_READ
         appended = await self.append(decision.writes, context.origin, receipt, reads)
+        if decision.after is not None:
+            self._keep(decision.after, is_quiet=True)
         return Done(answer=decision.answer, position=appended.last)
 
     async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:
@@ -202,6 +217,16 @@ class Streams:
             raise KeyReused("This Idempotency-Key was used for another request.")
         answer = msgspec.json.decode(found.answer, type=answer_type)
         return Done(answer=answer, position=found.position)
+
+
+def _folded(
+    state: S, version: int, page: Sequence[StreamEvent], stream: str, evolve: Evolve[S]
+) -> tuple[S, int]:
+    for recorded in page:
+        assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
+        state = evolve(state, recorded.event)
+        version = recorded.version
+    return state, version
 
 
 async def _decided(

@@ -73,9 +73,8 @@ class SubGraphs:
     ) -> str | None:
         try:
             graph = (await graph_commands.load(self._streams, graph_id, self._user_id)).state
-            found = graph.version(version)
-            plan = self._plans.get(graph_id, found)
-            require_startable(found, plan, given, self._contracts, unknown=linked)
+            plan = await self._plans.of(self._streams, graph, graph.version(version))
+            require_startable(plan, given, self._contracts, unknown=linked)
         except GraphInvalid as error:
             return f"the sub-graph cannot run: {_first(error.node_errors) or error.message}"
         except NotFound as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from domain import budgets, events, graphs, runs, users
+from domain import budgets, events, graphs, runs, storage, users
 from domain import credits as accounts
 
-MODULES = (accounts, budgets, graphs, runs, users)
+MODULES = (accounts, budgets, graphs, runs, storage, users)
 """Where events are defined."""
 
 TOPICS = events.topics()

@@ -12,8 +12,13 @@ import msgspec
 
 from domain.errors import Invalid, PaymentRequired
 from domain.events import Event, event, unexpected
+from domain.states import STATE_BYTES, State
 
 NO_BALANCE = "Insufficient balance to execute the agent. Please top up your account."
+
+
+HOLD_BYTES = 250
+"""What a hold that is open takes in memory."""
 
 
 @event("credits.CreditsGranted")
@@ -47,10 +52,14 @@ class HoldReleased(Event, frozen=True):
     held: int
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(State, frozen=True):
     granted: int = 0
     spent: int = 0
     holds: Mapping[str, int] = {}
+
+    @property
+    def weight(self) -> int:
+        return STATE_BYTES + HOLD_BYTES * len(self.holds)
 
     @property
     def held(self) -> int:

@@ -40,6 +40,13 @@ class PaymentRequired(DomainError):
     slug = "payment_required"
 
 
+class QuotaExceeded(DomainError):
+    """The user has as much as a user may have."""
+
+    slug = "quota_exceeded"
+    hint = "What is stored stays; whoever operates this installation may allow more."
+
+
 class KeyReused(DomainError):
     """An idempotency key came back with another request."""
 

@@ -9,8 +9,9 @@ import msgspec
 
 from domain.contracts import BlockContract
 from domain.errors import NotFound
-from domain.events import Event, event, unexpected
+from domain.events import Event, decode, event, unexpected
 from domain.graph_files import GraphDraft
+from domain.states import State
 
 
 @event("graphs.VersionSaved")
@@ -44,20 +45,37 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class GraphVersion(msgspec.Struct, frozen=True):
+    """What is known of a version without reading it: it is the event at version `place` of the
+    graph's stream.
+    """
+
     version: int
-    graph: GraphDraft
-    contracts: Mapping[str, BlockContract]
+    place: int
+    name: str
+    allow_cycles: bool
     created_at: datetime
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """A graph with all its versions; `active_version` is what runs when none is named."""
+VERSION_BYTES = 1_000
+"""What that takes in memory."""
+
+
+class Graph(State, frozen=True):
+    """A graph with all its versions; `active_version` is what runs when none is named.
+
+    `length` is how many events its stream has.
+    """
 
     graph_id: str
     user_id: str
     versions: Mapping[int, GraphVersion]
     active_version: int
+    length: int
     settings: Settings = Settings()
+
+    @property
+    def weight(self) -> int:
+        return VERSION_BYTES * (len(self.versions) + 1)
 
     @property
     def latest(self) -> GraphVersion:
@@ -80,13 +98,15 @@ def evolve(graph: Graph | None, happened: Event) -> Graph | None:
     if isinstance(happened, SettingsChanged):
         assert graph is not None, "a graph's stream begins with its first version"
         settings = Settings(**msgspec.structs.asdict(happened))
-        return msgspec.structs.replace(graph, settings=settings)
+        return msgspec.structs.replace(graph, settings=settings, length=graph.length + 1)
     if not isinstance(happened, VersionSaved):
         raise unexpected(happened, "a graph")
+    length = 1 if graph is None else graph.length + 1
     saved = GraphVersion(
         version=happened.version,
-        graph=happened.graph,
-        contracts=happened.contracts,
+        place=length,
+        name=happened.graph.name,
+        allow_cycles=happened.graph.allow_cycles,
         created_at=happened.at,
     )
     if graph is None:
@@ -96,12 +116,21 @@ def evolve(graph: Graph | None, happened: Event) -> Graph | None:
             user_id=happened.user_id,
             versions={saved.version: saved},
             active_version=saved.version,
+            length=length,
         )
     return msgspec.structs.replace(
         graph,
         versions={**graph.versions, saved.version: saved},
         active_version=saved.version if happened.graph.is_active else graph.active_version,
+        length=length,
     )
+
+
+def saved(topic: str, state: bytes) -> VersionSaved:
+    """The version in an event that was read by its place."""
+    found = decode(topic, state)
+    assert isinstance(found, VersionSaved), "a version stands where the fold met it"
+    return found
 
 
 def save_version(

@@ -12,6 +12,28 @@ NON_FINITE_TEXTS = frozenset({"NaN", "Infinity", "-Infinity"})
 """What stands for a number that JSON cannot write; a number pin may carry exactly these texts."""
 
 
+PLACE_BYTES = 100
+"""What a value takes in memory beside its text, with its place in what holds it: a list, an object
+or a short text of a few bytes of JSON takes 50 to 200 of them."""
+
+
+def weight(encoded: bytes) -> int:
+    """About how many bytes a JSON text takes when it has been decoded, and hardly ever fewer."""
+    places = encoded.count(b",") + encoded.count(b"[") + encoded.count(b"{")
+    # One character beyond the first 65,536 makes all of its text four bytes wide.
+    width = 1 if encoded.isascii() else 4
+    return width * len(encoded) + PLACE_BYTES * places
+
+
+def places(encoded: bytes) -> int:
+    """How many values a JSON text has at the most, without decoding it: each stands behind a comma
+    or an opening bracket outside of texts.
+    """
+    bare = encoded.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(bare.split(b'"')[::2])
+    return outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+
+
 def finite_or_text(number: float) -> float | str:
     """`number` itself when it is finite, otherwise its text of NON_FINITE_TEXTS."""
     if math.isfinite(number):

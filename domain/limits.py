@@ -24,6 +24,10 @@ GRAPH_ERRORS_MAX = 100
 PINS_NAMED_MAX = 20
 """Pins that a refusal names when it says which there are."""
 GRAPH_VERSION_MAX = 2**31 - 1
+GRAPHS_PER_USER = 1_000
+VERSIONS_PER_GRAPH = 1_000
+STORED_BYTES_PER_USER = 1024 * 1024 * 1024
+"""Encoded size of all graph versions of a user, and of the large inputs of their runs."""
 GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 """Nodes of a cycle that its refusal names."""
 LIST_PAD_MAX = 1_000
@@ -98,7 +102,7 @@ APPEND_STREAMS_KNOWN_MAX = 10_000
 """Streams of which a writer remembers how far it wrote them; of others the server looks. With the
 names of runs these are about 2 MB."""
 READ_PAGE_EVENTS = 5_000
-READ_PAGE_BYTES = 32 * 1024 * 1024
+READ_PAGE_BYTES = 8 * 1024 * 1024
 """The event that fills a page up still belongs to it."""
 STREAM_PAGE_EVENTS = 500
 STREAM_PAGE_BYTES = 1024 * 1024
@@ -121,6 +125,7 @@ CONFLICT_SECONDS_MAX = 5.0
 TURN_SECONDS_MAX = 5.0
 """How long a command that lost a race waits behind the others that did."""
 STATE_CACHE_STREAMS_MAX = 2_048
+"""Folded streams, graph versions, or what else is small, that a process keeps."""
 RECEIPT_KEEP_SECONDS = 7 * 24 * 3600
 RECEIPTS_PORTION = 1_000
 """Receipts that one statement deletes."""

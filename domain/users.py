@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from domain.events import Event, event, unexpected
+from domain.states import State
 
 
 @event("users.UserRegistered")
@@ -24,7 +25,7 @@ class ProfileChanged(Event, frozen=True):
     at: datetime
 
 
-class User(msgspec.Struct, frozen=True):
+class User(State, frozen=True):
     user_id: str
     email: str
     name: str | None

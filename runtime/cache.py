@@ -10,24 +10,43 @@ V = TypeVar("V")
 
 
 class BoundedCache(Generic[K, V]):
-    """At most `size` entries."""
+    """At most `size` entries, which weigh at most `weight_max` bytes in all.
 
-    def __init__(self, size: int) -> None:
+    Without `weight_max` the entries are so small that their number is bound enough.
+    """
+
+    def __init__(self, size: int, weight_max: int | None = None) -> None:
         self._size = size
-        self._entries: OrderedDict[K, V] = OrderedDict()
+        self._weight_max = weight_max
+        self._weight = 0
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
-
-    def put(self, key: K, value: V) -> None:
-        self._entries[key] = value
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
         self._entries.move_to_end(key)
-        if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+        return entry[0]
+
+    def put(self, key: K, value: V, weight: int = 0) -> None:
+        """Keep the value, unless it alone weighs more than all may."""
+        self.drop(key)
+        if self._weight_max is not None and weight > self._weight_max:
+            return
+        self._entries[key] = (value, weight)
+        self._weight += weight
+        while self._is_full:
+            _, (_, left) = self._entries.popitem(last=False)
+            self._weight -= left
 
     def drop(self, key: K) -> None:
         """Forget the key, if it is there."""
-        self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._weight -= entry[1]
+
+    @property
+    def _is_full(self) -> bool:
+        if len(self._entries) > self._size:
+            return True
+        return self._weight_max is not None and self._weight > self._weight_max

@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import structlog
 import uvloop
 
+from domain import limits
 from runtime import faults, heap, lifeline, logs, settings
 from runtime.embedded import folder, passage, privileges
 from runtime.embedded.child import StartError
@@ -72,6 +73,16 @@ def end_at_once() -> NoReturn:
     os._exit(FAILED)
 
 
+def out_of_memory() -> None:
+    """Have this process end in order, so that its supervisor starts another: what found no memory
+    once would find none again, and others with it.
+
+    For at most STOP_SECONDS_MAX, since to end in order may want memory too.
+    """
+    if _Life.present is not None:
+        _Life.present.give_up()
+
+
 def refuse(error: Exception, code: int) -> int:
     """Tell the person at the terminal why not. Returns `code`."""
     sys.stderr.write(f"evergraph: {error}\n")
@@ -79,14 +90,19 @@ def refuse(error: Exception, code: int) -> int:
 
 
 class _Life:
+    present: ClassVar[_Life | None] = None
+    """None where no process is ours, as in a test."""
+
     def __init__(self, main: Callable[[Settings], Awaitable[None]], config: Settings) -> None:
         self._main = main
         self._config = config
         self._may_begin = asyncio.Event()
         self._is_asked_to_stop = False
+        self._is_given_up = False
 
     async def live(self) -> int:
         self._task = asyncio.ensure_future(self._begin())
+        _Life.present = self
         self._listen()
         await asyncio.wait({self._task})
         if self._task.cancelled():
@@ -98,6 +114,14 @@ class _Life:
             log.error("process.failed", exc_info=error)
             return FAILED
         return DONE
+
+    def give_up(self) -> None:
+        """End with a failure, in order. Once is enough."""
+        if not self._is_given_up:
+            self._is_given_up = True
+            log.error("process.out_of_memory")
+            asyncio.get_running_loop().call_later(limits.STOP_SECONDS_MAX, end_at_once)
+            self._task.cancel()
 
     async def _begin(self) -> None:
         await self._may_begin.wait()

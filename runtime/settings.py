@@ -54,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address: int = connection_limits.CONNECTIONS_PER_ADDRESS
     idle_seconds: int = connection_limits.IDLE_SECONDS
     """How long a connection stays open between requests."""
+    graphs_per_user: int = limits.GRAPHS_PER_USER
+    versions_per_graph: int = limits.VERSIONS_PER_GRAPH
+    stored_bytes_per_user: int = limits.STORED_BYTES_PER_USER
     allowed_origins: tuple[str, ...] = ()
     """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
@@ -109,6 +112,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         idle_seconds=_number(
             values, "EVERGRAPH_IDLE_SECONDS", connection_limits.IDLE_SECONDS, 1, 3600
         ),
+        graphs_per_user=_number(
+            values, "EVERGRAPH_GRAPHS_PER_USER", limits.GRAPHS_PER_USER, 0, 10**6
+        ),
+        versions_per_graph=_number(
+            values, "EVERGRAPH_VERSIONS_PER_GRAPH", limits.VERSIONS_PER_GRAPH, 1, 10**6
+        ),
+        stored_bytes_per_user=_number(
+            values, "EVERGRAPH_STORED_BYTES_PER_USER", limits.STORED_BYTES_PER_USER, 0, 10**15
+        ),
         allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
         log_level=_choice(values, "EVERGRAPH_LOG_LEVEL", "info", LOG_LEVELS),
@@ -140,6 +152,7 @@ KNOWN = frozenset(
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",
         "EVERGRAPH_FAULT_POINT",
+        "EVERGRAPH_GRAPHS_PER_USER",
         "EVERGRAPH_HOST",
         "EVERGRAPH_IDLE_SECONDS",
         "EVERGRAPH_INCARNATION",
@@ -151,6 +164,8 @@ KNOWN = frozenset(
         "EVERGRAPH_RUNS_PER_GRAPH",
         "EVERGRAPH_RUNS_PER_USER",
         "EVERGRAPH_SIGNUP_CREDITS",
+        "EVERGRAPH_STORED_BYTES_PER_USER",
+        "EVERGRAPH_VERSIONS_PER_GRAPH",
         "EVERGRAPH_WORKER_NAME",
     }
 )

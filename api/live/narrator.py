@@ -16,7 +16,7 @@ import msgspec
 from api.feed import decoded
 from api.live import messages
 from commands.streams import Streams
-from domain import limits, runs
+from domain import limits, memory_limits, runs
 from domain.events import Event
 from domain.runs import (
     NodeCompleted,
@@ -47,6 +47,10 @@ LOOKED_UP = (RunClaimed, RunRested, RunCompleted)
 PAST_TOPICS = topics_of(RunClaimed, ReviewRequested, ReviewDecided)
 
 
+PAST_BYTES, ASKING_BYTES = 500, 100
+"""What a past takes in memory, and each of its executions that ask."""
+
+
 class Past(msgspec.Struct, frozen=True):
     """A run up to a version: whether a worker has had it, and which executions ask a person."""
 
@@ -73,7 +77,9 @@ class Narrator:
         self._views = views
         self._graphs: BoundedCache[str, str] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """Graph ids by run id, so that a start is usually told without reading."""
-        self._pasts: BoundedCache[str, Past] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        self._pasts: BoundedCache[str, Past] = BoundedCache(
+            limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
+        )
         """By run id, so that of a run that rests often only what is new is read."""
         self._sizes: BoundedCache[tuple[str, str], int] = BoundedCache(
             limits.STATE_CACHE_STREAMS_MAX
@@ -137,7 +143,7 @@ class Narrator:
             if entry.version <= version:
                 past = past.with_event(entry.event)
         past = msgspec.structs.replace(past, version=version)
-        self._pasts.put(run_id, past)
+        self._pasts.put(run_id, past, PAST_BYTES + ASKING_BYTES * len(past.asking))
         return past
 
 

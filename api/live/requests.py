@@ -20,6 +20,7 @@ from commands import graphs
 from domain import limits
 from domain.errors import NotFound
 from projections import run_details
+from runtime import process
 
 log = structlog.get_logger()
 
@@ -122,7 +123,7 @@ class Requests:
         active = loaded.state.version(None)
         self._send(
             messages.GraphUpdateResponse(
-                graph_id=graph_id, version=active.version, name=active.graph.name
+                graph_id=graph_id, version=active.version, name=active.name
             )
         )
 
@@ -139,6 +140,9 @@ def _refusing(failure: str, missing: str) -> Iterator[None]:
         raise
     except NotFound:
         raise Refused(missing) from None
+    except MemoryError:
+        process.out_of_memory()
+        raise Refused(failure) from None
     except Exception:
         log.exception("socket.request_failed")
         raise Refused(failure) from None

@@ -184,6 +184,12 @@ class NodeQueue:
             return finished.outputs
         return [one for one in finished.outputs if self.node.links_for(one[0])]
 
+    def empty(self) -> None:
+        """Forget all executions."""
+        self.arrivals.clear()
+        self.unrouted.clear()
+        self.without_static.clear()
+
     def _compact(self) -> None:
         """Forget the executions that take nothing any more, wherever they stand: one that stands
         before them may wait for ever.

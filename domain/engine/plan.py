@@ -38,6 +38,7 @@ class PlanNode:
     """A node with what the engine asks of it at every delivery."""
 
     __slots__ = (
+        "__weakref__",
         "_by_output",
         "_linked",
         "_unlinked",
@@ -129,9 +130,13 @@ class PlanNode:
 class Plan:
     """All nodes of a graph version, in its order."""
 
-    __slots__ = ("nodes", "once", "starting")
+    __slots__ = ("__weakref__", "contracts", "graph", "nodes", "once", "starting", "weight")
 
     def __init__(self, graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> None:
+        self.graph = graph
+        self.contracts = contracts
+        self.weight = 0
+        """About how many bytes it takes, as far as somebody has said."""
         self.nodes = [
             PlanNode(index, node, contracts[node.block_id])
             for index, node in enumerate(graph.nodes)

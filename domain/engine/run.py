@@ -246,6 +246,15 @@ class Run:
         assert self.routing is None, "what is ready is known when all has been delivered"
         return next(iter(self.ready.values()), None)
 
+    def dissolve(self) -> None:
+        """Let go of all executions, at the end: they and their queues name each other, and what
+        goes round in circles stays in memory until somebody looks for circles.
+        """
+        for queue in self.nodes:
+            queue.empty()
+        for held in (self.executions, self.ready, self.taken, self.open):
+            held.clear()
+
     def outputs_by_name(self) -> dict[str, list[Any]]:
         """What the OUTPUT nodes were given, by name."""
         found: dict[str, list[Any]] = {}

@@ -30,6 +30,11 @@ class StreamWrite(msgspec.Struct, frozen=True):
         """Encode the events. Raises Invalid for values that cannot be stored."""
         return cls(stream, expected, [to_encoded(event) for event in events])
 
+    @property
+    def size(self) -> int:
+        """How many bytes the events have."""
+        return sum(len(event.state) for event in self.events)
+
 
 class Origin(msgspec.Struct, frozen=True):
     """Whose events, by whom, on what occasion.

@@ -13,6 +13,7 @@ from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Rece
 from runtime.eventlog.appender import Appender
 from runtime.eventlog.checkpoints import Checkpoints
 from runtime.eventlog.epoch import LogEpoch
+from runtime.eventlog.mapper import Encoded
 from runtime.eventlog.pages import PageReader
 from runtime.eventlog.reader import Answered, StreamEvent
 from runtime.eventlog.snapshots import Snapshots
@@ -93,6 +94,13 @@ class EventLog:
         """The events of `stream` with these versions, in order; the caller knows their sizes."""
         async with self.pool.connection() as connection:
             return await reader.read_events(connection, stream, versions)
+
+    async def read_encoded(self, stream: str, version: int) -> Encoded:
+        """An event that is known to be there, as the log holds it, to be weighed before it is
+        decoded.
+        """
+        async with self.pool.connection() as connection:
+            return await reader.read_encoded(connection, stream, version)
 
     async def version_at(self, stream: str, moment: datetime) -> int:
         """The version of `stream` at a moment by the database's clock, 0 before its first."""

@@ -12,6 +12,7 @@ from domain import events, limits
 from domain.events import Event
 from runtime import database, sql
 from runtime.eventlog import arrays
+from runtime.eventlog.mapper import Encoded
 
 SELECT_PAGE = sql.load(__file__, "select_page")
 SELECT_EXCERPT = sql.load(__file__, "select_excerpt")
@@ -96,6 +97,17 @@ async def read_events(
     parameters = (arrays.Int8Array(len(elements), elements), stream)
     cursor = await connection.execute(SELECT_EVENTS, parameters, binary=True)
     return [to_stream_event(row) for row in await cursor.fetchall()]
+
+
+async def read_encoded(
+    connection: AsyncConnection[database.Row], stream: str, version: int
+) -> Encoded:
+    """One event that is there."""
+    parameters = (arrays.Int8Array(1, [arrays.int8_element(version)]), stream)
+    cursor = await connection.execute(SELECT_EVENTS, parameters, binary=True)
+    row = await cursor.fetchone()
+    assert row is not None, f"{stream} has no version {version}"
+    return Encoded(topic=row[1], state=row[2])
 
 
 async def read_version_at(

@@ -8,11 +8,13 @@ import pytest
 from blocks.catalogue import CONTRACTS
 from blocks.data import AddToList
 from blocks.io import AgentInput
-from commands import graphs
+from commands import graphs, storage
 from commands.context import Context
+from commands.plans import Plans
 from commands.streams import Done, Streams
-from domain.errors import GraphInvalid, Invalid, NotFound
+from domain.errors import GraphInvalid, Invalid, NotFound, QuotaExceeded
 from domain.graphs import Settings, VersionSaved
+from domain.storage import Quota, Storage
 from tests.support.graphs import Document, echo, graph, items, node
 from tests.support.log import whole_stream
 
@@ -45,7 +47,7 @@ async def save(
 
 async def test_a_graph_is_one_event_of_its_stream(streams: Streams) -> None:
     done = await create(streams)
-    assert done.position == 1
+    assert done.position == 2
     assert done.answer.graph.id is not None
     (entry,) = await whole_stream(streams.log, f"graph-{done.answer.graph.id}")
     assert entry.event == done.answer
@@ -73,7 +75,7 @@ async def test_a_graph_is_its_owners(streams: Streams) -> None:
     assert foreign.value.message.replace(graph_id, "unknown") == unknown.value.message
     with pytest.raises(NotFound):
         await save(streams, graph_id, echo(), EVE)
-    assert await streams.log.read_head() == 1
+    assert await streams.log.read_head() == 2
 
 
 async def test_a_refused_graph_leaves_nothing(streams: Streams) -> None:
@@ -87,7 +89,7 @@ async def test_a_refused_graph_leaves_nothing(streams: Streams) -> None:
         await save(streams, graph_id, echo() | {"id": "other"})
     with pytest.raises(GraphInvalid):
         await save(streams, graph_id, LOOP)
-    assert await streams.log.read_head() == 1
+    assert await streams.log.read_head() == 2
 
 
 async def test_an_uploaded_graph_may_have_cycles_and_stays_editable(streams: Streams) -> None:
@@ -108,7 +110,7 @@ async def test_a_crowd_saves_one_version_after_the_other(streams: Streams) -> No
     assert sorted(version.version for version in saved) == list(range(2, 22))
     kept = (await graphs.load(streams, graph_id, "ada")).state
     assert {v.version: v.graph.name for v in saved} == {
-        number: version.graph.name for number, version in kept.versions.items() if number > 1
+        number: version.name for number, version in kept.versions.items() if number > 1
     }
 
 
@@ -122,7 +124,7 @@ async def test_a_version_stays_checked_by_the_contracts_of_its_day(streams: Stre
         await graphs.save_version(
             streams, ADA, graph_id=graph_id, document=echo(), contracts=poorer
         )
-    kept = (await graphs.load(streams, graph_id, "ada")).state.version(1)
+    kept = await Plans().load(streams, graph_id, 1)
     assert kept.contracts[AgentInput.id] == contract
 
 
@@ -150,3 +152,46 @@ async def test_settings_are_the_owners(streams: Streams) -> None:
         await graphs.change_settings(
             streams, EVE, graph_id=graph_id, sensitive_action_safe_mode=True
         )
+
+
+async def stored(streams: Streams) -> Storage:
+    return (await storage.load(streams, "ada")).state
+
+
+async def test_what_is_stored_counts_with_what_stores_it(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    await save(streams, graph_id, echo())
+    sizes = [entry.bytes for entry in await whole_stream(streams.log, f"graph-{graph_id}")]
+    assert len(sizes) == 2
+    assert await stored(streams) == Storage(graphs=1, bytes=sum(sizes))
+
+
+async def test_a_crowd_gets_no_further_than_one_alone(streams: Streams) -> None:
+    """On two hosts too: the streams know nothing of each other's caches."""
+    others = Streams(streams.log)
+    quota = Quota(graphs=5)
+    crowd = (
+        graphs.create(one, ADA, document=echo(), source=None, contracts=CONTRACTS, quota=quota)
+        for one in (streams, others) * 16
+    )
+    outcomes = await asyncio.gather(*crowd, return_exceptions=True)
+    assert sum(isinstance(one, QuotaExceeded) for one in outcomes) == 27
+    assert (await stored(streams)).graphs == 5
+
+
+async def test_a_refused_graph_costs_nothing(streams: Streams) -> None:
+    graph_id = (await create(streams)).answer.graph.id
+    assert graph_id is not None
+    full = await stored(streams)
+    for quota in (Quota(bytes=full.bytes), Quota(versions=1)):
+        with pytest.raises(QuotaExceeded):
+            await graphs.save_version(
+                streams,
+                ADA,
+                graph_id=graph_id,
+                document=echo(),
+                contracts=CONTRACTS,
+                quota=quota,
+            )
+    assert await stored(streams) == full

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.live import messages, narrator
-from domain import budgets, graphs, large_values, run_life, users
+from domain import budgets, graphs, large_values, run_life, storage, users
 from domain import credits as accounts
 from domain.engine import evolve as engine
 from domain.events import Event, UnknownEventType, registered
@@ -143,6 +143,7 @@ FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
     "budgets": (budgets.evolve, budgets.NOTHING),
     "users": (users.evolve, None),
     "graphs": (graphs.evolve, None),
+    "storage": (storage.evolve, storage.EMPTY),
 }
 
 

@@ -35,19 +35,19 @@ def history(*drafts: GraphDraft) -> Graph:
 def test_versions_count_from_one() -> None:
     graph = history(draft("a"), draft("b"), draft("c"))
     assert (graph.graph_id, graph.user_id, graph.active_version) == ("g", "ada", 3)
-    assert {number: v.graph.name for number, v in graph.versions.items()} == {
+    assert {number: v.name for number, v in graph.versions.items()} == {
         1: "a",
         2: "b",
         3: "c",
     }
-    assert graph.latest.version == graph.latest.graph.version == 3
+    assert graph.latest.version == graph.latest.place == graph.length == 3
 
 
 def test_a_version_that_is_not_active_leaves_the_active_one() -> None:
     graph = history(draft("a"), draft("b", is_active=False))
     assert (graph.active_version, graph.latest.version) == (1, 2)
-    assert graph.version(None).graph.name == "a"
-    assert graph.version(2).graph.name == "b"
+    assert graph.version(None).name == "a"
+    assert graph.version(2).name == "b"
     assert history(draft("a"), draft("b", is_active=False), draft("c")).active_version == 3
 
 
@@ -90,6 +90,7 @@ def test_settings_hold_for_every_version() -> None:
     for event in (*graphs.change_settings(graph, trusting), save(graph, draft("b"))):
         graph = graphs.evolve(graph, event) or graph
     assert (graph.active_version, graph.settings) == (2, trusting)
+    assert {v.version: v.place for v in graph.versions.values()} == {1: 1, 2: 3}
 
 
 def test_a_graph_has_a_stream_of_its_own() -> None:

@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import limits
 from domain.errors import Invalid
-from domain.json_values import NON_FINITE_TEXTS, check_json, check_text, finite_or_text
+from domain.json_values import (
+    NON_FINITE_TEXTS,
+    check_json,
+    check_text,
+    finite_or_text,
+    places,
+    weight,
+)
 from tests.domain.values import json_values
 
 
@@ -116,3 +125,53 @@ def test_a_float_is_itself_or_one_of_three_texts(number: float) -> None:
     else:
         assert written in NON_FINITE_TEXTS
         assert repr(float(written)) == repr(abs(number) if math.isnan(number) else number)
+
+
+texts = st.text('a,[{"\\\u56fe', max_size=6)
+textual_values = st.recursive(
+    texts | st.none() | st.integers(-5, 5),
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=20,
+)
+
+
+def count(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(map(count, value.values()))
+    return 1 + sum(map(count, value)) if isinstance(value, list) else 1
+
+
+@given(textual_values)
+def test_a_text_has_no_more_values_than_places(value: Any) -> None:
+    assert count(value) <= places(msgspec.json.encode(value)) + 1
+
+
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        *((b"1", 0), (b"[]", 1), (b"[1,2]", 2), (b'{"a":1,"b":[]}', 3), (b"[[],[]]", 4)),
+        *((b'"[,{"', 0), (b'["\\",[",1]', 2), (b'["\\\\",[]]', 3), (b'["\\\\\\",",1]', 2)),
+    ],
+)
+def test_places_are_counted_outside_of_texts(encoded: bytes, expected: int) -> None:
+    assert places(encoded) == expected
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *("[]", "[0]", "{}", '{"":0}', '{"a":{}}', "0.5", "123456789", '"ab"', '"\u00e9\u4e2d"'),
+        *('"\U0001f600abcdefghijkl"', '{"a":1,"b":2}', "[[]]"),
+    ],
+)
+def test_a_value_takes_about_as_much_memory_as_it_weighs(element: str) -> None:
+    encoded = f"[{','.join([element] * 20_000)}]".encode()
+    tracemalloc.start()
+    try:
+        value = msgspec.json.decode(encoded)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(value) == 20_000
+    # A list or object that may be part of a cycle has 16 bytes more, which are not traced.
+    assert 0.9 * taken < weight(encoded) < 8 * taken

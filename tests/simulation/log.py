@@ -15,6 +15,7 @@ from domain import events, limits
 from domain.large_values import hash_of
 from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.errors import OutcomeUnknown
+from runtime.eventlog.mapper import Encoded
 from runtime.eventlog.reader import Answered, StreamEvent
 from runtime.eventlog.values import ValueMissing
 from tests.simulation.connections import Pool, connected
@@ -193,6 +194,10 @@ class MemoryLog:
     async def read_events(self, stream: str, versions: Collection[int]) -> list[StreamEvent]:
         rows = await self._ask(lambda: list(self._rows(stream)))
         return [_event(row) for row in rows if row.version in versions]
+
+    async def read_encoded(self, stream: str, version: int) -> Encoded:
+        rows = await self._ask(lambda: list(self._rows(stream)))
+        return Encoded(topic=rows[version - 1].topic, state=rows[version - 1].state)
 
     async def version_at(self, stream: str, moment: datetime) -> int:
         rows = await self._ask(lambda: list(self._rows(stream)))

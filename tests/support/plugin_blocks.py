@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -78,6 +79,33 @@ class EatsMemory(Block):
         hoard = []
         while True:
             hoard.append(b"x" * CHUNK_BYTES)
+
+
+class Nowhere(tzinfo):
+    """Where there is never enough memory to write a time down."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        raise MemoryError
+
+    dst = utcoffset
+
+    def tzname(self, _: datetime | None) -> str:
+        raise MemoryError
+
+
+class RunsOutOfMemory(Block):
+    """What it yields is found to take more memory than there is when its code has ended."""
+
+    id = "3c0f5a4e-8f8b-4b57-9d0f-0f4f4cf1c9b1"
+    description = "Yield what cannot be written down"
+    categories = (Category.BASIC,)
+    Input = Passed
+    Output = Out
+    test_input: ClassVar = {}
+    test_output = ()
+
+    def run(self, _inputs: Passed, _context: Context) -> Yields:
+        yield "output", datetime(2026, 1, 1, tzinfo=Nowhere())
 
 
 class YieldsThenFails(Block):

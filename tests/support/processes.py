@@ -33,3 +33,11 @@ async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> No
     while not condition():
         assert clock.monotonic() < deadline, f"not within {seconds} s: {condition}"
         await asyncio.sleep(0.01)
+
+
+def resident_bytes(pid: int) -> int:
+    """What the process has in memory at this moment, 0 when it has ended."""
+    shown = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return int(shown.stdout.strip() or 0) * 1024

@@ -23,6 +23,7 @@ from domain.runs import (
     RunClaimed,
     RunCreated,
     RunEnd,
+    RunParked,
     RunRested,
     RunStopRequested,
     RunTerminated,
@@ -130,7 +131,7 @@ class Rules:
         if isinstance(event, RunClaimed):
             self.worker = event.worker
             self.doubtful = set(self.at_work)
-        elif isinstance(event, RunRested):
+        elif isinstance(event, RunRested | RunParked):
             self.worker = None
         elif isinstance(event, NodeEvent):
             assert event.execution not in self._finished, "I7: a finished node moved again"
@@ -149,6 +150,10 @@ class Rules:
             is_stopped_child = is_stop and self._opening.parent is not None
             by_worker = is_stopped_child and actor.startswith("worker:")
             assert by_worker or actor == self._opening.user_id, "who is that?"
+            return
+        if isinstance(event, RunParked) and self.worker is None:
+            # Who cannot read a run cannot claim it either.
+            assert actor.startswith("worker:")
             return
         worker = event.worker if isinstance(event, RunClaimed) else self.worker
         assert actor == f"worker:{worker}", "somebody wrote who had not claimed the run"

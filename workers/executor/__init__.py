@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-
 from domain import limits
+from runtime import heap
 from runtime.settings import Settings
 from workers.executor.process import Executor
 
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled, in bounded memory: a block that wants more of it fails its node."""
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most == resource.RLIM_INFINITY or most > limits.EXECUTOR_MEMORY_BYTES_MAX:
-        resource.setrlimit(resource.RLIMIT_AS, (limits.EXECUTOR_MEMORY_BYTES_MAX, most))
+    heap.bound(limits.EXECUTOR_MEMORY_BYTES_MAX)
     await Executor(settings).serve()

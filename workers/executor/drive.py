@@ -7,6 +7,7 @@ effect starts, its intent and everything that it depends on is durable.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -45,7 +46,7 @@ class Drive:
         self._paces = tools.paces
         self._pool = Pool(ledger, tools)
         self._children = Children(ledger, tools, self._pool)
-        self._starter = Starter(ledger, tools, self._pool, self._children, self)
+        self._starter = Starter(ledger, tools, self._pool, self._children, weakref.proxy(self))
         self._tasks: set[asyncio.Task[Result]] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._results: deque[Result] = deque()

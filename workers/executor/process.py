@@ -15,7 +15,7 @@ from domain import limits, runs
 from domain.engine.run import Run
 from domain.engine.suspicion import Suspicion
 from domain.errors import Conflict, DomainError, Unavailable
-from runtime import database, faults, ids
+from runtime import database, faults, ids, process
 from runtime.egress import Egress
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
@@ -138,9 +138,17 @@ class Executor:
             except NotLoaded as error:
                 loads += 1
                 log.error("run.not_loaded", run=run_id, times=loads, exc_info=error.__cause__)
+                if isinstance(error.__cause__, MemoryError):
+                    await self._run_out_over(rung, str(error))
+                    return
                 if loads < limits.RUN_LOADS_MAX or not await self._park(run_id, str(error)):
                     await asyncio.sleep(limits.POLL_SECONDS)
                     continue
+            except MemoryError:
+                # Nobody says that it is free: who claims it next takes this for our death over it.
+                log.exception("run.out_of_memory", run=run_id)
+                process.out_of_memory()
+                return
             except RunLost:
                 # Its stream is not as we believed; whether it is another's now, the stream tells.
                 log.info("run.lost", run=run_id)
@@ -184,6 +192,14 @@ class Executor:
         except Exception as error:
             raise NotLoaded(f"{type(error).__name__}: {error}") from error
 
+    async def _run_out_over(self, rung: Rung, reason: str) -> None:
+        """Set a run aside that there is no memory for, and end: the next worker begins with what
+        does not need so much.
+        """
+        if await self._park(rung.run_id, reason):
+            await rung.answer()
+        process.out_of_memory()
+
     async def _park(self, run_id: str, reason: str) -> bool:
         """Give the run's place to others, and let it be tried again later. Whether that worked."""
         try:
@@ -221,8 +237,13 @@ class Executor:
             if watch is not None:
                 watch.begin(drive.survive)
 
+        began = drive.durable
         try:
             await drive.to_end(claimed)
+        except MemoryError as error:
+            if drive.durable > began:
+                raise
+            raise NotLoaded(f"{type(error).__name__}: before it was claimed") from error
         finally:
             del self._drives[run.run_id]
         await self._shelf.put(run)

@@ -6,10 +6,11 @@ import msgspec
 import structlog
 
 from commands import run_states
-from domain import events, limits, runs
+from domain import events, limits, memory_limits, runs
 from domain.engine import snapshots
 from domain.engine.evolve import evolve
 from domain.engine.run import Run
+from domain.engine.weights import weight
 from domain.runs import RunCreated
 from runtime.cache import BoundedCache
 from workers.executor.bells import Rung
@@ -26,7 +27,9 @@ class Shelf:
     def __init__(self, tools: Tools) -> None:
         self._streams = tools.streams
         self._plans = tools.plans
-        self._resting: BoundedCache[str, Run] = BoundedCache(limits.RUNS_REMEMBERED_MAX)
+        self._resting: BoundedCache[str, Run] = BoundedCache(
+            limits.RUNS_REMEMBERED_MAX, memory_limits.RUNS_REMEMBERED_BYTES_MAX
+        )
 
     async def put(self, run: Run) -> None:
         """Keep a run that was driven, in case it wakes up; of one that has ended keep nothing.
@@ -34,9 +37,14 @@ class Shelf:
         Its state must be the durable one. Raises database.LOST.
         """
         if not run.is_ended:
-            self._resting.put(run.run_id, run)
+            most = memory_limits.RUN_REMEMBERED_BYTES_MAX
+            weighs = run.plan.weight + weight(run, most)
+            if weighs <= most:
+                self._resting.put(run.run_id, run, weighs)
+                return
         elif run.version >= limits.SNAPSHOT_EVENTS:
             await self._streams.log.snapshots.forget(runs.stream_of(run.run_id))
+        run.dissolve()
 
     async def get(self, rung: Rung) -> Run | None:
         """The run as its stream has it; None when there is none. Raises what reading raises."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 from domain.engine.evolve import evolve
 from domain.engine.execution import COMPACT_ARRIVALS
 from domain.engine.run import Run
+from domain.engine.weights import weight
 from domain.runs import (
     CreditsExtended,
     NodeCompleted,
@@ -138,3 +141,29 @@ def test_what_finished_behind_one_that_waits_for_ever_leaves_only_what_is_to_be_
         evolve(run, NodeCompleted(number, "leaf", [("out", text)], elapsed_us=1))
     assert len(leaves.unrouted) <= COMPACT_ARRIVALS
     assert not any(one.outputs for one in leaves.unrouted)
+
+
+def test_a_run_that_was_dissolved_leaves_nothing_that_only_the_collector_finds() -> None:
+    run = Given("x.out > s.a", "y.out > s.b").run
+    source = run.take()
+    assert source is not None
+    evolve(run, NodeCompleted(source.number, "x", [("out", "large")], elapsed_us=1))
+    assert any(queue.arrivals for queue in run.nodes)
+    node = weakref.ref(run.plan.nodes[0])
+    gc.disable()
+    try:
+        run.dissolve()
+        del run, source
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_a_run_weighs_what_it_holds_once() -> None:
+    run = Given("x.out > s.a", "x.out > t.a").run
+    light = weight(run, 10**9)
+    source = run.take()
+    assert source is not None
+    evolve(run, NodeCompleted(source.number, "x", [("out", "x" * 10**6)], elapsed_us=1))
+    assert light + 10**6 < weight(run, 10**9) < light + 10**6 + 20_000
+    assert light < weight(run, light + 1000) < light + 2 * 10**6

@@ -1,0 +1,30 @@
+"""Bounds of what processes have in memory, in bytes unless their names say otherwise.
+
+What something takes is estimated (`domain/json_values.py`, `domain/engine/weights.py`): it is
+hardly ever more, and for texts and structs up to three times less.
+"""
+
+BODY_VALUES_MAX = 250_000
+"""Values of the JSON in the body of a request, each of which takes about a hundred bytes."""
+LARGE_BODIES_AT_ONCE = 4
+"""Requests with bodies beyond REQUEST_BYTES_MAX that an API process works on. Users take turns."""
+STATE_CACHE_BYTES_MAX = 32 * 1024 * 1024
+"""Folded streams that a process keeps."""
+PLANS_KEPT_BYTES_MAX = 64 * 1024 * 1024
+"""Graph versions that a process keeps."""
+PLAN_LIGHT_BYTES = 1024 * 1024
+"""A graph version that takes more is not kept, and has to find room:"""
+PLANS_HEAVY_BYTES_MAX = 64 * 1024 * 1024
+"""all of these that are in hand take no more than this, unless one alone does."""
+ROOM_SECONDS_MAX = 5.0
+"""How long one waits for room,"""
+ROOM_LOOK_SECONDS = 0.5
+"""and how often it is looked for meanwhile among what nobody has in hand any more."""
+RUNS_REMEMBERED_BYTES_MAX = 64 * 1024 * 1024
+"""Resting runs that an executor keeps, their graphs included,"""
+RUN_REMEMBERED_BYTES_MAX = 8 * 1024 * 1024
+"""and one of them. One that takes more is read again."""
+API_MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
+"""Address space of an API process. That of an executor stands with the limits of workers."""
+LARGE_BLOCK_BYTES = 256 * 1024
+"""A block of memory of this size goes back to the system when it is free."""
