@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from psycopg import AsyncConnection
@@ -14,6 +15,7 @@ from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded
 from tests.support.api import Platform, answered, platform
+from tests.support.databases import in_database
 from tests.support.graphs import graph, node
 
 
@@ -25,13 +27,15 @@ async def alone(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Platf
 
 
 async def test_an_answer_that_was_kept_and_cannot_be_read_is_not_the_clients_fault(
-    alone: Platform,
+    alone: Platform, postgres: PostgresServer
 ) -> None:
     user = await alone.user()
     saved = await user.save(graph(node("a", Wait, seconds=1)))
     answered(await user.post(saved.execute_path, {}, Idempotency_Key="key"))
     assert alone.settings.database_url is not None
-    async with await AsyncConnection.connect(alone.settings.database_url) as superuser:
+    name = urlsplit(alone.settings.database_url).path[1:]
+    url = in_database(postgres.superuser_url, name)
+    async with await AsyncConnection.connect(url) as superuser:
         await superuser.execute("UPDATE log.receipts SET answer = 'nonsense'")
     again = await user.post(saved.execute_path, {}, Idempotency_Key="key")
     assert answered(again, 500)["type"] == "internal_error"

@@ -117,7 +117,7 @@ NAMES = [
 async def test_odd_names_in_paths_are_not_found(installation: Platform, name: str) -> None:
     """Every route with an id, whatever stands in its place."""
     user = await installation.user()
-    values = {"graph_id": name, "run_id": name, "version": 1, "graph_version": 1}
+    values = {"graph_id": name, "run_id": name, "value_id": name, "version": 1, "graph_version": 1}
     body = {**echo(), "version": 1}
     for endpoint in endpoints(create_app(installation.settings)):
         if endpoint.method == "OPTIONS" or not endpoint.path.startswith("/api/"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -129,12 +130,25 @@ def _told(process: Process, event: str) -> int:
 @contextmanager
 def _limited(pid: int, files: int) -> Iterator[None]:
     """A process may have no more than so many files in this block."""
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (files, before[1]))
+    limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+    (soft, hard) = next(
+        line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")
+    )
+    _limit(pid, str(files), hard)
     try:
         yield
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        _limit(pid, soft, hard)
+
+
+def _limit(pid: int, soft: str, hard: str) -> None:
+    """As the user that the process runs as: root may lack the right to do it to another's."""
+    process = psutil.Process(pid)
+    uid, gid = process.uids().real, process.gids().real
+    changed: dict[str, Any] = {}
+    if uid != os.getuid():
+        changed = {"user": uid, "group": gid, "extra_groups": []}
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={soft}:{hard}"], check=True, **changed)
 
 
 async def _status(wire: Wire) -> int:

@@ -21,7 +21,8 @@ from tests.support.cluster import Cluster
 from tests.support.graphs import agent_output, echo, graph, node
 from tests.support.http_server import answer, http_server
 
-OTHERS = 0o077
+OTHERS = 0o007
+"""The group of a file is that of our own processes where they need it, and has no other members."""
 HARMLESS = {"up.log", REGISTER}
 """What the test has our output written to, and the ids of our processes."""
 

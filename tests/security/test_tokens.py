@@ -42,6 +42,7 @@ SOMEWHERE = {
     "graph_id": "1",
     "graph_version": 1,
     "run_id": "1",
+    "value_id": "1",
     "version": 1,
     "path": "x",
     "file_path": "x",
