@@ -97,6 +97,11 @@ async def test_descriptors_are_left_for_all_else(
         assert {200, 503} <= set(statuses) <= {0, 200, 503}
         lines.close()
 
+        async def is_served_again() -> bool:
+            """Who waited had all sessions of the database, until it was seen that they left."""
+            return (await (await lines.connect()).ask(register)).status == 200
+
+        await eventually(is_served_again)
         again = [await lines.connect() for _ in range(40)]
         assert [(await wire.ask(register)).status for wire in again] == [200] * 40
         assert _told(process, "descriptors.few") == 1
