@@ -74,6 +74,7 @@ async def renders(installation: Installation) -> None:
     assert ended.only("t")["output_data"] == {"output": ["1"]}
 
 
+@pytest.mark.holds("S40")
 async def test_no_process_but_the_supervisor_stays_root(tmp_path: Path) -> None:
     """Also behind a closed folder, such as that of the tests."""
     async with real_installation(tmp_path, tmp_path / "plugins") as installation:
@@ -108,6 +109,7 @@ async def test_where_no_way_can_be_cleared_one_capability_is_kept(tmp_path: Path
         await renders(installation)
 
 
+@pytest.mark.holds("S40")
 async def test_our_processes_get_at_nothing_of_the_servers(open_dir: Path) -> None:
     whole = Cluster(open_dir, {})
     async with whole.running():

@@ -72,6 +72,7 @@ async def application(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
 
 
 @pytest.mark.parametrize("first", ["SELECT 1", "SET ROLE NONE", "RESET ROLE", "DISCARD ALL"])
+@pytest.mark.holds("S41")
 async def test_the_application_gains_nothing_by_whatever_it_says(
     application: AsyncConnection[Row], event_log: EventLog, first: LiteralString
 ) -> None:
@@ -82,6 +83,7 @@ async def test_the_application_gains_nothing_by_whatever_it_says(
             await application.execute(trick)
 
 
+@pytest.mark.holds("S41")
 async def test_the_application_belongs_to_nobody_else(superuser: AsyncConnection[Row]) -> None:
     found = await superuser.execute(
         "SELECT rolname FROM pg_roles WHERE pg_has_role(%s, oid, 'MEMBER')", (APP_ROLE,)

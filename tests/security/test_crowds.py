@@ -50,6 +50,7 @@ async def _asked(lines: Wires, user: Caller, count: int, source: str) -> Sequenc
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("source", ["127.0.0.1", OTHER])
+@pytest.mark.holds("S17")
 async def test_who_asks_for_nothing_makes_room(
     installation: Platform, head: bytes, source: str
 ) -> None:
@@ -62,6 +63,7 @@ async def test_who_asks_for_nothing_makes_room(
             assert await longest.rest() == b""
 
 
+@pytest.mark.holds("S17")
 async def test_an_address_makes_room_among_its_own(installation: Platform) -> None:
     async with _crowded(installation, per_address=ROOM) as (_, lines):
         others = [await lines.connect(OTHER) for _ in range(ROOM)]
@@ -72,6 +74,7 @@ async def test_an_address_makes_room_among_its_own(installation: Platform) -> No
             assert (await wire.ask()).status == 200
 
 
+@pytest.mark.holds("S17")
 async def test_whoever_is_answered_waits_longest_from_then_on(installation: Platform) -> None:
     async with _crowded(installation, connections=2) as (_, lines):
         first, second = await lines.connect(), await lines.connect()
@@ -82,6 +85,7 @@ async def test_whoever_is_answered_waits_longest_from_then_on(installation: Plat
 
 
 @pytest.mark.parametrize("bounds", [{"connections": ROOM}, {"per_address": ROOM}])
+@pytest.mark.holds("S17")
 async def test_health_is_told_where_all_are_at_work(
     installation: Platform, user: Caller, bounds: dict[str, int]
 ) -> None:
@@ -99,6 +103,7 @@ async def test_health_is_told_where_all_are_at_work(
         assert (await (await lines.connect()).ask(READY)).status == 200
 
 
+@pytest.mark.holds("S17")
 async def test_an_address_at_work_leaves_room_for_others(
     installation: Platform, user: Caller
 ) -> None:
@@ -109,6 +114,7 @@ async def test_an_address_at_work_leaves_room_for_others(
         assert [(await wire.answer()).status for wire in asked] == [200] * ROOM
 
 
+@pytest.mark.holds("S17")
 async def test_silence_beyond_the_bounds_does_not_hide_the_health(
     installation: Platform, user: Caller
 ) -> None:
@@ -122,6 +128,7 @@ async def test_silence_beyond_the_bounds_does_not_hide_the_health(
         assert [(await wire.answer()).status for wire in asked] == [200] * ROOM
 
 
+@pytest.mark.holds("S17")
 async def test_sockets_are_connections(installation: Platform, user: Caller) -> None:
     token = user.headers["Authorization"].removeprefix("Bearer ")
     async with _crowded(installation, connections=ROOM) as (http, lines):
@@ -135,6 +142,7 @@ async def test_sockets_are_connections(installation: Platform, user: Caller) -> 
         await _until_open(lines)
 
 
+@pytest.mark.holds("S17")
 async def test_a_socket_that_was_refused_makes_room(installation: Platform) -> None:
     """It stays until its peer has closed it too."""
     async with _crowded(installation, connections=ROOM) as (http, lines):
@@ -147,6 +155,7 @@ async def test_a_socket_that_was_refused_makes_room(installation: Platform) -> N
             socket.transport.abort()
 
 
+@pytest.mark.holds("S17")
 async def test_a_crowd_is_logged_once(
     installation: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

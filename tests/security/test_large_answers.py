@@ -84,6 +84,7 @@ async def repeating(served: Attacked, caller: Caller) -> WrittenRun:
     return run
 
 
+@pytest.mark.holds("S19")
 async def test_a_run_that_repeats_a_large_value(attacked: Attacked) -> None:
     caller = await attacked.user()
     run = await repeating(attacked, caller)
@@ -109,6 +110,7 @@ async def test_a_run_that_repeats_a_large_value(attacked: Attacked) -> None:
     assert attacked.peak() < MEMORY_BYTES_MAX
 
 
+@pytest.mark.holds("S19")
 async def test_lists_of_what_is_large(attacked: Attacked) -> None:
     caller = await attacked.user()
     text = "\N{EURO SIGN}" * 20_000

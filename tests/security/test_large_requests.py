@@ -24,6 +24,7 @@ def _asking(*headers: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("header", [b"a:", b"name: value"])
+@pytest.mark.holds("S17")
 async def test_so_many_headers_are_too_many(lines: Wires, header: bytes) -> None:
     wire = await lines.connect()
     most = connection_limits.HEADERS_MAX - 1
@@ -33,12 +34,14 @@ async def test_so_many_headers_are_too_many(lines: Wires, header: bytes) -> None
     assert await wire.rest() == b""
 
 
+@pytest.mark.holds("S17")
 async def test_a_hundred_thousand_headers_are_not_read(lines: Wires) -> None:
     wire = await lines.connect()
     await wire.send(_asking(*[b"name: value"] * 100_000))
     assert (await wire.answer()).status == 431
 
 
+@pytest.mark.holds("S17")
 async def test_headers_are_as_large_as_they_are_together(lines: Wires) -> None:
     wire = await lines.connect()
     room = connection_limits.HEAD_BYTES_MAX - 100
@@ -47,12 +50,14 @@ async def test_headers_are_as_large_as_they_are_together(lines: Wires) -> None:
     assert (await wire.ask(_asking(half, half))).status == 431
 
 
+@pytest.mark.holds("S17")
 async def test_a_header_without_end_is_not_waited_for(lines: Wires) -> None:
     wire = await lines.connect()
     await wire.send(LIVE[:-2] + b"a: ")
     assert (await wire.trickle(PIECE, 0)).status == 431
 
 
+@pytest.mark.holds("S17")
 async def test_an_address_is_as_long_as_it_may(lines: Wires) -> None:
     wire = await lines.connect()
     query = b"x" * (connection_limits.TARGET_BYTES_MAX - len(b"/health/live?"))
@@ -62,12 +67,14 @@ async def test_an_address_is_as_long_as_it_may(lines: Wires) -> None:
     assert await wire.rest() == b""
 
 
+@pytest.mark.holds("S17")
 async def test_an_address_without_end_is_not_waited_for(lines: Wires) -> None:
     wire = await lines.connect()
     await wire.send(b"GET /")
     assert (await wire.trickle(PIECE, 0)).status == 414
 
 
+@pytest.mark.holds("S17")
 async def test_empty_lines_before_a_request_have_an_end(lines: Wires) -> None:
     assert (await (await lines.connect()).trickle(b"\r\n" * 5_000, 0)).status == 431
 
@@ -83,6 +90,7 @@ async def test_empty_lines_before_a_request_have_an_end(lines: Wires) -> None:
     ],
     ids=["extension", "extensions", "zeros", "trailers", "trailer"],
 )
+@pytest.mark.holds("S17")
 async def test_what_frames_a_body_has_an_end(
     lines: Wires, user: Caller, begin: bytes, piece: bytes
 ) -> None:
@@ -92,6 +100,7 @@ async def test_what_frames_a_body_has_an_end(
     assert (refused.status, refused.slug) == (400, "invalid")
 
 
+@pytest.mark.holds("S17")
 async def test_a_trailer_is_nobodys_header(lines: Wires, user: Caller) -> None:
     """Whoever stands before us has not seen it, and may have taken care of those that it has."""
     wire = await lines.connect()

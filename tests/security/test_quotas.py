@@ -46,6 +46,7 @@ def refusals(responses: list[httpx2.Response]) -> list[str]:
     return [problem["message"] for problem in problems]
 
 
+@pytest.mark.holds("S19")
 async def test_a_crowd_gets_as_many_graphs_as_one_alone(callers: list[Caller]) -> None:
     crowd = (callers[n % 2].post("/api/v1/graphs", {"graph": echo()}) for n in range(64))
     refused = refusals(await asyncio.gather(*crowd))
@@ -53,6 +54,7 @@ async def test_a_crowd_gets_as_many_graphs_as_one_alone(callers: list[Caller]) -
     assert len(await callers[0].read("/api/v1/graphs")) == GRAPHS
 
 
+@pytest.mark.holds("S19")
 async def test_a_crowd_gets_as_many_versions_as_one_alone(callers: list[Caller]) -> None:
     saved = await callers[0].save(echo())
     crowd = (callers[n % 2].put(saved.path, echo()) for n in range(16))
@@ -60,6 +62,7 @@ async def test_a_crowd_gets_as_many_versions_as_one_alone(callers: list[Caller])
     assert refused == [f"A graph has at most {VERSIONS} versions"] * 15
 
 
+@pytest.mark.holds("S19")
 async def test_a_crowd_stores_as_many_bytes_as_one_alone(callers: list[Caller]) -> None:
     """Graphs and large inputs of runs share them."""
     large = graph(agent_input("x", value=LARGE), agent_output("y"), links="x.result > y.value")

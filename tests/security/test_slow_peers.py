@@ -43,6 +43,7 @@ def _post(user: Caller, path: str, *headers: str) -> bytes:
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("part", [b"G", b"GET / HTTP/1.1\r\n", LIVE[:-2], b"\r\n", b"\r\n" * 50])
+@pytest.mark.holds("S17")
 async def test_a_part_of_a_head_is_not_waited_for(lines: Wires, part: bytes) -> None:
     wire = await lines.connect()
     await wire.send(part)
@@ -53,6 +54,7 @@ async def test_a_part_of_a_head_is_not_waited_for(lines: Wires, part: bytes) -> 
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_a_head_that_trickles_is_not_waited_for(lines: Wires) -> None:
     wire = await lines.connect()
     await wire.send(LIVE[:-2] + b"X: ")
@@ -60,6 +62,7 @@ async def test_a_head_that_trickles_is_not_waited_for(lines: Wires) -> None:
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_a_second_head_is_not_waited_for(lines: Wires) -> None:
     wire = await lines.connect()
     assert (await wire.ask(LIVE + LIVE[:-1])).status == 200
@@ -67,10 +70,12 @@ async def test_a_second_head_is_not_waited_for(lines: Wires) -> None:
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_who_says_nothing_at_all_is_told_nothing(lines: Wires) -> None:
     assert await (await lines.connect()).rest() == b""
 
 
+@pytest.mark.holds("S17")
 async def test_a_connection_is_not_kept_for_ever(installation: Platform) -> None:
     settings = msgspec.structs.replace(installation.settings, idle_seconds=1)
     async with api(settings) as http, wires(http) as lines:
@@ -83,6 +88,7 @@ async def test_a_connection_is_not_kept_for_ever(installation: Platform) -> None
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("pieces", [[], [b'{"graph"', b":", b" " * 10]])
+@pytest.mark.holds("S17")
 async def test_a_body_that_does_not_come_is_not_waited_for(
     lines: Wires, user: Caller, pieces: list[bytes]
 ) -> None:
@@ -95,12 +101,14 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_a_body_that_trickles_is_not_waited_for(lines: Wires, user: Caller) -> None:
     wire = await lines.connect()
     await wire.send(_post(user, "/api/v1/graphs", "Transfer-Encoding: chunked"))
     assert (await wire.trickle(b"1\r\n \r\n", 0.02)).status == 408
 
 
+@pytest.mark.holds("S17")
 async def test_a_body_may_take_its_time_if_it_comes(
     lines: Wires, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +124,7 @@ async def test_a_body_may_take_its_time_if_it_comes(
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_who_is_answered_already_need_not_be_heard_out(lines: Wires) -> None:
     wire = await lines.connect()
     await wire.send(b"POST /api/v1/graphs HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
@@ -125,6 +134,7 @@ async def test_who_is_answered_already_need_not_be_heard_out(lines: Wires) -> No
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_our_own_time_is_not_the_peers(lines: Wires, user: Caller) -> None:
     """The answer takes longer than a peer may, and so does what the peer waits for."""
     wire = await lines.connect()
@@ -134,6 +144,7 @@ async def test_our_own_time_is_not_the_peers(lines: Wires, user: Caller) -> None
     ).status == 200
 
 
+@pytest.mark.holds("S17")
 async def test_who_asks_before_it_sends_is_told_to(lines: Wires, user: Caller) -> None:
     body = msgspec.json.encode({"graph": echo()})
     length = f"Content-Length: {len(body)}"
@@ -144,6 +155,7 @@ async def test_who_asks_before_it_sends_is_told_to(lines: Wires, user: Caller) -
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.holds("S17")
 async def test_who_takes_nothing_of_an_answer_is_left(
     lines: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +165,7 @@ async def test_who_takes_nothing_of_an_answer_is_left(
     assert len(await wire.rest()) < 1_500_000
 
 
+@pytest.mark.holds("S17")
 async def test_who_reads_slowly_holds_no_open_file(lines: Wires) -> None:
     for _ in range(8):
         wire = await lines.connect(SO_RCVBUF=4_096)

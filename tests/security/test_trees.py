@@ -67,6 +67,7 @@ async def bomb(user: Caller) -> Saved:
     return await inside_itself(user, graph(agent_input("x"), tens, links="ten.item > sub.x"), "sub")
 
 
+@pytest.mark.holds("S19")
 async def test_a_budget_is_for_a_run_and_all_below_it(user: Caller, installation: Platform) -> None:
     saved = await bomb(user)
     run_id = await user.start(saved, {"x": 1}, budget={"steps": 40, "seconds": 3})
@@ -76,6 +77,7 @@ async def test_a_budget_is_for_a_run_and_all_below_it(user: Caller, installation
     assert family.ends == {"The run used up its budget of 40 node executions"}
 
 
+@pytest.mark.holds("S19")
 async def test_what_is_left_for_no_sub_graph_at_all_ends_the_run(user: Caller) -> None:
     saved = await bomb(user)
     outcome = await user.ended(saved, await user.start(saved, {"x": 1}, budget={"steps": 12}))
@@ -83,6 +85,7 @@ async def test_what_is_left_for_no_sub_graph_at_all_ends_the_run(user: Caller) -
     assert outcome.run["stats"]["error"] == "The run used up its budget of 12 node executions"
 
 
+@pytest.mark.holds("S19")
 async def test_who_sets_no_budget_has_one_and_a_bound_of_sub_graphs(
     user: Caller, installation: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
