@@ -22,7 +22,7 @@ from runtime.eventlog.append import Appended
 from runtime.eventlog.errors import OutcomeUnknown
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
 from tests.commands.driving import saved, start
-from tests.support.graphs import node
+from tests.support.graphs import Document, node
 from tests.support.log import whole_stream
 from workers.executor.ledger import Ledger, RunLost
 from workers.executor.paces import Paces
@@ -131,10 +131,11 @@ async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
     return run, ledger
 
 
-async def created(event_log: EventLog) -> Run:
-    """A run of one node that nobody has in hand."""
+async def created(event_log: EventLog, *nodes: Document) -> Run:
+    """A run of one node, or of these, that nobody has in hand."""
     streams, plans = Streams(event_log), Plans()
-    document = {"name": "one", "nodes": [node("a", AgentInput, name="x", value=1)], "links": []}
+    one = node("a", AgentInput, name="x", value=1)
+    document = {"name": "one", "nodes": list(nodes) or [one], "links": []}
     graph_id = await saved(streams, document)
     done = await start(streams, graph_id)
     run = await run_states.load(streams, plans, done.answer.run_id)

@@ -166,7 +166,8 @@ class Drive:
             return
         if not run.is_paused and self._leave_by is None:
             await self._take_ready()
-        if self._is_over:
+        if self._is_over or self._ledger.outside != outside:
+            # What has come may be a stop: who rests behind it is never called again.
             return
         if run.is_drained:
             await self._complete()
