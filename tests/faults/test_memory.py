@@ -18,7 +18,7 @@ from runtime.eventlog.log import opened
 from tests.faults.graphs import EFFECT, PURE, Other, chain
 from tests.faults.scene import END_SECONDS_MAX, Batch, Scene
 from tests.support.plugin_blocks import RunsOutOfMemory
-from tests.support.processes import until
+from tests.support.processes import limit, until
 
 EXECUTOR = "executor-1"
 OURS = {"run.out_of_memory", "process.out_of_memory", "run.not_loaded", "request.out_of_memory"}
@@ -33,7 +33,7 @@ def bounded_as_it_is(pid: int) -> None:
     """Let the process have not much more memory than it has now."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
     most = pages * resource.getpagesize() + SPARE_BYTES
-    resource.prlimit(pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    limit(pid, "as", most)
 
 
 async def test_a_run_over_which_memory_runs_out_again_and_again_is_failed(plugged: Scene) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 
 import pytest
@@ -14,6 +13,7 @@ from domain.runs import NodeStarted, RunClaimed, RunFailed
 from tests.faults.graphs import EFFECT, PURE, Other
 from tests.faults.scene import END_SECONDS_MAX, POLL_SECONDS, Scene
 from tests.support.plugin_blocks import EatsMemory, KillsItsProcess, KillsWhilePure
+from tests.support.processes import limit, limits_of
 
 EXECUTOR = "executor-1"
 CLAIMED = "runs.RunClaimed@1"
@@ -95,8 +95,9 @@ async def test_a_run_that_lives_lets_others_begin_beside_it(plugged: Scene) -> N
 async def test_a_block_that_wants_all_memory_fails_alone(plugged: Scene) -> None:
     await plugged.settle(await plugged.start([EFFECT]))
     pid = plugged.cluster.pids()[EXECUTOR]
-    bound, _ = resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES,) * 2)
-    assert bound == limits.EXECUTOR_MEMORY_BYTES_MAX
+    bound, _ = limits_of(pid, "Max address space")
+    assert bound == str(limits.EXECUTOR_MEMORY_BYTES_MAX)
+    limit(pid, "as", MEMORY_BYTES, MEMORY_BYTES)
     with plugged.effects.held():
         others = await plugged.start([EFFECT, PURE, EFFECT], runs=4)
         await plugged.effects.asked(4)

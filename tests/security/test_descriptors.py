@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import psutil
@@ -20,6 +18,7 @@ from runtime.secrets import sign_token
 from runtime.settings import Settings, environment
 from tests.support.api import eventually, free_port
 from tests.support.cluster import EVERGRAPH, Process
+from tests.support.processes import limit, limits_of
 from tests.support.served import is_served
 from tests.support.wire import Wire, Wires, wires
 
@@ -135,25 +134,12 @@ def _told(process: Process, event: str) -> int:
 @contextmanager
 def _limited(pid: int, files: int) -> Iterator[None]:
     """A process may have no more than so many files in this block."""
-    limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
-    (soft, hard) = next(
-        line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")
-    )
-    _limit(pid, str(files), hard)
+    soft, hard = limits_of(pid, "Max open files")
+    limit(pid, "nofile", files, hard)
     try:
         yield
     finally:
-        _limit(pid, soft, hard)
-
-
-def _limit(pid: int, soft: str, hard: str) -> None:
-    """As the user that the process runs as: root may lack the right to do it to another's."""
-    process = psutil.Process(pid)
-    uid, gid = process.uids().real, process.gids().real
-    changed: dict[str, Any] = {}
-    if uid != os.getuid():
-        changed = {"user": uid, "group": gid, "extra_groups": []}
-    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={soft}:{hard}"], check=True, **changed)
+        limit(pid, "nofile", soft, hard)
 
 
 async def _status(wire: Wire) -> int:
