@@ -101,10 +101,9 @@ class Sweeper:
     async def sweep(self) -> list[str]:
         """Ring for every run that should move and return them. Raises database.LOST.
 
-        What was rung for in vain is put into the database while bells wait with NATS.
-
         Runs with a dead worker are rung for at once. That somebody has forgotten a run is believed
-        after two looks, and only while no bell waits for an executor.
+        after two looks, and only while no bell waits for an executor. What was rung for in vain is
+        put into the database while bells wait with NATS.
         """
         with suppress(*nats.NatsError):
             await nats.ensure_stream(self._broker.client)

@@ -15,7 +15,15 @@ from commands.turns import Turns
 from domain import limits
 from domain.engine import snapshots
 from domain.engine.run import Run
-from domain.runs import NodeCompleted, RunClaimed, RunPaused, stream_of
+from domain.runs import (
+    NodeCompleted,
+    RunClaimed,
+    RunPaused,
+    RunRested,
+    RunStats,
+    RunStopRequested,
+    stream_of,
+)
 from runtime import ids
 from runtime.egress import Egress
 from runtime.eventlog.append import Appended
@@ -89,6 +97,18 @@ async def test_what_was_not_written_is_written_behind_what_came_from_outside(
     assert await names(event_log, run) == expected
     assert run.is_paused
     assert ledger.durable == run.version == 4
+
+
+async def test_no_rest_is_written_behind_what_came_while_other_things_were(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RUN_FLUSH_EVENTS", 1)
+    run, ledger = await claimed(event_log)
+    await event_log.append([StreamWrite.of(stream_of(run.run_id), 2, [RunStopRequested()])], OTHER)
+    ledger.record(DONE)
+    assert not await ledger.rest(RunRested(RunStats()))
+    expected = ["RunCreated", "RunClaimed", "RunStopRequested", "NodeCompleted"]
+    assert await names(event_log, run) == expected
 
 
 async def test_a_run_that_another_has_claimed_meanwhile_is_lost(

@@ -208,8 +208,11 @@ class Ledger:
 
         False when something came from outside first: the run may have something to do again.
         """
+        outside = self.outside
         if self.is_full:
             await self.flush()
+        if self.outside != outside:
+            return False
         try:
             await self._append([*self._pending, to_encoded(rested)], strictly=True)
         except Outpaced:
@@ -366,7 +369,7 @@ class Ledger:
 
 def _size(write: StreamWrite) -> int:
     """How many bytes a write takes in the log, about."""
-    return sum(len(encoded.state) + ROW_BYTES for encoded in write.events)
+    return write.size + ROW_BYTES * len(write.events)
 
 
 def _decoded(encoded: Encoded) -> Event:
