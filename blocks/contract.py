@@ -106,7 +106,7 @@ class Templates(Protocol):
         """The text of the template.
 
         Raises TemplateFailure as `render_now` does, and for a template that exceeds
-        TEMPLATE_SECONDS_MAX or TEMPLATE_MEMORY_BYTES_MAX.
+        SECONDS_MAX or MEMORY_BYTES_MAX of `domain/template_limits.py`.
         """
         ...
 

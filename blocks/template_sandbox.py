@@ -140,22 +140,22 @@ class Straight(NamedTuple):
     tokens: int
 
     def is_light_with(self, values: Mapping[str, Any]) -> bool:
-        return _is_smaller(values, template_limits.TEMPLATE_INLINE_WORK_MAX // max(self.tokens, 1))
+        return _is_smaller(values, template_limits.INLINE_WORK_MAX // max(self.tokens, 1))
 
 
-@lru_cache(maxsize=template_limits.TEMPLATE_CACHE_MAX)
+@lru_cache(maxsize=template_limits.CACHE_MAX)
 def _straight(source: str, *, escape_html: bool) -> Straight | None:
     """The compiled template if it is straight-line, decided before anything is compiled.
 
     Compiling already calculates with constants, which is where `'a' * 10**9` takes its memory.
     """
     environment = _environment(_NoAttributes, escape_html=escape_html)
-    most = template_limits.TEMPLATE_INLINE_TOKENS_MAX
+    most = template_limits.INLINE_TOKENS_MAX
     tokens = sum(1 for _ in islice(environment.lex(source), most + 1))
     if tokens > most:
         return None
     tree = environment.parse(source)
-    if not _all_straight(tree.body, template_limits.TEMPLATE_INLINE_DEPTH_MAX):
+    if not _all_straight(tree.body, template_limits.INLINE_DEPTH_MAX):
         return None
     return Straight(environment.from_string(tree), tokens)
 
@@ -184,7 +184,7 @@ def _is_smaller(values: Mapping[str, Any], budget: int) -> bool:
         if isinstance(value, str):
             budget -= len(value)
         elif isinstance(value, list | dict):
-            budget -= len(value) * template_limits.TEMPLATE_ELEMENT_CHARS
+            budget -= len(value) * template_limits.ELEMENT_CHARS
             pending += value
             pending += value.values() if isinstance(value, dict) else ()
     return budget >= 0
@@ -194,10 +194,8 @@ def _joined(pieces: Iterable[str]) -> str:
     kept, length = [], 0
     for piece in pieces:
         length += len(piece)
-        if length > template_limits.TEMPLATE_OUTPUT_CHARS_MAX:
-            raise TemplateError(
-                f"more than {template_limits.TEMPLATE_OUTPUT_CHARS_MAX} characters come out"
-            )
+        if length > template_limits.OUTPUT_CHARS_MAX:
+            raise TemplateError(f"more than {template_limits.OUTPUT_CHARS_MAX} characters come out")
         kept.append(piece)
     text = "".join(kept)
     text.encode()  # a lone surrogate is no text

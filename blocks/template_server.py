@@ -19,7 +19,7 @@ from blocks.template_jobs import Answer, Job, framed, read_frame
 from blocks.template_sandbox import render
 from domain import template_limits
 
-SLOW = Answer(failure=f"the template takes longer than {template_limits.TEMPLATE_SECONDS_MAX:g} s")
+SLOW = Answer(failure=f"the template takes longer than {template_limits.SECONDS_MAX:g} s")
 BROKEN = Answer(failure="the template needs too much memory")
 
 
@@ -62,11 +62,11 @@ def _render_and_exit(job: bytes, writing: int) -> NoReturn:
 def _confine() -> None:
     os.close(sys.stdin.fileno())
     os.close(sys.stdout.fileno())
-    signal.setitimer(signal.ITIMER_REAL, template_limits.TEMPLATE_SECONDS_MAX)
-    processor_seconds = math.ceil(template_limits.TEMPLATE_SECONDS_MAX)
+    signal.setitimer(signal.ITIMER_REAL, template_limits.SECONDS_MAX)
+    processor_seconds = math.ceil(template_limits.SECONDS_MAX)
     for kind, most in (
         (resource.RLIMIT_CPU, processor_seconds),
-        (resource.RLIMIT_AS, template_limits.TEMPLATE_MEMORY_BYTES_MAX),
+        (resource.RLIMIT_AS, template_limits.MEMORY_BYTES_MAX),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),

@@ -17,12 +17,10 @@ def render_now(job: Job) -> str | None:
     """The text, or None for a template that only a context's `templates` can be trusted with.
 
     Raises TemplateFailure for a wrong template, a missing value, and one that exceeds
-    TEMPLATE_CHARS_MAX or, in what it makes, TEMPLATE_OUTPUT_CHARS_MAX.
+    CHARS_MAX or, in what it makes, OUTPUT_CHARS_MAX of `domain/template_limits.py`.
     """
-    if len(job.source) > template_limits.TEMPLATE_CHARS_MAX:
-        raise TemplateFailure(
-            f"the template has more than {template_limits.TEMPLATE_CHARS_MAX} characters"
-        )
+    if len(job.source) > template_limits.CHARS_MAX:
+        raise TemplateFailure(f"the template has more than {template_limits.CHARS_MAX} characters")
     # Jinja2 is slow to import, and most processes that know the blocks never render.
     from blocks.template_sandbox import render_straight  # noqa: PLC0415 - see above
 

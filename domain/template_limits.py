@@ -1,17 +1,17 @@
 """The bounds of templates, beside all others in limits.py."""
 
-TEMPLATE_CHARS_MAX = 20_000
-TEMPLATE_OUTPUT_CHARS_MAX = 1_000_000
-TEMPLATE_SECONDS_MAX = 1.0
-TEMPLATE_MEMORY_BYTES_MAX = 256 * 1024 * 1024
-TEMPLATE_INLINE_TOKENS_MAX = 400
+CHARS_MAX = 20_000
+OUTPUT_CHARS_MAX = 1_000_000
+SECONDS_MAX = 1.0
+MEMORY_BYTES_MAX = 256 * 1024 * 1024
+INLINE_TOKENS_MAX = 400
 """A longer template is rendered in a process of its own, like one that can loop."""
-TEMPLATE_INLINE_DEPTH_MAX = 16
-TEMPLATE_INLINE_WORK_MAX = 500_000
+INLINE_DEPTH_MAX = 16
+INLINE_WORK_MAX = 500_000
 """Tokens of a template times characters of its values, for the same."""
-TEMPLATE_ELEMENT_CHARS = 8
+ELEMENT_CHARS = 8
 """How many characters of a text take as long to print as one element of a list or object."""
-TEMPLATE_CACHE_MAX = 256
-TEMPLATE_PROCESSES_MAX = 2
-TEMPLATE_ANSWER_SECONDS_MAX = 10.0
-"""After this a process that renders is given up; the template itself has TEMPLATE_SECONDS_MAX."""
+CACHE_MAX = 256
+PROCESSES_MAX = 2
+ANSWER_SECONDS_MAX = 10.0
+"""After this a process that renders is given up; the template itself has SECONDS_MAX."""

@@ -96,7 +96,7 @@ async def test_html_is_escaped_on_demand_on_the_spot_and_apart() -> None:
         ("{{ 1 // 0 }}", "ZeroDivisionError"),
         ("{{ a|nothing }}", "No filter named 'nothing'"),
         ("{% include 'other' %}", "no loader"),
-        ("x" * (template_limits.TEMPLATE_CHARS_MAX + 1), "more than 20000 characters"),
+        ("x" * (template_limits.CHARS_MAX + 1), "more than 20000 characters"),
     ],
 )
 async def test_a_failure_says_what_is_wrong(source: str, message: str) -> None:
@@ -186,7 +186,7 @@ async def test_what_is_not_unicode_does_not_come_out() -> None:
 async def test_many_at_once_share_a_few_processes() -> None:
     texts = await asyncio.gather(*(render(LOOP, {"names": [n]}) for n in range(20)))
     assert texts == [f"{n};" for n in range(20)]
-    assert 1 <= len(helpers()) <= template_limits.TEMPLATE_PROCESSES_MAX
+    assert 1 <= len(helpers()) <= template_limits.PROCESSES_MAX
 
 
 @pytest.mark.holds("S28")

@@ -22,7 +22,7 @@ async def test_the_templates_of_one_user_do_not_hold_up_anothers(
     user: Caller, installation: Installation
 ) -> None:
     """Each of them takes a process for as long as a template may."""
-    many = await user.save(filled(ENDLESS, 10 * template_limits.TEMPLATE_PROCESSES_MAX))
+    many = await user.save(filled(ENDLESS, 10 * template_limits.PROCESSES_MAX))
     backlog = await user.start(many)
     await user.until(many, backlog, lambda run: "FAILED" in run.statuses("t"))
     other = await installation.user()

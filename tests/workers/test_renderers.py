@@ -15,7 +15,7 @@ LOOP = "{% for n in names %}{{ n }};{% endfor %}"
 @pytest.fixture
 async def renderers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Renderers]:
     """With a single process, so that the order in which they end is that of their turns."""
-    monkeypatch.setattr(template_limits, "TEMPLATE_PROCESSES_MAX", 1)
+    monkeypatch.setattr(template_limits, "PROCESSES_MAX", 1)
     renderers = Renderers()
     yield renderers
     await renderers.close()

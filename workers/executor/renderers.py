@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Renderers:
-    """At most TEMPLATE_PROCESSES_MAX processes, each with one job at a time; users take turns.
+    """At most PROCESSES_MAX processes, each with one job at a time; users take turns.
 
     They are started when first needed and kept; `close` ends them, and may be followed by more.
     """
 
     def __init__(self) -> None:
         self._idle: list[Process] = []
-        self._queue = FairQueue(template_limits.TEMPLATE_PROCESSES_MAX)
+        self._queue = FairQueue(template_limits.PROCESSES_MAX)
 
     def of(self, user_id: str) -> UserRenderers:
         """What the blocks of this user's runs render with."""
@@ -55,7 +55,7 @@ class Renderers:
 
     async def _exchange(self, process: Process, job: Job) -> Answer:
         try:
-            async with asyncio.timeout(template_limits.TEMPLATE_ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(template_limits.ANSWER_SECONDS_MAX):
                 answer = await _asked(process, job)
         except TimeoutError:
             await _end(process)
