@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -13,7 +12,6 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from migrations.runner import migrate
-from runtime import database
 from runtime.database import APP_ROLE, Row
 from runtime.embedded import roles
 from runtime.embedded.postgres import RULES, PostgresServer
@@ -63,12 +61,6 @@ CHANGES: tuple[LiteralString, ...] = (
     "TRUNCATE log.stored_events",
     "DELETE FROM log.values",
 )
-
-
-@pytest.fixture
-async def application(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
-    async with await database.connect(database_url, "test") as connection:
-        yield connection
 
 
 @pytest.mark.parametrize("first", ["SELECT 1", "SET ROLE NONE", "RESET ROLE", "DISCARD ALL"])

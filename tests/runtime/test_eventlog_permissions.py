@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import LiteralString
 
 import pytest
@@ -10,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from domain.users import UserRegistered
-from runtime import clock, database
+from runtime import clock
 from runtime.database import Row
 from runtime.eventlog.log import EventLog
 from tests.support.log import append, receipt
@@ -41,12 +40,6 @@ TRICKS: tuple[LiteralString, ...] = (
     "UPDATE log.receipts SET answer = ''",
     "INSERT INTO log.receipts SELECT 'eve', key, '', '', 1, recorded_at FROM log.receipts",
 )
-
-
-@pytest.fixture
-async def application(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
-    async with await database.connect(database_url, "test") as connection:
-        yield connection
 
 
 @pytest.fixture(autouse=True)
