@@ -75,19 +75,28 @@ async def connect(database_url: str, application: str) -> AsyncConnection[Row]:
 
 
 @contextmanager
-def patience(connection: AsyncConnection[Row], seconds: float) -> Iterator[None]:
+def patience(
+    connection: AsyncConnection[Row], seconds: float, give_up: Callable[[], None] | None = None
+) -> Iterator[None]:
     """The line is hung up if the block takes longer: what waits for the server fails then.
 
-    To cancel it would not do, which asks that same server for leave.
+    To cancel it would not do, which asks that same server for leave. `give_up` is called too, for
+    a wait that is not psycopg's, which looks at the line now and then whatever the loop says.
     """
-    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
+
+    def hang_up() -> None:
+        _shut(connection)
+        if give_up is not None:
+            give_up()
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
     try:
         yield
     finally:
         timer.cancel()
 
 
-def _hang_up(connection: AsyncConnection[Row]) -> None:
+def _shut(connection: AsyncConnection[Row]) -> None:
     with (
         suppress(OSError, psycopg.Error),
         socket.socket(fileno=os.dup(connection.fileno())) as line,

@@ -183,8 +183,10 @@ class Appender:
         """The position behind which the batch stands. Raises as `_ask`."""
         assert self._statement is not None
         assert self._connection is not None
-        with database.patience(self._connection, limits.APPEND_SILENCE_SECONDS_MAX):
-            return arrays.int8(await self._statement.execute(parameters))
+        statement = self._statement
+        seconds = limits.APPEND_SILENCE_SECONDS_MAX
+        with database.patience(self._connection, seconds, statement.give_up):
+            return arrays.int8(await statement.execute(parameters))
 
     async def _ask(
         self, statement: LiteralString, parameters: Sequence[arrays.PackedArray]

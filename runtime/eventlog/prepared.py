@@ -30,6 +30,8 @@ class Prepared:
     def __init__(self, connection: AsyncConnection[Row], statement: str) -> None:
         self._statement = statement.encode()
         self._pgconn = connection.pgconn
+        self._loop = asyncio.get_running_loop()
+        self._line = self._pgconn.socket
         self._answered: asyncio.Future[PGresult] | None = None
         self._result: PGresult | None = None
 
@@ -50,44 +52,54 @@ class Prepared:
         assert value is not None, "the statement returns a value"
         return value
 
+    def give_up(self) -> None:
+        """Whoever waits for an answer gets OperationalError."""
+        self._fail(errors.OperationalError("the server was silent for too long"))
+
     async def _answer(self) -> PGresult:
-        loop = asyncio.get_running_loop()
-        self._answered, self._result = loop.create_future(), None
-        line = self._pgconn.socket
-        loop.add_reader(line, self._read)
+        self._answered, self._result = self._loop.create_future(), None
+        self._line = self._pgconn.socket
+        self._loop.add_reader(self._line, self._read)
         try:
             if self._pgconn.flush():
-                loop.add_writer(line, self._write)
+                self._loop.add_writer(self._line, self._write)
             result = await self._answered
         finally:
             self._answered = None
-            loop.remove_reader(line)
-            loop.remove_writer(line)
+            self._watch_no_more()
         if result.status not in DONE:
             raise errors.error_from_result(result)
         return result
 
     def _write(self) -> None:
         """The kernel takes more of a large statement."""
-        assert self._answered is not None
         try:
             if not self._pgconn.flush():
-                asyncio.get_running_loop().remove_writer(self._pgconn.socket)
+                self._loop.remove_writer(self._line)
         except errors.Error as error:
             self._fail(error)
 
     def _read(self) -> None:
-        pgconn = self._pgconn
         try:
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    self._succeed()
-                    return
-                self._result = result
+            if self._has_all() or self._has_all():
+                self._succeed()
         except errors.Error as error:
             self._fail(error)
+
+    def _has_all(self) -> bool:
+        """Whether the answer is complete. Raises psycopg.Error.
+
+        To be asked twice before the next event is waited for: a line that a server left with an
+        error has its last one together with the server's last word (uvloop then stops to watch),
+        and only the second look finds the end behind that word.
+        """
+        self._pgconn.consume_input()
+        while not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:
+                return True
+            self._result = result
+        return False
 
     def _succeed(self) -> None:
         if self._answered is not None and not self._answered.done():
@@ -95,5 +107,11 @@ class Prepared:
             self._answered.set_result(self._result)
 
     def _fail(self, error: errors.Error) -> None:
+        # At once: libpq may have closed the line, and the next one to be opened has its number.
+        self._watch_no_more()
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
+
+    def _watch_no_more(self) -> None:
+        self._loop.remove_reader(self._line)
+        self._loop.remove_writer(self._line)
