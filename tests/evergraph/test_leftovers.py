@@ -40,6 +40,15 @@ def said(whole: Cluster, event: str, **told: object) -> list[Entry]:
     return [entry for entry in entries if told.items() <= entry.items()]
 
 
+def wal_writer(postmaster: psutil.Process) -> psutil.Process:
+    """The process of PostgreSQL that writes the log; sessions come and go beside it."""
+    for child in postmaster.children():
+        with suppress(psutil.NoSuchProcess):
+            if "walwriter" in " ".join(child.cmdline()):
+                return child
+    raise AssertionError("no WAL writer runs")
+
+
 async def killed(whole: Cluster) -> None:
     """`kill -9` of the supervisor."""
     pid = await whole.kill("up")
@@ -89,7 +98,7 @@ async def test_a_session_that_outlived_its_server_is_found_by_what_it_holds(
     async with whole.running():
         await acknowledge(whole)
         postmaster = psutil.Process(whole.pids()["postgres"])
-        (writer,) = (one for one in postmaster.children() if "walwriter" in one.cmdline()[0])
+        writer = wal_writer(postmaster)
         writer.suspend()
         await killed(whole)
         postmaster.kill()

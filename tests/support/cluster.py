@@ -220,6 +220,17 @@ class Cluster:
             while not await is_served(http):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
 
+    async def _served_by(self, up: Process) -> None:
+        # An API of an earlier start may not have noticed yet that its supervisor is dead.
+        await until(lambda: self._has_started_api(up), seconds=SECONDS_MAX)
+        await self._served()
+
+    def _has_started_api(self, up: Process) -> bool:
+        if not (self.settings.data_dir / REGISTER).exists():
+            return False
+        pids = self.pids()
+        return pids.get("up") == up.pid and "api" in pids
+
     async def connect(self) -> AsyncConnection[Row]:
         """A connection to the database, as its superuser."""
         return await AsyncConnection.connect(self.superuser_url, autocommit=True)
@@ -243,7 +254,7 @@ class Cluster:
         """Everything runs and answers in this block, and nothing any more behind it."""
         up = await self._spawn((*EVERGRAPH, "up", "--no-demo"), "up")
         self._supervisor = up
-        served = asyncio.create_task(self._served())
+        served = asyncio.create_task(self._served_by(up))
         try:
             await until(lambda: served.done() or up.has_ended, seconds=SECONDS_MAX)
             assert not up.has_ended, up.log.read_text(encoding="utf-8")
