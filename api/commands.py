@@ -11,10 +11,10 @@ from litestar.exceptions import ValidationException
 
 from api.auth import Principal
 from api.services import Services
-from commands.context import Context, Idempotency
-from commands.streams import Done
 from domain import limits
 from runtime import ids
+from runtime.aggregates.context import Context, Idempotency
+from runtime.aggregates.repository import Done
 
 POSITION = "Evergraph-Position"
 """Answer header of a command: where its last event stands in the log."""

@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from api.commands import AnyRequest
 from api.problems import refusals
 from api.services import Services
-from commands import credits as credit_commands
+from domain.credits import ACCOUNT
 
 
 @get("/credits", operation_id="getV1GetUserCredits", responses=refusals(), tags=["credits"])
 async def get_credits(request: AnyRequest, services: NamedDependency[Services]) -> dict[str, int]:
     """Credits that can be spent now; what is held for runs is not among them."""
-    account = await credit_commands.load(services.streams, request.user.user_id)
+    account = await services.repository.load(ACCOUNT, request.user.user_id)
     return {"credits": account.state.available}
 
 

@@ -64,9 +64,9 @@ async def fork_run(
             )
         number = await _number_of(run_id, count, data.node_exec_id)
     done = await forks.fork(
-        services.streams,
+        services.repository,
         context,
-        services.plans,
+        services.runs,
         run_id=run_id,
         graph_id=graph_id,
         execution=number,
@@ -93,9 +93,9 @@ async def retry_run(
     """Start a run that takes over another one, and runs the nodes again that failed there."""
     context = await context_of(request)
     done = await forks.retry(
-        services.streams,
+        services.repository,
         context,
-        services.plans,
+        services.runs,
         run_id=run_id,
         graph_id=graph_id,
         contracts=CONTRACTS,

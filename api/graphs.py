@@ -26,7 +26,7 @@ from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
 from domain import limits
-from domain.graphs import Graph, GraphVersion
+from domain.graphs import GRAPH, Graph, GraphVersion
 from projections import graphs as graph_lists
 
 _encode = msgspec.json.Encoder().encode
@@ -60,7 +60,7 @@ async def create_graph(
     """Store a graph under new ids, as version 1."""
     context = await context_of(request)
     done = await graphs.create(
-        services.streams,
+        services.repository,
         context,
         document=data.graph,
         source=data.source,
@@ -86,7 +86,7 @@ async def update_graph(
     """Store the next version of a graph; it becomes the active one unless it says otherwise."""
     context = await context_of(request)
     done = await graphs.save_version(
-        services.streams,
+        services.repository,
         context,
         graph_id=graph_id,
         document=data,
@@ -156,7 +156,7 @@ async def list_versions(
     shown: list[Any] = []
     for number in numbers:
         version = graph.versions[number]
-        plan = await services.plans.of(services.streams, graph, version)
+        plan = await services.runs.plans.of(graph, version)
         shown.append(msgspec.Raw(_encode(graph_model(graph, version, plan))))
         # Whoever waits for room for the next one has none of this one.
         del plan
@@ -200,7 +200,7 @@ async def change_settings(
     """Change how new runs of a graph behave; answers all of its settings."""
     context = await context_of(request)
     done = await graphs.change_settings(
-        services.streams,
+        services.repository,
         context,
         graph_id=graph_id,
         human_in_the_loop_safe_mode=data.human_in_the_loop_safe_mode,
@@ -212,12 +212,12 @@ async def change_settings(
 async def _shown(
     services: Services, graph: Graph, version: GraphVersion, *, for_export: bool
 ) -> GraphModel:
-    plan = await services.plans.of(services.streams, graph, version)
+    plan = await services.runs.plans.of(graph, version)
     return graph_model(graph, version, plan, for_export=for_export)
 
 
 async def _load(request: AnyRequest, services: Services, graph_id: str) -> Graph:
-    return (await graphs.load(services.streams, graph_id, request.user.user_id)).state
+    return (await services.repository.load_owned(GRAPH, graph_id, request.user.user_id)).state
 
 
 handlers = [

@@ -119,7 +119,7 @@ async def list_of_run(
 ) -> list[PendingHumanReviewModel]:
     """What one run asks, in the order of its node executions, in pages."""
     offset = offset_of(page, page_size)
-    await run_details.creation(services.streams, run_id, request.user.user_id)
+    await run_details.creation(services.log, run_id, request.user.user_id)
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
         rows = await review_lists.list_of_run(
@@ -146,7 +146,7 @@ async def decide(
         raise Conflict("All reviews must belong to the same execution")
     context = await context_of(request)
     done = await reviews.decide(
-        services.streams,
+        services.repository,
         context,
         run_id=run_ids.pop(),
         decisions=[_decision(item, places) for item in data.reviews],

@@ -16,16 +16,17 @@ from api.commands import AnyRequest, answer, catch_up, context_of
 from api.problems import refusals
 from api.run_shapes import GraphExecutionMeta, current_meta
 from api.services import Services
-from commands import graphs, run_control
-from commands.context import Context
+from commands import run_control
 from commands.run_control import RunControlled
-from commands.streams import Done, Streams
 from domain import limits, runs
 from domain.errors import Conflict
+from domain.graphs import GRAPH
 from domain.runs import TERMINAL, RunEnd
 from projections import run_details
 from projections import runs as run_lists
 from projections.projection import Recorded
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Done, Repository
 
 
 class RunsControlled(msgspec.Struct):
@@ -38,7 +39,7 @@ class Control(Protocol):
     """A command about one run."""
 
     def __call__(
-        self, streams: Streams, context: Context, run_id: str, *, graph_id: str | None = None
+        self, repository: Repository, context: Context, run_id: str, *, graph_id: str | None = None
     ) -> Awaitable[Done[RunControlled]]: ...
 
 
@@ -61,7 +62,7 @@ async def stop_run(
     it ends later. A run that had ended stays as it is.
     """
     context = await context_of(request)
-    done = await run_control.stop(services.streams, context, run_id, graph_id=graph_id)
+    done = await run_control.stop(services.repository, context, run_id, graph_id=graph_id)
     if done.answer.status not in TERMINAL:
         end = await _end_of(services, context.owner, run_id)
         done = msgspec.structs.replace(done, position=end or done.position)
@@ -83,7 +84,7 @@ async def pause_run(
 ) -> Response[GraphExecutionMeta]:
     """Let nothing further of a run start; what is at work may finish."""
     context = await context_of(request)
-    done = await run_control.pause(services.streams, context, run_id, graph_id=graph_id)
+    done = await run_control.pause(services.repository, context, run_id, graph_id=graph_id)
     return await _shown(services, context, done)
 
 
@@ -102,7 +103,7 @@ async def resume_run(
 ) -> Response[GraphExecutionMeta]:
     """Let a paused run go on."""
     context = await context_of(request)
-    done = await run_control.resume(services.streams, context, run_id, graph_id=graph_id)
+    done = await run_control.resume(services.repository, context, run_id, graph_id=graph_id)
     return await _shown(services, context, done)
 
 
@@ -171,7 +172,7 @@ async def _control_all(
 ) -> Response[RunsControlled]:
     """Many commands, each of which changes nothing when it is repeated: a key has no use here."""
     context = msgspec.structs.replace(await context_of(request), idempotency=None)
-    await graphs.load(services.streams, graph_id, context.owner)
+    await services.repository.load_owned(GRAPH, graph_id, context.owner)
     await catch_up(services, request)
     count = position = 0
     after = ""
@@ -201,7 +202,7 @@ async def _control(
 ) -> Done[RunControlled] | None:
     """None when the run has ended by now, which the read model that named it did not know."""
     try:
-        return await control(services.streams, context, run_id)
+        return await control(services.repository, context, run_id)
     except Conflict:
         return None
 

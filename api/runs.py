@@ -26,11 +26,12 @@ from api.run_shapes import (
 )
 from api.services import Services
 from blocks.catalogue import CONTRACTS
-from commands import graphs, runs
-from commands.runs import Budget
+from commands import runs
 from domain import limits
 from domain.errors import Invalid
+from domain.graphs import GRAPH
 from domain.json_values import check_json
+from domain.run_starts import Budget
 from projections import run_details
 from projections import runs as run_lists
 from projections.run_details import NOW, AsOf
@@ -61,9 +62,9 @@ async def _execute(
         raise Invalid("credentials_inputs is not supported: no block takes credentials")
     context = await context_of(request)
     done = await runs.start(
-        services.streams,
+        services.repository,
         context,
-        services.plans,
+        services.runs.plans,
         graph_id=graph_id,
         graph_version=graph_version,
         inputs=data.inputs,
@@ -143,7 +144,7 @@ async def list_of_graph(
     """The runs of one graph, newest first, in pages."""
     offset = offset_of(page, page_size)
     user_id = request.user.user_id
-    await graphs.load(services.streams, graph_id, user_id)
+    await services.repository.load_owned(GRAPH, graph_id, user_id)
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
         total = await run_lists.count_runs(connection, user_id=user_id, graph_id=graph_id)

@@ -8,13 +8,13 @@ from typing import Any
 from api.auth import Verifier
 from api.checkup import Checkup
 from api.feed import Feed
-from commands.plans import Plans
-from commands.streams import Done, Streams
 from domain import limits
 from domain.storage import Quota
 from projections import freshness
 from projections.run_views import Views
 from runtime import clock
+from runtime.aggregates.repository import Done, Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.broker import Broker
 from runtime.cache import BoundedCache
 from runtime.embedded.postgres import database_url
@@ -29,14 +29,14 @@ class Services:
         self.settings = settings
         self.verifier = Verifier(settings)
         self.log = EventLog(database_url(settings), "api", limits.READ_SECONDS_MAX)
-        self.streams = Streams(self.log)
-        self.plans = Plans()
+        self.repository = Repository(self.log)
         self.quota = Quota(
             graphs=settings.graphs_per_user,
             versions=settings.versions_per_graph,
             bytes=settings.stored_bytes_per_user,
         )
-        self.views = Views(self.streams, self.plans)
+        self.runs = RunRepository(self.repository)
+        self.views = Views(self.runs)
         self.feed = Feed(self.log)
         self.broker = Broker(settings, "api")
         self.checkup = Checkup(self.log, self.broker)

@@ -40,7 +40,7 @@ async def get_or_create_user(
         raise ValidationException("The token has no email")
     context = await context_of(request)
     done = await users.get_or_create(
-        services.streams,
+        services.repository,
         context,
         email=principal.email,
         name=principal.name,

@@ -38,7 +38,7 @@ async def fill(log: EventLog) -> None:
 
 async def _live(log: EventLog, user: str) -> None:
     origin = Origin(owner=user, actor=user)
-    account = accounts.stream_of(user)
+    account = accounts.ACCOUNT.stream_of(user)
     for number in range(RUNS_EACH):
         run_id = str(ids.new_id())
         run = runs.stream_of(run_id)

@@ -7,22 +7,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from commands import credits as credit_commands
-from commands import graphs as graph_commands
-from commands import run_starts
-from commands.plans import Plans
-from commands.run_starts import Budget
-from commands.streams import Streams
-from domain import limits, runs
+from commands import run_creation
+from domain import limits, run_starts, runs
 from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
+from domain.credits import ACCOUNT
 from domain.engine.execution import Execution
 from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.errors import Invalid
-from domain.graphs import Graph, GraphVersion
+from domain.graphs import GRAPH, Graph, GraphVersion
+from domain.run_starts import Budget
 from domain.runs import Parent
 from runtime import clock
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Repository, owned
 from runtime.eventlog.log import StreamWrite
 
 
@@ -41,8 +40,8 @@ class Part(msgspec.Struct, frozen=True):
 
 
 async def part(
-    streams: Streams,
-    plans: Plans,
+    repository: Repository,
+    plans: PlanCache,
     parent: Run,
     execution: Execution,
     contracts: Mapping[str, BlockContract],
@@ -60,17 +59,17 @@ async def part(
     child_id = runs.execution_id(parent.run_id, execution.number)
     stream = runs.stream_of(child_id)
     found, versions = await asyncio.gather(
-        graph_commands.find(streams, graph_id), streams.log.versions_of([stream])
+        repository.load(GRAPH, graph_id), repository.log.versions_of([stream])
     )
-    graph = graph_commands.owned(found.state, graph_id, owner)
+    graph = owned(GRAPH, graph_id, found, owner).state
     version = graph.version(number)
-    plan = await plans.of(streams, graph, version)
+    plan = await plans.of(graph, version)
     run_starts.require_startable(plan, execution.data, contracts)
     return Part(child_id, bool(versions[stream]), graph, version, plan, depth)
 
 
 async def opening(
-    streams: Streams,
+    repository: Repository,
     parent: Run,
     execution: Execution,
     part: Part,
@@ -94,9 +93,9 @@ async def opening(
         tree=_tree(parent, allotment),
     )
     if not created.held:
-        return await run_starts.opening(streams, part.child_id, created)
-    account = await credit_commands.load(streams, parent.created.user_id)
-    return await run_starts.writes(streams, account, part.child_id, created)
+        return await run_creation.opening(repository, part.child_id, created)
+    account = await repository.load(ACCOUNT, parent.created.user_id)
+    return await run_creation.writes(repository, account, part.child_id, created)
 
 
 def _budget(parent: Run, version: GraphVersion) -> Budget:

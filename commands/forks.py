@@ -8,23 +8,19 @@ from typing import Any
 
 import msgspec
 
-from commands import credits as credit_commands
-from commands import graphs as graph_commands
-from commands import run_starts, run_states
-from commands.context import Context
-from commands.plans import Plans
+from commands import run_creation
 from commands.run_lives import LifeReader
-from commands.run_starts import Budget
-from commands.run_states import Scope
 from commands.runs import RunAccepted, accepted
-from commands.streams import Decision, Done, Streams
 from domain import credits as accounts
-from domain import limits, runs
+from domain import limits, run_starts, runs
 from domain.contracts import BlockContract
+from domain.credits import ACCOUNT
 from domain.engine import forks
 from domain.engine.pins import base_pin
 from domain.engine.run import Run
 from domain.errors import Conflict, Invalid, NotFound
+from domain.graphs import GRAPH
+from domain.run_starts import Budget
 from domain.runs import (
     ChildStarted,
     Fork,
@@ -37,6 +33,11 @@ from domain.runs import (
     RunCreated,
 )
 from runtime import ids
+from runtime.aggregates.context import Context
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Decision, Done, Repository, owned
+from runtime.aggregates.run_repository import RunRepository, Scope
+from runtime.eventlog.log import EventLog
 
 _ABOUT_A_NODE = (
     NodeStarted,
@@ -73,9 +74,9 @@ class State(msgspec.Struct, frozen=True):
 
 
 async def fork(
-    streams: Streams,
+    repository: Repository,
     context: Context,
-    plans: Plans,
+    run_repository: RunRepository,
     *,
     run_id: str,
     graph_id: str,
@@ -94,12 +95,12 @@ async def fork(
         raise Invalid("a fork begins at a node execution or at a version, at one of them")
 
     async def begin() -> Beginning:
-        life = await LifeReader(streams, run_id).read_owned(context.owner, graph_id)
+        life = await LifeReader(repository, run_id).read_owned(context.owner, graph_id)
         last = life.last_open_version
         if execution is not None:
-            state = await _before(streams, plans, run_id, last, execution)
+            state = await _before(run_repository, run_id, last, execution)
         elif version is not None and 1 <= version <= last:
-            state = await _state(streams, plans, run_id, version)
+            state = await _state(run_repository, run_id, version)
         else:
             raise Invalid(f"a fork of this run begins at a version from 1 to {last}")
         planned = state.fork(execution=execution, inputs=inputs)
@@ -108,13 +109,13 @@ async def fork(
         source = msgspec.structs.replace(state.created, inputs={**state.created.inputs, **own})
         return Beginning(source=source, fork=planned)
 
-    return await _accept(streams, context, plans, begin, contracts)
+    return await _accept(repository, context, run_repository.plans, begin, contracts)
 
 
 async def retry(
-    streams: Streams,
+    repository: Repository,
     context: Context,
-    plans: Plans,
+    run_repository: RunRepository,
     *,
     run_id: str,
     graph_id: str,
@@ -127,22 +128,22 @@ async def retry(
     """
 
     async def begin() -> Beginning:
-        life = await LifeReader(streams, run_id).read_owned(context.owner, graph_id)
+        life = await LifeReader(repository, run_id).read_owned(context.owner, graph_id)
         if not life.is_ended:
             raise Conflict(f"the run has not ended: it is {life.status}")
-        state = await _state(streams, plans, run_id, life.last_open_version)
+        state = await _state(run_repository, run_id, life.last_open_version)
         if not state.run.failed and state.run.is_drained:
             raise Conflict("there is nothing to retry: no node failed, and none was cut off")
         planned = state.fork(retried=tuple(state.run.failed))
         return Beginning(source=state.created, fork=planned)
 
-    return await _accept(streams, context, plans, begin, contracts)
+    return await _accept(repository, context, run_repository.plans, begin, contracts)
 
 
 async def _accept(
-    streams: Streams,
+    repository: Repository,
     context: Context,
-    plans: Plans,
+    plans: PlanCache,
     begin: Callable[[], Awaitable[Beginning]],
     contracts: Mapping[str, BlockContract],
 ) -> Done[RunAccepted]:
@@ -156,33 +157,33 @@ async def _accept(
         beginning = beginning or await begin()
         source = beginning.source
         account, found = await asyncio.gather(
-            credit_commands.load(streams, context.owner),
-            graph_commands.find(streams, source.graph_id),
+            repository.load(ACCOUNT, context.owner),
+            repository.load(GRAPH, source.graph_id),
         )
         accounts.require_positive(account.state)
-        graph = graph_commands.owned(found.state, source.graph_id, context.owner)
+        graph = owned(GRAPH, source.graph_id, found, context.owner).state
         version = graph.version(source.graph_version)
         budget = Budget(source.steps_max, source.seconds_max, source.credits_max)
-        plan = await plans.of(streams, graph, version)
+        plan = await plans.of(graph, version)
         run_starts.require_available(plan, contracts)
         created = run_starts.first_event(graph, version, plan, source.inputs, budget=budget)
         created = msgspec.structs.replace(created, fork=beginning.fork)
-        writes = await run_starts.writes(streams, account, run_id, created)
+        writes = await run_creation.writes(repository, account, run_id, created)
         return Decision(writes=writes, answer=accepted(run_id, created))
 
-    return await streams.execute(
+    return await repository.execute(
         msgspec.structs.replace(context, correlation=new_id), decide, RunAccepted
     )
 
 
-async def _before(streams: Streams, plans: Plans, run_id: str, last: int, number: int) -> State:
+async def _before(run_repository: RunRepository, run_id: str, last: int, number: int) -> State:
     """The run before anything happened with an execution; as it is when nothing did.
 
     What a fork took over happened in the run that it was forked from, or further back.
     """
     while True:
-        first = await _first_about(streams, run_id, last, number)
-        state = await _state(streams, plans, run_id, last if first is None else first - 1)
+        first = await _first_about(run_repository.log, run_id, last, number)
+        state = await _state(run_repository, run_id, last if first is None else first - 1)
         if number >= state.run.count:
             raise NotFound(f"Node execution {number} of execution {run_id} not found")
         earlier = state.created.fork
@@ -191,17 +192,17 @@ async def _before(streams: Streams, plans: Plans, run_id: str, last: int, number
         run_id, last = earlier.run_id, earlier.version
 
 
-async def _first_about(streams: Streams, run_id: str, last: int, number: int) -> int | None:
+async def _first_about(log: EventLog, run_id: str, last: int, number: int) -> int | None:
     """The version of the first event about a node execution, up to `last`."""
-    async for page in streams.log.stream_pages(runs.stream_of(run_id), upto=last):
+    async for page in log.stream_pages(runs.stream_of(run_id), upto=last):
         for entry in page:
             if isinstance(entry.event, _ABOUT_A_NODE) and entry.event.execution == number:
                 return entry.version
     return None
 
 
-async def _state(streams: Streams, plans: Plans, run_id: str, version: int) -> State:
-    run = await run_states.load(streams, plans, run_id, Scope(version=version))
+async def _state(run_repository: RunRepository, run_id: str, version: int) -> State:
+    run = await run_repository.load(run_id, Scope(version=version))
     assert run is not None, "a run's stream does not go away"
     assert run.created is not None
     return State(run_id=run_id, version=version, run=run, created=run.created)

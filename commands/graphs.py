@@ -8,40 +8,20 @@ from typing import Any
 
 import msgspec
 
-from commands import storage as storage_commands
-from commands.context import Context
-from commands.streams import Decision, Done, Loaded, Streams
 from domain import graphs, storage
 from domain.contracts import BlockContract
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid
 from domain.graph_checks import check_structure, static_links
 from domain.graph_files import GraphDraft, assign_ids, read_draft
-from domain.graphs import Graph, Settings, VersionSaved
-from domain.storage import DEFAULT, Quota, Storage
+from domain.graphs import GRAPH, Graph, Settings, VersionSaved
+from domain.storage import DEFAULT, STORAGE, Quota, Storage
 from runtime import clock, ids
-
-
-async def find(streams: Streams, graph_id: str) -> Loaded[Graph | None]:
-    """A graph's stream, folded; None when there is none."""
-    return await streams.load(graphs.stream_of(graph_id), None, graphs.evolve)
-
-
-def owned(graph: Graph | None, graph_id: str, user_id: str) -> Graph:
-    """The graph, if it is this user's. Raises NotFound for another's as for none."""
-    if graph is None or graph.user_id != user_id:
-        raise NotFound(f"Graph {graph_id} not found")
-    return graph
-
-
-async def load(streams: Streams, graph_id: str, user_id: str) -> Loaded[Graph]:
-    """A graph of this user. Raises NotFound for another's as for none."""
-    loaded = await find(streams, graph_id)
-    graph = owned(loaded.state, graph_id, user_id)
-    return Loaded(stream=loaded.stream, state=graph, version=loaded.version)
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Decision, Done, Loaded, Repository, new
 
 
 async def create(
-    streams: Streams,
+    repository: Repository,
     context: Context,
     *,
     document: Any,
@@ -59,18 +39,17 @@ async def create(
     # Checked under the caller's own ids, so that errors name nodes that the caller knows.
     draft = assign_ids(_checked(draft, contracts), _new_id, graph_id=None)
     assert draft.id is not None
-    stream = graphs.stream_of(draft.id)
+    nothing = new(GRAPH, draft.id)
 
     async def decide() -> Decision[VersionSaved]:
-        nothing = Loaded[Graph | None](stream=stream, state=None, version=0)
-        stored = await storage_commands.load(streams, context.owner)
+        stored = await repository.load(STORAGE, context.owner)
         return _save(nothing, context, draft, contracts, stored=stored, quota=quota)
 
-    return await streams.execute(context, decide, VersionSaved)
+    return await repository.execute(context, decide, VersionSaved)
 
 
 async def save_version(
-    streams: Streams,
+    repository: Repository,
     context: Context,
     *,
     graph_id: str,
@@ -88,7 +67,8 @@ async def save_version(
 
     async def decide() -> Decision[VersionSaved]:
         loaded, stored = await asyncio.gather(
-            load(streams, graph_id, context.owner), storage_commands.load(streams, context.owner)
+            repository.load_owned(GRAPH, graph_id, context.owner),
+            repository.load(STORAGE, context.owner),
         )
         # A graph that was uploaded with cycles stays editable.
         allowed = draft.allow_cycles or loaded.state.latest.allow_cycles
@@ -96,11 +76,11 @@ async def save_version(
         renamed = assign_ids(checked, _new_id, graph_id=graph_id)
         return _save(loaded, context, renamed, contracts, stored=stored, quota=quota)
 
-    return await streams.execute(context, decide, VersionSaved)
+    return await repository.execute(context, decide, VersionSaved)
 
 
 async def change_settings(
-    streams: Streams,
+    repository: Repository,
     context: Context,
     *,
     graph_id: str,
@@ -115,12 +95,12 @@ async def change_settings(
     changes = {name: value for name, value in given.items() if value is not None}
 
     async def decide() -> Decision[Settings]:
-        loaded = await load(streams, graph_id, context.owner)
+        loaded = await repository.load_owned(GRAPH, graph_id, context.owner)
         settings = msgspec.structs.replace(loaded.state.settings, **changes)
         events = graphs.change_settings(loaded.state, settings)
         return Decision(writes=loaded.write(events), answer=settings)
 
-    return await streams.execute(context, decide, Settings)
+    return await repository.execute(context, decide, Settings)
 
 
 def _checked(draft: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
@@ -156,5 +136,5 @@ def _save(
     return Decision(
         writes=[*stored.write(storing), write],
         answer=saved,
-        after=storage_commands.after(stored, storing),
+        after=stored.after(storing),
     )

@@ -8,19 +8,18 @@ from contextlib import suppress
 
 import msgspec
 
-from commands import credits as credit_commands
-from commands import run_states
-from commands.context import Context
-from commands.plans import Plans
 from commands.run_lives import LifeReader, execute
-from commands.streams import Decision, Done, Streams
 from domain import credits as accounts
 from domain import limits, run_life, runs
+from domain.credits import ACCOUNT
 from domain.errors import DomainError
 from domain.events import Event
 from domain.run_life import Life
 from domain.runs import RunEnd, RunStatus, RunTerminated
 from runtime import clock
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Decision, Done, Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.eventlog.log import StreamWrite
 
 SWEEPER = "worker:sweeper"
@@ -34,42 +33,42 @@ class RunControlled(msgspec.Struct, frozen=True):
 
 
 async def stop(
-    streams: Streams, context: Context, run_id: str, *, graph_id: str | None = None
+    repository: Repository, context: Context, run_id: str, *, graph_id: str | None = None
 ) -> Done[RunControlled]:
     """End a run and its sub-graphs; one that has ended stays as it is (4.12).
 
     A run that no worker has is ended at once, and what was held for it is settled. Raises NotFound.
     """
-    done, children = await _stop_one(streams, context, run_id, graph_id)
+    done, children = await _stop_one(repository, context, run_id, graph_id)
     below = msgspec.structs.replace(context, idempotency=None)
     for _ in range(limits.CHILD_DEPTH_MAX):
-        children = await _stop_level(streams, below, children)
+        children = await _stop_level(repository, below, children)
     return done
 
 
-async def stop_orphan(streams: Streams, run_id: str) -> Done[RunControlled]:
+async def stop_orphan(repository: Repository, run_id: str) -> Done[RunControlled]:
     """End a run whose parent has ended, on behalf of its user. Raises NotFound."""
-    life = await LifeReader(streams, run_id).read()
+    life = await LifeReader(repository, run_id).read()
     owner = "" if life is None else life.user_id
-    return await stop(streams, Context(owner=owner, actor=SWEEPER), run_id)
+    return await stop(repository, Context(owner=owner, actor=SWEEPER), run_id)
 
 
 async def pause(
-    streams: Streams, context: Context, run_id: str, *, graph_id: str | None = None
+    repository: Repository, context: Context, run_id: str, *, graph_id: str | None = None
 ) -> Done[RunControlled]:
     """Let nothing further of a run start. Raises NotFound, or Conflict when it has ended."""
-    return await _decide(streams, context, run_id, graph_id, run_life.pause)
+    return await _decide(repository, context, run_id, graph_id, run_life.pause)
 
 
 async def resume(
-    streams: Streams, context: Context, run_id: str, *, graph_id: str | None = None
+    repository: Repository, context: Context, run_id: str, *, graph_id: str | None = None
 ) -> Done[RunControlled]:
     """Let a paused run go on. Raises NotFound, or Conflict when it has ended."""
-    return await _decide(streams, context, run_id, graph_id, run_life.resume)
+    return await _decide(repository, context, run_id, graph_id, run_life.resume)
 
 
 async def park(
-    streams: Streams,
+    repository: Repository,
     worker: str,
     run_id: str,
     reason: str,
@@ -79,7 +78,7 @@ async def park(
 
     `is_held` says whether a worker's lease still runs. Raises as `execute`.
     """
-    reader = LifeReader(streams, run_id)
+    reader = LifeReader(repository, run_id)
     first = await reader.read()
     owner = "" if first is None else first.user_id
 
@@ -90,23 +89,23 @@ async def park(
         return _decision(reader, life, events)
 
     context = Context(owner=owner, actor=f"worker:{worker}")
-    await execute(streams, context, run_id, decide, RunControlled)
+    await execute(repository, context, run_id, decide, RunControlled)
 
 
 async def _decide(
-    streams: Streams,
+    repository: Repository,
     context: Context,
     run_id: str,
     graph_id: str | None,
     rule: Callable[[Life], list[Event]],
 ) -> Done[RunControlled]:
-    reader = LifeReader(streams, run_id)
+    reader = LifeReader(repository, run_id)
 
     async def decide() -> Decision[RunControlled]:
         life = await reader.read_owned(context.owner, graph_id)
         return _decision(reader, life, rule(life))
 
-    return await execute(streams, context, run_id, decide, RunControlled)
+    return await execute(repository, context, run_id, decide, RunControlled)
 
 
 def _decision(
@@ -120,35 +119,37 @@ def _decision(
 
 
 async def _stop_one(
-    streams: Streams, context: Context, run_id: str, graph_id: str | None = None
+    repository: Repository, context: Context, run_id: str, graph_id: str | None = None
 ) -> tuple[Done[RunControlled], list[str]]:
     """Stop one run; returns its children too."""
-    reader = LifeReader(streams, run_id)
+    reader = LifeReader(repository, run_id)
 
     async def decide() -> Decision[RunControlled]:
         life = await reader.read_owned(context.owner, graph_id)
         events = run_life.stop(life)
         ends = any(isinstance(event, RunTerminated) for event in events)
-        settling = await _settling(streams, run_id, life) if ends else []
+        settling = await _settling(repository, run_id, life) if ends else []
         return _decision(reader, life, events, settling)
 
-    done = await execute(streams, context, run_id, decide, RunControlled)
+    done = await execute(repository, context, run_id, decide, RunControlled)
     life = await reader.read_owned(context.owner, graph_id)
     return done, life.children
 
 
-async def _stop_level(streams: Streams, context: Context, run_ids: Sequence[str]) -> list[str]:
+async def _stop_level(
+    repository: Repository, context: Context, run_ids: Sequence[str]
+) -> list[str]:
     """Stop those of the runs that have not ended; returns their children."""
     if not run_ids:
         return []
-    last, _ = await streams.log.read_last([runs.stream_of(run_id) for run_id in run_ids])
+    last, _ = await repository.log.read_last([runs.stream_of(run_id) for run_id in run_ids])
     unended = [runs.run_of(name) for name, e in last.items() if not isinstance(e.event, RunEnd)]
     below: list[str] = []
 
     async def stop_child(run_id: str) -> None:
         # Its parent is being stopped in any case; what is missed here, the sweeper stops.
         with suppress(DomainError):
-            _, children = await _stop_one(streams, context, run_id)
+            _, children = await _stop_one(repository, context, run_id)
             below.extend(children)
 
     for start in range(0, len(unended), limits.RUNS_STOPPED_AT_ONCE):
@@ -157,15 +158,15 @@ async def _stop_level(streams: Streams, context: Context, run_ids: Sequence[str]
     return below
 
 
-async def _settling(streams: Streams, run_id: str, life: Life) -> list[StreamWrite]:
+async def _settling(repository: Repository, run_id: str, life: Life) -> list[StreamWrite]:
     """What closes the credit hold of a run that rests."""
-    account = await credit_commands.load(streams, life.user_id)
+    account = await repository.load(ACCOUNT, life.user_id)
     if run_id not in account.state.holds:
         return []
     spent = life.stats.cost
     if spent and life.children:
         # Each child pays for itself, and only the whole run knows which of them it has counted.
-        run = await run_states.load(streams, Plans(), run_id)
+        run = await RunRepository(repository).load(run_id)
         assert run is not None, "a run's stream does not go away"
         spent = run.cost
     return account.write(accounts.settle(account.state, hold=run_id, spent=spent))

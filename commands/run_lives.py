@@ -8,11 +8,11 @@ from uuid import UUID
 
 import msgspec
 
-from commands.context import Context
-from commands.streams import Decision, Done, Streams
 from domain import run_life, runs
 from domain.errors import NotFound
 from domain.run_life import Life
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Decision, Done, Repository
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -24,10 +24,10 @@ class LifeReader:
     come too late.
     """
 
-    def __init__(self, streams: Streams, run_id: str) -> None:
+    def __init__(self, repository: Repository, run_id: str) -> None:
         self.run_id = run_id
         self.stream = runs.stream_of(run_id)
-        self._log = streams.log
+        self._log = repository.log
         self._life: Life | None = None
 
     async def read(self) -> Life | None:
@@ -53,7 +53,7 @@ class LifeReader:
 
 
 async def execute(
-    streams: Streams,
+    repository: Repository,
     context: Context,
     run_id: str,
     decide: Callable[[], Awaitable[Decision[A]]],
@@ -64,7 +64,7 @@ async def execute(
     Raises as Streams.execute, and NotFound for what is no id.
     """
     context = msgspec.structs.replace(context, correlation=_uuid_of(run_id))
-    return await streams.execute(context, decide, answer_type)
+    return await repository.execute(context, decide, answer_type)
 
 
 def _uuid_of(run_id: str) -> UUID:

@@ -8,21 +8,20 @@ from typing import Any
 
 import msgspec
 
-from commands import credits as credit_commands
-from commands import graphs as graph_commands
-from commands import run_starts
-from commands.context import Context
-from commands.plans import Plans
-from commands.run_starts import UNBOUNDED, Budget
-from commands.streams import Decision, Done, Streams
+from commands import run_creation
 from commands.sub_graphs import SubGraphs
 from domain import credits as accounts
+from domain import run_starts
 from domain.contracts import BlockContract
+from domain.credits import ACCOUNT
+from domain.graphs import GRAPH
+from domain.run_starts import UNBOUNDED, Budget
 from domain.runs import Fork, RunCreated
 from domain.storage import DEFAULT, Quota
 from runtime import ids
-
-__all__ = ["Budget", "RunAccepted", "accepted", "start"]
+from runtime.aggregates.context import Context
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Decision, Done, Repository, owned
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
@@ -37,9 +36,9 @@ class RunAccepted(msgspec.Struct, frozen=True):
 
 
 async def start(
-    streams: Streams,
+    repository: Repository,
     context: Context,
-    plans: Plans,
+    plans: PlanCache,
     *,
     graph_id: str,
     graph_version: int | None,
@@ -59,20 +58,20 @@ async def start(
 
     async def decide() -> Decision[RunAccepted]:
         account, found = await asyncio.gather(
-            credit_commands.load(streams, owner), graph_commands.find(streams, graph_id)
+            repository.load(ACCOUNT, owner), repository.load(GRAPH, graph_id)
         )
         accounts.require_positive(account.state)
-        graph = graph_commands.owned(found.state, graph_id, owner)
+        graph = owned(GRAPH, graph_id, found, owner).state
         version = graph.version(graph_version)
-        plan = await plans.of(streams, graph, version)
+        plan = await plans.of(graph, version)
         run_starts.require_startable(plan, inputs, contracts)
-        run_starts.refuse(await SubGraphs(streams, plans, owner, contracts).errors(plan))
+        run_starts.refuse(await SubGraphs(repository, plans, owner, contracts).errors(plan))
         created = run_starts.first_event(graph, version, plan, inputs, budget=budget)
-        writes = await run_starts.writes(streams, account, run_id, created, quota)
+        writes = await run_creation.writes(repository, account, run_id, created, quota)
         return Decision(writes=writes, answer=accepted(run_id, created))
 
     # Everything that happens to the run, credits included, is found under its id.
-    return await streams.execute(
+    return await repository.execute(
         msgspec.structs.replace(context, correlation=run), decide, RunAccepted
     )
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from commands import graphs as graph_commands
-from commands.plans import Plans
-from commands.run_starts import require_startable
-from commands.streams import Streams
 from domain import limits
 from domain.contracts import BlockContract
 from domain.engine.pins import base_pin
 from domain.engine.plan import Plan, PlanNode
 from domain.errors import GraphInvalid, NotFound
+from domain.graphs import GRAPH
+from domain.run_starts import require_startable
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Repository
 
 _Use = tuple[str, int, bytes, frozenset[str]]
 """A graph version, the inputs that it is given, and the names of those that links bring."""
@@ -26,12 +26,12 @@ class SubGraphs:
 
     def __init__(
         self,
-        streams: Streams,
-        plans: Plans,
+        repository: Repository,
+        plans: PlanCache,
         user_id: str,
         contracts: Mapping[str, BlockContract],
     ) -> None:
-        self._streams = streams
+        self._repository = repository
         self._plans = plans
         self._user_id = user_id
         self._contracts = contracts
@@ -72,8 +72,8 @@ class SubGraphs:
         depth: int,
     ) -> str | None:
         try:
-            graph = (await graph_commands.load(self._streams, graph_id, self._user_id)).state
-            plan = await self._plans.of(self._streams, graph, graph.version(version))
+            graph = (await self._repository.load_owned(GRAPH, graph_id, self._user_id)).state
+            plan = await self._plans.of(graph, graph.version(version))
             require_startable(plan, given, self._contracts, unknown=linked)
         except GraphInvalid as error:
             return f"the sub-graph cannot run: {_first(error.node_errors) or error.message}"

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import cast
 
-from commands.context import Context
-from commands.streams import Decision, Done, Loaded, Streams
 from domain import credits as accounts
 from domain import users
-from domain.users import User
+from domain.credits import ACCOUNT
+from domain.users import USER, User
 from runtime import clock
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Decision, Done, Repository
 
 SIGNUP = "signup"
 
 
-async def load(streams: Streams, user_id: str) -> Loaded[User | None]:
-    """The user's stream, folded."""
-    return await streams.load(users.stream_of(user_id), None, users.evolve)
-
-
 async def get_or_create(
-    streams: Streams, context: Context, *, email: str, name: str | None, signup_credits: int
+    repository: Repository, context: Context, *, email: str, name: str | None, signup_credits: int
 ) -> Done[User]:
     """The user of the context, registered now if this is the first time.
 
@@ -28,19 +24,15 @@ async def get_or_create(
     """
 
     async def decide() -> Decision[User]:
-        loaded = await load(streams, context.owner)
+        loaded = await repository.load(USER, context.owner)
         events = users.get_or_create(
             loaded.state, user_id=context.owner, email=email, name=name, at=clock.now()
         )
         writes = loaded.write(events)
         if loaded.state is None and signup_credits:
-            stream = accounts.stream_of(context.owner)
-            account = await streams.load(stream, accounts.EMPTY, accounts.evolve)
+            account = await repository.load(ACCOUNT, context.owner)
             granted = accounts.grant(account.state, amount=signup_credits, reason=SIGNUP)
             writes += account.write(granted)
-        user = loaded.state
-        for event in events:
-            user = users.evolve(user, event)
-        return Decision(writes=writes, answer=cast("User", user))
+        return Decision(writes=writes, answer=cast("User", loaded.after(events).state))
 
-    return await streams.execute(context, decide, User)
+    return await repository.execute(context, decide, User)

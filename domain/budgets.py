@@ -14,6 +14,7 @@ from datetime import datetime
 
 import msgspec
 
+from domain.aggregates import Aggregate
 from domain.events import Event, event, unexpected
 
 
@@ -69,16 +70,15 @@ class BudgetTaken(Event, frozen=True):
     allotment: Allotment
 
 
-def stream_of(root: str) -> str:
-    """That of the pool of the tree of this run."""
-    return f"budget-{root}"
-
-
 def evolve(taken: Allotment, happened: Event) -> Allotment:
     """What has been taken from a pool, after one more event of its stream."""
     if isinstance(happened, BudgetTaken):
         return taken + happened.allotment
     raise unexpected(happened, "a budget")
+
+
+POOL = Aggregate("budget", NOTHING, evolve)
+"""What has been taken from the pool of a tree, by the id of its first run."""
 
 
 def planted(budget: Allotment, once: Allotment) -> Tree:

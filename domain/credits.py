@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from domain.aggregates import Aggregate
 from domain.errors import Invalid, PaymentRequired
 from domain.events import Event, event, unexpected
 from domain.states import STATE_BYTES, State
@@ -70,13 +71,6 @@ class Account(State, frozen=True):
         return self.granted - self.spent - self.held
 
 
-EMPTY = Account()
-
-
-def stream_of(user_id: str) -> str:
-    return f"credits-{user_id}"
-
-
 def evolve(account: Account, happened: Event) -> Account:
     """The account after one more event of the stream."""
     match happened:
@@ -93,6 +87,9 @@ def evolve(account: Account, happened: Event) -> Account:
             return msgspec.structs.replace(account, holds=_without(account.holds, hold))
         case _:
             raise unexpected(happened, "an account")
+
+
+ACCOUNT = Aggregate("credits", Account(), evolve)
 
 
 def grant(_account: Account, *, amount: int, reason: str) -> list[Event]:

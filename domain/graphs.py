@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from domain.aggregates import Aggregate
 from domain.contracts import BlockContract
 from domain.errors import NotFound
 from domain.events import Event, decode, event, unexpected
@@ -89,10 +90,6 @@ class Graph(State, frozen=True):
         return found
 
 
-def stream_of(graph_id: str) -> str:
-    return f"graph-{graph_id}"
-
-
 def evolve(graph: Graph | None, happened: Event) -> Graph | None:
     """The graph after one more event of the stream."""
     if isinstance(happened, SettingsChanged):
@@ -124,6 +121,11 @@ def evolve(graph: Graph | None, happened: Event) -> Graph | None:
         active_version=saved.version if happened.graph.is_active else graph.active_version,
         length=length,
     )
+
+
+GRAPH: Aggregate[Graph | None] = Aggregate(
+    "graph", None, evolve, noun="Graph", owner=lambda graph: graph.user_id
+)
 
 
 def saved(topic: str, state: bytes) -> VersionSaved:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from domain import limits
+from domain.aggregates import Aggregate
 from domain.errors import QuotaExceeded
 from domain.events import Event, event, unexpected
 from domain.states import State
@@ -47,13 +48,6 @@ class Storage(State, frozen=True):
     bytes: int = 0
 
 
-EMPTY = Storage()
-
-
-def stream_of(user_id: str) -> str:
-    return f"storage-{user_id}"
-
-
 def evolve(storage: Storage, happened: Event) -> Storage:
     """The storage after one more event of the stream."""
     match happened:
@@ -64,6 +58,9 @@ def evolve(storage: Storage, happened: Event) -> Storage:
             return msgspec.structs.replace(storage, bytes=storage.bytes + size)
         case _:
             raise unexpected(happened, "a storage")
+
+
+STORAGE = Aggregate("storage", Storage(), evolve)
 
 
 def store_version(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from domain.aggregates import Aggregate
 from domain.events import Event, event, unexpected
 from domain.states import State
 
@@ -33,10 +34,6 @@ class User(State, frozen=True):
     updated_at: datetime
 
 
-def stream_of(user_id: str) -> str:
-    return f"user-{user_id}"
-
-
 def evolve(user: User | None, happened: Event) -> User | None:
     """The user after one more event of the stream."""
     match happened:
@@ -47,6 +44,9 @@ def evolve(user: User | None, happened: Event) -> User | None:
             return msgspec.structs.replace(user, email=email, name=name, updated_at=at)
         case _:
             raise unexpected(happened, "a user")
+
+
+USER: Aggregate[User | None] = Aggregate("user", None, evolve)
 
 
 def get_or_create(

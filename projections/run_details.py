@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import msgspec
 
-from commands.streams import Streams
 from domain import runs
 from domain.engine.views import View
 from domain.errors import NotFound, Unavailable
@@ -71,9 +70,9 @@ async def look(
     raise Unavailable(f"Execution {run_id} could not be read; please repeat the request.")
 
 
-async def creation(streams: Streams, run_id: str, user_id: str) -> RunCreated:
+async def creation(log: EventLog, run_id: str, user_id: str) -> RunCreated:
     """How a run of this user began. Raises NotFound for another's as for none."""
-    created = await first_event(streams.log, run_id)
+    created = await first_event(log, run_id)
     if created is None or created.user_id != user_id:
         raise _not_found(run_id)
     return created

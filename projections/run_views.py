@@ -17,8 +17,6 @@ from weakref import WeakValueDictionary
 import msgspec
 import structlog
 
-from commands.plans import Plans
-from commands.streams import Streams
 from domain import limits, runs
 from domain.engine import records
 from domain.engine.execution import Execution
@@ -35,6 +33,7 @@ from projections.run_values import (
     results_at,
 )
 from projections.turns import Turn
+from runtime.aggregates.run_repository import RunRepository
 from runtime.eventlog.checkpoints import Checkpoint
 from runtime.fairness import FairQueue
 
@@ -58,10 +57,9 @@ class Found(msgspec.Struct):
 class Views:
     """One a process: what its readers share."""
 
-    def __init__(self, streams: Streams, plans: Plans) -> None:
-        self.log = streams.log
-        self._streams = streams
-        self._plans = plans
+    def __init__(self, run_repository: RunRepository) -> None:
+        self.log = run_repository.log
+        self._plans = run_repository.plans
         self._crowd = FairQueue(limits.RUNS_LOOKED_AT_ONCE)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -151,7 +149,7 @@ class Views:
             log.warning("checkpoint.unreadable", run=run_id, version=found.version)
             await self.log.checkpoints.forget(runs.stream_of(run_id), records.FORMAT)
             return None
-        plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+        plan = await self._plans.load(created.graph_id, created.graph_version)
         view = records.restore(run_id, plan, state)
         view.segments.append(Segment(run_id, found.version))
         waiting = list(view.waits_for_values())
@@ -165,7 +163,7 @@ class Views:
         """Before the run's first event: empty, or what its fork takes over."""
         fork = created.fork
         if fork is None:
-            plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+            plan = await self._plans.load(created.graph_id, created.graph_version)
             return View(Run(run_id, plan))
         source = await first_event(self.log, fork.run_id)
         assert source is not None, "a fork's source does not go away"

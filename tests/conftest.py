@@ -11,9 +11,9 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import AsyncConnection
 
-from commands.streams import Streams
 from migrations.runner import migrate
 from runtime import ids
+from runtime.aggregates.repository import Repository
 from runtime.database import Row
 from runtime.embedded.nats import NatsServer
 from runtime.embedded.postgres import PostgresServer
@@ -86,8 +86,8 @@ async def event_log(database_url: str) -> AsyncIterator[EventLog]:
 
 
 @pytest.fixture
-def streams(event_log: EventLog) -> Streams:
-    return Streams(event_log)
+def repository(event_log: EventLog) -> Repository:
+    return Repository(event_log)
 
 
 async def _administrator(server: PostgresServer) -> AsyncConnection:

@@ -19,11 +19,11 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from commands import run_control
-from commands.streams import Streams
 from domain import limits
 from domain.errors import DomainError
 from domain.runs import stream_of
 from runtime import clock, database, nats, sql
+from runtime.aggregates.repository import Repository
 from runtime.broker import Broker
 from runtime.database import Row
 from runtime.embedded.postgres import database_url
@@ -178,8 +178,8 @@ class Sweeper:
         """Those that nobody has let go of since, which the read model may not know."""
         if not stuck:
             return []
-        streams = [stream_of(run_id) for run_id, _ in stuck]
-        last = await self._find(LIST_LAST_TOPICS, (streams,))
+        repository = [stream_of(run_id) for run_id, _ in stuck]
+        last = await self._find(LIST_LAST_TOPICS, (repository,))
         free = {stream for stream, topic in last if topic in LET_GO}
         return [row for row in stuck if stream_of(row[0]) not in free]
 
@@ -237,7 +237,7 @@ async def serve(settings: Settings) -> None:
     broker.open()
     event_log = EventLog(database_url(settings), "sweeper")
     await event_log.open()
-    stop = partial(run_control.stop_orphan, Streams(event_log))
+    stop = partial(run_control.stop_orphan, Repository(event_log))
     sweeper = Sweeper(event_log.pool, broker, stop)
     try:
         async with asyncio.TaskGroup() as chores:

@@ -78,7 +78,7 @@ def _audiences(socket: Socket, services: Services) -> Audiences:
     """Those of this application, made with its first socket."""
     state = socket.app.state
     if "audiences" not in state:
-        state.audiences = Audiences(services.feed, Narrator(services.streams, services.views))
+        state.audiences = Audiences(services.feed, Narrator(services.views))
     audiences: Audiences = state.audiences
     return audiences
 

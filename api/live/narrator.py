@@ -15,7 +15,6 @@ import msgspec
 
 from api.feed import decoded
 from api.live import messages
-from commands.streams import Streams
 from domain import limits, memory_limits, runs
 from domain.events import Event
 from domain.runs import (
@@ -72,8 +71,8 @@ class Past(msgspec.Struct, frozen=True):
 class Narrator:
     """One a process."""
 
-    def __init__(self, streams: Streams, views: Views) -> None:
-        self._streams = streams
+    def __init__(self, views: Views) -> None:
+        self._log = views.log
         self._views = views
         self._graphs: BoundedCache[str, str] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
         """Graph ids by run id, so that a start is usually told without reading."""
@@ -115,7 +114,7 @@ class Narrator:
     async def _look_up(self, recorded: Recorded) -> Messages:
         run_id = run_of(recorded.stream)
         if hashes := _yielded_large(recorded.event):
-            sizes = await self._streams.log.values.sizes(recorded.owner, hashes)
+            sizes = await self._log.values.sizes(recorded.owner, hashes)
             for key, size in sizes.items():
                 self._sizes.put((recorded.owner, key), size)
             return _encoded(messages.of_event(recorded, sizes))
@@ -123,7 +122,7 @@ class Narrator:
             before = await self._past(run_id, recorded.version - 1)
             if before.is_claimed:
                 return _encoded(messages.continued(recorded))
-            created = await run_details.creation(self._streams, run_id, recorded.owner)
+            created = await run_details.creation(self._log, run_id, recorded.owner)
             return _encoded(messages.started(recorded, created.graph_id))
         if isinstance(recorded.event, RunRested):
             past = await self._past(run_id, recorded.version)
@@ -138,7 +137,7 @@ class Narrator:
         if past.version > version:
             past = Past()
         stream = runs.stream_of(run_id)
-        entries, _ = await self._streams.log.read_topics(stream, PAST_TOPICS, past.version)
+        entries, _ = await self._log.read_topics(stream, PAST_TOPICS, past.version)
         for entry in entries:
             if entry.version <= version:
                 past = past.with_event(entry.event)

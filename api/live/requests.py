@@ -16,9 +16,9 @@ from api.live.history import read_page
 from api.live.messages import Message
 from api.live.outbox import Outbox
 from api.services import Services
-from commands import graphs
 from domain import limits
 from domain.errors import NotFound
+from domain.graphs import GRAPH
 from projections import run_details
 from runtime import process
 
@@ -119,7 +119,9 @@ class Requests:
     async def _graph(self, request: Request) -> None:
         graph_id = _id(request, "graph_id", NO_GRAPH)
         with _refusing(INTERNAL_ERROR, NO_GRAPH):
-            loaded = await graphs.load(self._services.streams, graph_id, self._audience.user_id)
+            loaded = await self._services.repository.load_owned(
+                GRAPH, graph_id, self._audience.user_id
+            )
         active = loaded.state.version(None)
         self._send(
             messages.GraphUpdateResponse(

@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 
 from blocks.web import SendWebRequest
-from commands.context import Context
-from commands.credits import grant
-from commands.streams import Streams
 from runtime import ids
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Repository
 from runtime.embedded.postgres import PostgresServer
 from tests.support.api import Caller, Platform, answered, platform
+from tests.support.credits import grant
 from tests.support.effects import effects
 from tests.support.graphs import Document, echo, graph, items, node
 from tests.support.http_server import answer, http_server
@@ -65,7 +65,7 @@ async def test_who_never_registered_has_nothing(installation: Platform) -> None:
 async def test_a_run_needs_the_price_of_all_its_nodes(stingy: Platform) -> None:
     user = stingy.caller()
     context = Context(owner=str(user.user_id), actor="test")
-    await grant(Streams(stingy.log), context, amount=1, reason="test")
+    await grant(Repository(stingy.log), context, amount=1, reason="test")
     dear, cheap = [await user.save(requests("http://localhost/", count)) for count in (2, 1)]
     head = await stingy.head()
     refused = await user.post(f"/api/v1/graphs/{dear.graph_id}/execute/1")

@@ -9,13 +9,13 @@ import pytest
 from psycopg import AsyncConnection
 
 from api.feed import Feed
-from commands.streams import Streams
 from domain import limits, runs
 from domain.credits import CreditsGranted
 from domain.events import topic_of
 from domain.runs import RunFailed
 from projections.projection import Recorded
 from runtime import ids, nats
+from runtime.aggregates.repository import Repository
 from runtime.broker import Broker
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog import reader
@@ -64,9 +64,9 @@ async def broker(nats_server: NatsServer) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def script(event_log: EventLog, streams: Streams) -> Script:
+async def script(event_log: EventLog, repository: Repository) -> Script:
     """Its graph is event 1 of the log, its own begin at 2."""
-    return Script(event_log, await saved_graph(streams, ids.new_id()), repeats=20)
+    return Script(event_log, await saved_graph(repository, ids.new_id()), repeats=20)
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ async def test_the_relay_brings_every_event_in_order(
 
 @pytest.mark.usefixtures("only_nats")
 async def test_late_and_doubled_batches_change_nothing(
-    feed: Feed, broker: Broker, script: Script, event_log: EventLog, streams: Streams
+    feed: Feed, broker: Broker, script: Script, event_log: EventLog, repository: Repository
 ) -> None:
     """Among the events of somebody who does not listen."""
-    stranger = Script(event_log, await saved_graph(streams, ids.new_id()), repeats=20)
+    stranger = Script(event_log, await saved_graph(repository, ids.new_id()), repeats=20)
     await feed.attach(broker)
     ear = Ear()
     await feed.subscribe(script.owner, ear)

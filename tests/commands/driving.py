@@ -8,13 +8,8 @@ from uuid import UUID
 from blocks.agents import AgentExecutor
 from blocks.catalogue import CONTRACTS
 from blocks.contract import Block
-from commands import children, graphs, run_states, runs
-from commands import credits as credit_commands
+from commands import children, graphs, runs
 from commands.children import Part
-from commands.context import Context
-from commands.plans import Plans
-from commands.run_states import Scope
-from commands.streams import Done, Streams
 from domain.budgets import NOTHING, Allotment
 from domain.engine.evolve import evolve
 from domain.engine.execution import Execution
@@ -33,7 +28,12 @@ from domain.runs import (
     RunRested,
     stream_of,
 )
+from runtime.aggregates.context import Context
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Done, Repository
+from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.eventlog.log import Origin, StreamWrite
+from tests.support import credits as credit_support
 from tests.support.graphs import Document, node
 from tests.support.log import whole_stream
 
@@ -42,23 +42,23 @@ EVERYTHING = Scope(kept=range(1_000_000), gathers_outputs=True)
 
 
 async def saved(
-    streams: Streams, document: Document, credit: int = 10, context: Context = ADA
+    repository: Repository, document: Document, credit: int = 10, context: Context = ADA
 ) -> str:
     """The id of a graph, whose owner gets that much."""
     if credit:
-        await credit_commands.grant(streams, context, amount=credit, reason="test")
+        await credit_support.grant(repository, context, amount=credit, reason="test")
     done = await graphs.create(
-        streams, context, document=document, source=None, contracts=CONTRACTS
+        repository, context, document=document, source=None, contracts=CONTRACTS
     )
     assert done.answer.graph.id is not None
     return done.answer.graph.id
 
 
 async def start(
-    streams: Streams, graph_id: str, context: Context = ADA, **changes: Any
+    repository: Repository, graph_id: str, context: Context = ADA, **changes: Any
 ) -> Done[runs.RunAccepted]:
     wanted = {"graph_version": None, "inputs": {}, "contracts": CONTRACTS} | changes
-    return await runs.start(streams, context, Plans(), graph_id=graph_id, **wanted)
+    return await runs.start(repository, context, PlanCache(repository), graph_id=graph_id, **wanted)
 
 
 def agent(name: str, graph_id: str, /, version: int = 1, **given: Any) -> Document:
@@ -78,20 +78,20 @@ def agent(name: str, graph_id: str, /, version: int = 1, **given: Any) -> Docume
 class Worker:
     """Drives one run by hand."""
 
-    def __init__(self, streams: Streams, run: Run) -> None:
+    def __init__(self, repository: Repository, run: Run) -> None:
         assert run.created is not None
-        self.streams = streams
+        self.repository = repository
         self.run = run
         self.run_id = run.run_id
         self._origin = Origin(run.created.user_id, "worker:test", UUID(run.run_id))
 
     @classmethod
-    async def of(cls, streams: Streams, run_id: str) -> Worker:
-        return cls(streams, await folded(streams, run_id))
+    async def of(cls, repository: Repository, run_id: str) -> Worker:
+        return cls(repository, await folded(repository, run_id))
 
     async def append(self, *events: Event, others: list[StreamWrite] | None = None) -> None:
         write = StreamWrite.of(stream_of(self.run_id), self.run.version, events)
-        await self.streams.log.append([write, *(others or [])], self._origin)
+        await self.repository.log.append([write, *(others or [])], self._origin)
         for event in events:
             evolve(self.run, event)
 
@@ -147,13 +147,15 @@ class Worker:
     async def becomes_a_parent(self) -> Worker:
         """The oldest execution of an agent becomes a run, which is returned."""
         execution = self.ready(AgentExecutor)
-        part = await children.part(self.streams, Plans(), self.run, execution, CONTRACTS)
+        part = await children.part(
+            self.repository, PlanCache(self.repository), self.run, execution, CONTRACTS
+        )
         allotment = self._allotment_of(part)
-        opening = await children.opening(self.streams, self.run, execution, part, allotment)
+        opening = await children.opening(self.repository, self.run, execution, part, allotment)
         node_id = execution.node.node.node_id
         started = ChildStarted(execution.number, node_id, part.child_id, allotment)
         await self.append(started, others=opening)
-        return await Worker.of(self.streams, part.child_id)
+        return await Worker.of(self.repository, part.child_id)
 
     def _allotment_of(self, part: Part) -> Allotment:
         """What the child wants: nothing else uses up the budget here."""
@@ -169,18 +171,18 @@ class Worker:
         await self.append(done)
 
 
-async def folded(streams: Streams, run_id: str) -> Run:
+async def folded(repository: Repository, run_id: str) -> Run:
     """All of a run, as the log has it."""
-    run = await run_states.load(streams, Plans(), run_id, EVERYTHING)
+    run = await RunRepository(repository).load(run_id, EVERYTHING)
     assert run is not None
     return run
 
 
-async def events_of(streams: Streams, run_id: str) -> list[Event]:
-    return [entry.event for entry in await whole_stream(streams.log, stream_of(run_id))]
+async def events_of(repository: Repository, run_id: str) -> list[Event]:
+    return [entry.event for entry in await whole_stream(repository.log, stream_of(run_id))]
 
 
-async def created(streams: Streams, run_id: str) -> RunCreated:
-    first = (await events_of(streams, run_id))[0]
+async def created(repository: Repository, run_id: str) -> RunCreated:
+    first = (await events_of(repository, run_id))[0]
     assert isinstance(first, RunCreated)
     return first

@@ -12,12 +12,8 @@ from blocks.catalogue import CONTRACTS
 from blocks.io import AgentInput
 from blocks.logic import StepThroughItems
 from blocks.web import SendWebRequest
-from commands import credits as credit_commands
 from commands import forks, graphs, run_control
-from commands.context import Context, Idempotency
-from commands.plans import Plans
-from commands.runs import Budget, RunAccepted
-from commands.streams import Done, Streams
+from commands.runs import RunAccepted
 from domain import credits as accounts
 from domain import limits
 from domain.errors import (
@@ -28,7 +24,11 @@ from domain.errors import (
     NotFound,
     PaymentRequired,
 )
+from domain.run_starts import Budget
 from domain.runs import Fork, NodeDeferred
+from runtime.aggregates.context import Context, Idempotency
+from runtime.aggregates.repository import Done, Repository
+from runtime.aggregates.run_repository import RunRepository
 from tests.commands.driving import (
     ADA,
     EVE,
@@ -54,11 +54,11 @@ REQUESTS = graph(
 )
 
 
-async def begun(streams: Streams, **start_with: Any) -> Worker:
+async def begun(repository: Repository, **start_with: Any) -> Worker:
     """A run with two requests ready: execution 0 yielded both urls, execution 1 the body."""
-    graph_id = await saved(streams, REQUESTS)
-    done = await start(streams, graph_id, inputs={"body": {"a": 1}}, **start_with)
-    worker = await Worker.of(streams, done.answer.run_id)
+    graph_id = await saved(repository, REQUESTS)
+    done = await start(repository, graph_id, inputs={"body": {"a": 1}}, **start_with)
+    worker = await Worker.of(repository, done.answer.run_id)
     await worker.claims()
     await worker.completes(AgentInput, ("result", {"a": 1}))
     await worker.completes(StepThroughItems, ("item", "http://one/"), ("item", "http://two/"))
@@ -66,7 +66,7 @@ async def begun(streams: Streams, **start_with: Any) -> Worker:
 
 
 async def fork(
-    streams: Streams, worker: Worker, context: Context = ADA, **changes: Any
+    repository: Repository, worker: Worker, context: Context = ADA, **changes: Any
 ) -> Done[RunAccepted]:
     assert worker.run.created is not None
     wanted: dict[str, Any] = {
@@ -77,11 +77,11 @@ async def fork(
         "inputs": {},
         "contracts": CONTRACTS,
     }
-    return await forks.fork(streams, context, Plans(), **wanted | changes)
+    return await forks.fork(repository, context, RunRepository(repository), **wanted | changes)
 
 
-async def taken_up(streams: Streams, done: Done[RunAccepted]) -> Worker:
-    return await Worker.of(streams, done.answer.run_id)
+async def taken_up(repository: Repository, done: Done[RunAccepted]) -> Worker:
+    return await Worker.of(repository, done.answer.run_id)
 
 
 def ready(worker: Worker) -> list[tuple[str, Any]]:
@@ -98,119 +98,119 @@ def requests(*urls: str, body: Any = None) -> list[tuple[str, Any]]:
 
 
 # --- where a fork begins -------------------------------------------------------------------------
-async def test_a_fork_is_one_append_with_its_hold(streams: Streams) -> None:
-    worker = await begun(streams, budget=Budget(steps=50, seconds=9.5, credits=5))
+async def test_a_fork_is_one_append_with_its_hold(repository: Repository) -> None:
+    worker = await begun(repository, budget=Budget(steps=50, seconds=9.5, credits=5))
     assert worker.run.created is not None
-    head = await streams.log.read_head()
-    done = await fork(streams, worker, version=4)
+    head = await repository.log.read_head()
+    done = await fork(repository, worker, version=4)
     assert done.position == head + 2
     planned = Fork(run_id=worker.run_id, version=4)
-    assert await created(streams, done.answer.run_id) == msgspec.structs.replace(
+    assert await created(repository, done.answer.run_id) == msgspec.structs.replace(
         worker.run.created, fork=planned, held=1
     )
     assert (done.answer.fork, done.answer.inputs) == (planned, {"body": {"a": 1}})
-    account = (await credit_commands.load(streams, "ada")).state
+    account = (await repository.load(accounts.ACCOUNT, "ada")).state
     assert dict(account.holds) == {worker.run_id: 1, done.answer.run_id: 1}
 
 
-async def test_a_fork_at_a_version_goes_on_from_there(streams: Streams) -> None:
-    worker = await begun(streams)
-    early = await taken_up(streams, await fork(streams, worker, version=1))
+async def test_a_fork_at_a_version_goes_on_from_there(repository: Repository) -> None:
+    worker = await begun(repository)
+    early = await taken_up(repository, await fork(repository, worker, version=1))
     assert [name for name, _ in ready(early)] == ["StepThroughItemsBlock", "AgentInputBlock"]
-    late = await taken_up(streams, await fork(streams, worker, version=4))
+    late = await taken_up(repository, await fork(repository, worker, version=4))
     assert ready(late) == requests("http://one/", "http://two/")
 
 
-async def test_the_end_of_a_run_is_no_place_to_begin(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_the_end_of_a_run_is_no_place_to_begin(repository: Repository) -> None:
+    worker = await begun(repository)
     await worker.rests()
-    await run_control.stop(streams, ADA, worker.run_id)
+    await run_control.stop(repository, ADA, worker.run_id)
     for version in (0, -1, 6, 7):
         with pytest.raises(Invalid, match="begins at a version from 1 to 5"):
-            await fork(streams, worker, version=version)
-    done = await fork(streams, worker, version=5)
-    assert ready(await taken_up(streams, done)) == requests("http://one/", "http://two/")
+            await fork(repository, worker, version=version)
+    done = await fork(repository, worker, version=5)
+    assert ready(await taken_up(repository, done)) == requests("http://one/", "http://two/")
 
 
 @pytest.mark.parametrize("what", [{}, {"execution": 1, "version": 1}])
-async def test_a_fork_begins_at_one_place(streams: Streams, what: dict[str, Any]) -> None:
+async def test_a_fork_begins_at_one_place(repository: Repository, what: dict[str, Any]) -> None:
     with pytest.raises(Invalid, match="at one of them"):
-        await fork(streams, await begun(streams), **what)
+        await fork(repository, await begun(repository), **what)
 
 
-async def test_a_fork_before_an_execution_does_that_one_again(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_a_fork_before_an_execution_does_that_one_again(repository: Repository) -> None:
+    worker = await begun(repository)
     await worker.starts(SendWebRequest)
     await worker.completes(SendWebRequest, ("response", 1))
     await worker.completes(SendWebRequest, ("response", 2))
-    done = await fork(streams, worker, execution=2)
+    done = await fork(repository, worker, execution=2)
     assert done.answer.fork == Fork(run_id=worker.run_id, version=4, execution=2)
-    assert ready(await taken_up(streams, done)) == requests("http://one/", "http://two/")
-    second = await fork(streams, worker, execution=3, inputs={"url": "http://three/"})
+    assert ready(await taken_up(repository, done)) == requests("http://one/", "http://two/")
+    second = await fork(repository, worker, execution=3, inputs={"url": "http://three/"})
     assert second.answer.fork is not None
     assert second.answer.fork.version == 6
-    run = await taken_up(streams, second)
+    run = await taken_up(repository, second)
     assert ready(run) == [
         *requests("http://three/"),
         ("AgentOutputBlock", {"name": "y", "value": 1}),
     ]
-    assert (await created(streams, run.run_id)).inputs == {"body": {"a": 1}}
+    assert (await created(repository, run.run_id)).inputs == {"body": {"a": 1}}
 
 
-async def test_an_execution_that_has_not_begun_is_forked_as_it_is(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_an_execution_that_has_not_begun_is_forked_as_it_is(repository: Repository) -> None:
+    worker = await begun(repository)
     other = worker.run.executions[3]
     await worker.append(NodeDeferred(3, other.node.node.node_id, NOON))
-    done = await fork(streams, worker, execution=2, inputs={"method": "GET"})
+    done = await fork(repository, worker, execution=2, inputs={"method": "GET"})
     assert done.answer.fork is not None
     assert done.answer.fork.version == worker.run.version == 5
-    first, second = ready(await taken_up(streams, done))
+    first, second = ready(await taken_up(repository, done))
     assert first[1] == {"url": "http://one/", "body": {"a": 1}, "method": "GET"}
     assert second == requests("http://two/")[0]
 
 
 async def test_an_execution_that_a_fork_took_over_is_looked_up_where_it_happened(
-    streams: Streams,
+    repository: Repository,
 ) -> None:
-    worker = await begun(streams)
+    worker = await begun(repository)
     await worker.completes(SendWebRequest, ("response", 1))
-    child = await taken_up(streams, await fork(streams, worker, version=5))
+    child = await taken_up(repository, await fork(repository, worker, version=5))
     await child.completes(SendWebRequest, ("response", 2))
-    grandchild = await taken_up(streams, await fork(streams, child, version=2))
+    grandchild = await taken_up(repository, await fork(repository, child, version=2))
     for number, source, version in ((0, worker, 3), (2, worker, 4), (3, child, 1)):
-        done = await fork(streams, grandchild, execution=number)
+        done = await fork(repository, grandchild, execution=number)
         assert done.answer.fork is not None
         assert (done.answer.fork.run_id, done.answer.fork.version) == (source.run_id, version)
-    own = await fork(streams, grandchild, execution=4)
+    own = await fork(repository, grandchild, execution=4)
     assert own.answer.fork is not None
     assert (own.answer.fork.run_id, own.answer.fork.depth) == (grandchild.run_id, 3)
 
 
-async def test_there_is_no_such_execution(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_there_is_no_such_execution(repository: Repository) -> None:
+    worker = await begun(repository)
     with pytest.raises(NotFound, match="Node execution 9 of execution"):
-        await fork(streams, worker, execution=9)
+        await fork(repository, worker, execution=9)
 
 
 async def test_forks_of_forks_end_somewhere(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "FORK_DEPTH_MAX", 2)
-    worker = await begun(streams)
+    worker = await begun(repository)
     for depth in (1, 2):
-        worker = await taken_up(streams, await fork(streams, worker, version=1))
+        worker = await taken_up(repository, await fork(repository, worker, version=1))
         assert worker.run.created is not None
         assert worker.run.created.fork is not None
         assert worker.run.created.fork.depth == depth
     with pytest.raises(Conflict, match="at most 2 forks of forks"):
-        await fork(streams, worker, version=1)
+        await fork(repository, worker, version=1)
 
 
 # --- with other inputs ---------------------------------------------------------------------------
-async def test_inputs_of_the_run_are_those_of_the_fork(streams: Streams) -> None:
-    worker = await begun(streams)
-    done = await fork(streams, worker, version=2, inputs={"body": {"b": 2}})
-    run = await taken_up(streams, done)
+async def test_inputs_of_the_run_are_those_of_the_fork(repository: Repository) -> None:
+    worker = await begun(repository)
+    done = await fork(repository, worker, version=2, inputs={"body": {"b": 2}})
+    run = await taken_up(repository, done)
     assert done.answer.inputs == {"body": {"b": 2}}
     assert ("AgentInputBlock", {"name": "body", "value": {"b": 2}}) in ready(run)
 
@@ -227,64 +227,66 @@ async def test_inputs_of_the_run_are_those_of_the_fork(streams: Streams) -> None
     ids=["used", "unknown", "refused by the block", "no pin", "no path"],
 )
 async def test_inputs_that_cannot_be_given(
-    streams: Streams, what: dict[str, Any], message: str
+    repository: Repository, what: dict[str, Any], message: str
 ) -> None:
-    worker = await begun(streams)
-    head = await streams.log.read_head()
+    worker = await begun(repository)
+    head = await repository.log.read_head()
     with pytest.raises(Invalid, match=message):
-        await fork(streams, worker, **what)
-    assert await streams.log.read_head() == head
+        await fork(repository, worker, **what)
+    assert await repository.log.read_head() == head
 
 
-async def test_an_agent_is_given_other_inputs(streams: Streams) -> None:
-    leaf = await saved(streams, echo())
+async def test_an_agent_is_given_other_inputs(repository: Repository) -> None:
+    leaf = await saved(repository, echo())
     top = graph(agent("part", leaf, x=1), agent_output("y"), links="part.y > y.value")
-    done = await start(streams, await saved(streams, top))
-    worker = await Worker.of(streams, done.answer.run_id)
-    forked = await taken_up(streams, await fork(streams, worker, execution=0, inputs={"x": 2}))
+    done = await start(repository, await saved(repository, top))
+    worker = await Worker.of(repository, done.answer.run_id)
+    forked = await taken_up(
+        repository, await fork(repository, worker, execution=0, inputs={"x": 2})
+    )
     assert ready(forked) == [("AgentExecutorBlock", {"x": 2})]
 
 
-async def test_large_inputs_stay_where_they_are(streams: Streams) -> None:
+async def test_large_inputs_stay_where_they_are(repository: Repository) -> None:
     large = {"text": "x" * 70_000}
-    graph_id = await saved(streams, REQUESTS)
-    done = await start(streams, graph_id, inputs={"body": large})
-    worker = await Worker.of(streams, done.answer.run_id)
-    forked = await fork(streams, worker, version=1)
+    graph_id = await saved(repository, REQUESTS)
+    done = await start(repository, graph_id, inputs={"body": large})
+    worker = await Worker.of(repository, done.answer.run_id)
+    forked = await fork(repository, worker, version=1)
     first, source = (
-        await created(streams, forked.answer.run_id),
-        await created(streams, worker.run_id),
+        await created(repository, forked.answer.run_id),
+        await created(repository, worker.run_id),
     )
     assert first.large == source.large != {}
     assert forked.answer.inputs == {"body": large}
-    assert ready(await taken_up(streams, forked))[1][1]["value"] == large
+    assert ready(await taken_up(repository, forked))[1][1]["value"] == large
 
 
-async def test_a_fork_of_a_child_is_a_run_of_its_own(streams: Streams) -> None:
-    leaf = await saved(streams, echo())
+async def test_a_fork_of_a_child_is_a_run_of_its_own(repository: Repository) -> None:
+    leaf = await saved(repository, echo())
     top = graph(agent("part", leaf, x=1), agent_output("y"), links="part.y > y.value")
-    done = await start(streams, await saved(streams, top))
-    parent = await Worker.of(streams, done.answer.run_id)
+    done = await start(repository, await saved(repository, top))
+    parent = await Worker.of(repository, done.answer.run_id)
     child = await parent.becomes_a_parent()
-    await run_control.stop(streams, ADA, child.run_id)
-    accepted = await fork(streams, child, version=1)
-    assert (await created(streams, accepted.answer.run_id)).parent is None
+    await run_control.stop(repository, ADA, child.run_id)
+    accepted = await fork(repository, child, version=1)
+    assert (await created(repository, accepted.answer.run_id)).parent is None
 
 
 # --- as any start --------------------------------------------------------------------------------
-async def test_a_fork_asks_as_its_graph_says_now(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_a_fork_asks_as_its_graph_says_now(repository: Repository) -> None:
+    worker = await begun(repository)
     assert worker.run.created is not None
     await graphs.change_settings(
-        streams, ADA, graph_id=worker.run.created.graph_id, sensitive_action_safe_mode=True
+        repository, ADA, graph_id=worker.run.created.graph_id, sensitive_action_safe_mode=True
     )
-    done = await fork(streams, worker, version=1)
-    assert (await created(streams, done.answer.run_id)).asks_sensitive
+    done = await fork(repository, worker, version=1)
+    assert (await created(repository, done.answer.run_id)).asks_sensitive
 
 
-async def test_a_run_is_forked_by_its_owner(streams: Streams) -> None:
-    worker = await begun(streams)
-    head = await streams.log.read_head()
+async def test_a_run_is_forked_by_its_owner(repository: Repository) -> None:
+    worker = await begun(repository)
+    head = await repository.log.read_head()
     for context, changes in (
         (EVE, {}),
         (ADA, {"graph_id": "another"}),
@@ -292,34 +294,34 @@ async def test_a_run_is_forked_by_its_owner(streams: Streams) -> None:
         (ADA, {"run_id": "no id at all\x00"}),
     ):
         with pytest.raises(NotFound, match="Execution "):
-            await fork(streams, worker, context, version=1, **changes)
-    assert await streams.log.read_head() == head
+            await fork(repository, worker, context, version=1, **changes)
+    assert await repository.log.read_head() == head
 
 
-async def test_what_keeps_a_start_from_happening(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_what_keeps_a_start_from_happening(repository: Repository) -> None:
+    worker = await begun(repository)
     fewer = {block_id: c for block_id, c in CONTRACTS.items() if block_id != AgentInput.id}
     with pytest.raises(GraphInvalid, match=f"Block {AgentInput.id} is no longer available"):
-        await fork(streams, worker, version=1, contracts=fewer)
-    loaded = await credit_commands.load(streams, "ada")
+        await fork(repository, worker, version=1, contracts=fewer)
+    loaded = await repository.load(accounts.ACCOUNT, "ada")
     everything = accounts.hold(loaded.state, hold="all", amount=9)
-    await streams.log.append(loaded.write(everything), ADA.origin)
+    await repository.log.append(loaded.write(everything), ADA.origin)
     with pytest.raises(PaymentRequired):
-        await fork(streams, worker, version=1)
+        await fork(repository, worker, version=1)
 
 
-async def test_under_a_key_a_run_is_forked_once(streams: Streams) -> None:
-    worker = await begun(streams)
+async def test_under_a_key_a_run_is_forked_once(repository: Repository) -> None:
+    worker = await begun(repository)
     keyed = msgspec.structs.replace(ADA, idempotency=Idempotency("key", b"request"))
-    answers = await asyncio.gather(*(fork(streams, worker, keyed, version=1) for _ in range(8)))
+    answers = await asyncio.gather(*(fork(repository, worker, keyed, version=1) for _ in range(8)))
     assert {answer.answer.run_id for answer in answers} == {answers[0].answer.run_id}
 
 
-async def test_a_crowd_of_forks_is_served_to_the_last(streams: Streams) -> None:
+async def test_a_crowd_of_forks_is_served_to_the_last(repository: Repository) -> None:
     """All of them hold credits of one account."""
-    worker = await begun(streams)
+    worker = await begun(repository)
     answers = await asyncio.gather(
-        *(fork(streams, worker, version=1) for _ in range(12)), return_exceptions=True
+        *(fork(repository, worker, version=1) for _ in range(12)), return_exceptions=True
     )
     accepted = [answer for answer in answers if isinstance(answer, Done)]
     assert len(accepted) == 9

@@ -9,11 +9,11 @@ import pytest
 
 from blocks.reviews import HumanInTheLoop
 from commands import reviews, run_control
-from commands.context import Idempotency
 from commands.reviews import Decision, ReviewsDecided
-from commands.streams import Streams
 from domain.errors import Conflict, Invalid, NotFound
 from domain.runs import ReviewDecided, RunStatus
+from runtime.aggregates.context import Idempotency
+from runtime.aggregates.repository import Repository
 from tests.commands.driving import ADA, EVE, Worker, events_of, folded, saved, start
 from tests.support.graphs import agent_output, graph, node
 
@@ -29,10 +29,10 @@ TWO = graph(
 YES = Decision(execution=0, approved=True)
 
 
-async def asking(streams: Streams) -> Worker:
+async def asking(repository: Repository) -> Worker:
     """A run at rest, whose executions 0 and 1 wait for a person."""
-    done = await start(streams, await saved(streams, TWO))
-    worker = await Worker.of(streams, done.answer.run_id)
+    done = await start(repository, await saved(repository, TWO))
+    worker = await Worker.of(repository, done.answer.run_id)
     await worker.claims()
     for _ in range(2):
         await worker.asks(HumanInTheLoop, editable=True)
@@ -40,11 +40,11 @@ async def asking(streams: Streams) -> Worker:
     return worker
 
 
-async def test_several_reviews_are_decided_in_one_append(streams: Streams) -> None:
-    worker = await asking(streams)
-    head = await streams.log.read_head()
+async def test_several_reviews_are_decided_in_one_append(repository: Repository) -> None:
+    worker = await asking(repository)
+    head = await repository.log.read_head()
     done = await reviews.decide(
-        streams,
+        repository,
         ADA,
         run_id=worker.run_id,
         decisions=[
@@ -55,61 +55,61 @@ async def test_several_reviews_are_decided_in_one_append(streams: Streams) -> No
     assert done.answer == ReviewsDecided(worker.run_id, approved=1, rejected=1)
     assert done.position == head + 2
     nodes = [execution.node.node.node_id for execution in worker.run.executions.values()]
-    assert (await events_of(streams, worker.run_id))[-2:] == [
+    assert (await events_of(repository, worker.run_id))[-2:] == [
         ReviewDecided(0, nodes[0], approved=True, data="better", edited=True),
         ReviewDecided(1, nodes[1], approved=False, message="no"),
     ]
 
 
-async def test_what_was_decided_is_ready_again(streams: Streams) -> None:
-    worker = await asking(streams)
-    await reviews.decide(streams, ADA, run_id=worker.run_id, decisions=[YES])
-    run = await folded(streams, worker.run_id)
+async def test_what_was_decided_is_ready_again(repository: Repository) -> None:
+    worker = await asking(repository)
+    await reviews.decide(repository, ADA, run_id=worker.run_id, decisions=[YES])
+    run = await folded(repository, worker.run_id)
     assert [e.status for e in run.executions.values()] == [RunStatus.QUEUED, RunStatus.REVIEW]
     assert run.status is RunStatus.REVIEW
 
 
-async def test_a_refused_decision_decides_nothing(streams: Streams) -> None:
-    worker = await asking(streams)
-    head = await streams.log.read_head()
+async def test_a_refused_decision_decides_nothing(repository: Repository) -> None:
+    worker = await asking(repository)
+    head = await repository.log.read_head()
     for decisions, refusal in (
         ([YES, Decision(execution=2, approved=True)], NotFound),
         ([YES, YES], Invalid),
         ([], Invalid),
     ):
         with pytest.raises(refusal):
-            await reviews.decide(streams, ADA, run_id=worker.run_id, decisions=decisions)
-    assert await streams.log.read_head() == head
+            await reviews.decide(repository, ADA, run_id=worker.run_id, decisions=decisions)
+    assert await repository.log.read_head() == head
 
 
-async def test_a_review_is_the_owners_of_its_run(streams: Streams) -> None:
-    worker = await asking(streams)
+async def test_a_review_is_the_owners_of_its_run(repository: Repository) -> None:
+    worker = await asking(repository)
     for context, run_id in (
         (EVE, worker.run_id),
         (ADA, "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01"),
         (ADA, "no id at all"),
     ):
         with pytest.raises(NotFound, match=f"Execution {run_id} not found"):
-            await reviews.decide(streams, context, run_id=run_id, decisions=[YES])
+            await reviews.decide(repository, context, run_id=run_id, decisions=[YES])
 
 
-async def test_a_review_is_decided_while_other_branches_go_on(streams: Streams) -> None:
-    done = await start(streams, await saved(streams, TWO))
-    worker = await Worker.of(streams, done.answer.run_id)
+async def test_a_review_is_decided_while_other_branches_go_on(repository: Repository) -> None:
+    done = await start(repository, await saved(repository, TWO))
+    worker = await Worker.of(repository, done.answer.run_id)
     await worker.claims()
     await worker.asks(HumanInTheLoop)
     await worker.completes(HumanInTheLoop, ("approved_data", 1))
-    await reviews.decide(streams, ADA, run_id=worker.run_id, decisions=[YES])
-    run = await folded(streams, worker.run_id)
+    await reviews.decide(repository, ADA, run_id=worker.run_id, decisions=[YES])
+    run = await folded(repository, worker.run_id)
     assert run.executions[0].decided is not None
 
 
-async def test_a_crowd_decides_a_review_once(streams: Streams) -> None:
-    worker = await asking(streams)
+async def test_a_crowd_decides_a_review_once(repository: Repository) -> None:
+    worker = await asking(repository)
     answers = await asyncio.gather(
         *(
             reviews.decide(
-                streams,
+                repository,
                 ADA,
                 run_id=worker.run_id,
                 decisions=[Decision(execution=0, approved=number % 2 == 0)],
@@ -119,20 +119,20 @@ async def test_a_crowd_decides_a_review_once(streams: Streams) -> None:
         return_exceptions=True,
     )
     assert sum(not isinstance(answer, NotFound) for answer in answers) == 1
-    happened = await events_of(streams, worker.run_id)
+    happened = await events_of(repository, worker.run_id)
     assert sum(isinstance(event, ReviewDecided) for event in happened) == 1
 
 
-async def test_under_a_key_the_same_answer_comes_again(streams: Streams) -> None:
-    worker = await asking(streams)
+async def test_under_a_key_the_same_answer_comes_again(repository: Repository) -> None:
+    worker = await asking(repository)
     keyed = msgspec.structs.replace(ADA, idempotency=Idempotency("key", b"request"))
-    first = await reviews.decide(streams, keyed, run_id=worker.run_id, decisions=[YES])
-    again = await reviews.decide(streams, keyed, run_id=worker.run_id, decisions=[YES])
+    first = await reviews.decide(repository, keyed, run_id=worker.run_id, decisions=[YES])
+    again = await reviews.decide(repository, keyed, run_id=worker.run_id, decisions=[YES])
     assert again == first
 
 
-async def test_a_run_that_was_stopped_asks_nobody(streams: Streams) -> None:
-    worker = await asking(streams)
-    await run_control.stop(streams, ADA, worker.run_id)
+async def test_a_run_that_was_stopped_asks_nobody(repository: Repository) -> None:
+    worker = await asking(repository)
+    await run_control.stop(repository, ADA, worker.run_id)
     with pytest.raises(Conflict, match="the run has ended"):
-        await reviews.decide(streams, ADA, run_id=worker.run_id, decisions=[YES])
+        await reviews.decide(repository, ADA, run_id=worker.run_id, decisions=[YES])

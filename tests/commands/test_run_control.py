@@ -11,12 +11,9 @@ import pytest
 from blocks.logic import StepThroughItems
 from blocks.reviews import HumanInTheLoop
 from blocks.web import SendWebRequest
-from commands import credits as credit_commands
 from commands import run_control
-from commands.context import Context, Idempotency
-from commands.streams import Streams
 from domain import limits
-from domain.credits import Account, HoldReleased, HoldSettled
+from domain.credits import ACCOUNT, Account, HoldReleased, HoldSettled
 from domain.errors import Conflict, NotFound
 from domain.runs import (
     NodeStarted,
@@ -28,6 +25,8 @@ from domain.runs import (
     RunStopRequested,
     RunTerminated,
 )
+from runtime.aggregates.context import Context, Idempotency
+from runtime.aggregates.repository import Repository
 from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import opened
 from tests.commands.driving import ADA, EVE, Worker, agent, created, events_of, saved, start
@@ -53,88 +52,88 @@ def asking(data: object = "text") -> Document:
     )
 
 
-async def begun(streams: Streams, document: Document) -> Worker:
+async def begun(repository: Repository, document: Document) -> Worker:
     """A run that was just accepted."""
-    done = await start(streams, await saved(streams, document))
-    return await Worker.of(streams, done.answer.run_id)
+    done = await start(repository, await saved(repository, document))
+    return await Worker.of(repository, done.answer.run_id)
 
 
-async def account(streams: Streams) -> Account:
-    return (await credit_commands.load(streams, "ada")).state
+async def account(repository: Repository) -> Account:
+    return (await repository.load(ACCOUNT, "ada")).state
 
 
 # --- stop ----------------------------------------------------------------------------------------
-async def test_a_queued_run_ends_at_once_and_gives_its_credits_back(streams: Streams) -> None:
-    worker = await begun(streams, PAID)
-    assert (await account(streams)).held == 1
-    done = await run_control.stop(streams, ADA, worker.run_id)
+async def test_a_queued_run_ends_at_once_and_gives_its_credits_back(repository: Repository) -> None:
+    worker = await begun(repository, PAID)
+    assert (await account(repository)).held == 1
+    done = await run_control.stop(repository, ADA, worker.run_id)
     assert done.answer.status is RunStatus.TERMINATED
-    assert (await events_of(streams, worker.run_id))[1:] == [RunTerminated(RunStats())]
-    end = (await whole_stream(streams.log, f"run-{worker.run_id}"))[-1]
-    settled = (await whole_stream(streams.log, "credits-ada"))[-1]
+    assert (await events_of(repository, worker.run_id))[1:] == [RunTerminated(RunStats())]
+    end = (await whole_stream(repository.log, f"run-{worker.run_id}"))[-1]
+    settled = (await whole_stream(repository.log, "credits-ada"))[-1]
     assert settled.event == HoldReleased(worker.run_id, held=1)
     assert settled.recorded_at == end.recorded_at
     assert done.position == settled.position
-    assert (await account(streams)).available == 10
+    assert (await account(repository)).available == 10
 
 
-async def test_a_resting_run_pays_for_what_was_done(streams: Streams) -> None:
-    worker = await begun(streams, PAID)
+async def test_a_resting_run_pays_for_what_was_done(repository: Repository) -> None:
+    worker = await begun(repository, PAID)
     await worker.claims()
     await worker.completes(StepThroughItems, ("item", "http://localhost/"))
     await worker.completes(SendWebRequest, ("response", "ok"))
     await worker.rests()
-    await run_control.stop(streams, ADA, worker.run_id)
-    last = (await whole_stream(streams.log, "credits-ada"))[-1].event
+    await run_control.stop(repository, ADA, worker.run_id)
+    last = (await whole_stream(repository.log, "credits-ada"))[-1].event
     assert last == HoldSettled(worker.run_id, held=1, spent=1)
-    end = (await events_of(streams, worker.run_id))[-1]
+    end = (await events_of(repository, worker.run_id))[-1]
     assert end == RunTerminated(RunStats(steps=3, cost=1, nodes_us=2))
 
 
-async def test_a_run_that_waits_for_a_person_ends_at_once(streams: Streams) -> None:
-    worker = await begun(streams, asking())
+async def test_a_run_that_waits_for_a_person_ends_at_once(repository: Repository) -> None:
+    worker = await begun(repository, asking())
     await worker.claims()
     await worker.asks(HumanInTheLoop)
     await worker.rests()
-    done = await run_control.stop(streams, ADA, worker.run_id)
+    done = await run_control.stop(repository, ADA, worker.run_id)
     assert done.answer.status is RunStatus.TERMINATED
 
 
-async def test_a_run_in_hand_is_asked_once_and_keeps_its_credits(streams: Streams) -> None:
-    worker = await begun(streams, PAID)
+async def test_a_run_in_hand_is_asked_once_and_keeps_its_credits(repository: Repository) -> None:
+    worker = await begun(repository, PAID)
     await worker.claims()
     for _ in range(2):
-        done = await run_control.stop(streams, ADA, worker.run_id)
+        done = await run_control.stop(repository, ADA, worker.run_id)
         assert done.answer == run_control.RunControlled(worker.run_id, RunStatus.RUNNING)
-    assert (await events_of(streams, worker.run_id))[1:] == [
+    assert (await events_of(repository, worker.run_id))[1:] == [
         RunClaimed("test"),
         RunStopRequested(),
     ]
-    assert (await account(streams)).held == 1
+    assert (await account(repository)).held == 1
 
 
-async def test_a_run_that_has_ended_stays_as_it_is(streams: Streams) -> None:
-    worker = await begun(streams, echo())
+async def test_a_run_that_has_ended_stays_as_it_is(repository: Repository) -> None:
+    worker = await begun(repository, echo())
     await worker.claims()
     await worker.ends()
-    head = await streams.log.read_head()
-    done = await run_control.stop(streams, ADA, worker.run_id)
+    head = await repository.log.read_head()
+    done = await run_control.stop(repository, ADA, worker.run_id)
     assert (done.answer.status, done.position) == (RunStatus.COMPLETED, None)
-    assert await streams.log.read_head() == head
+    assert await repository.log.read_head() == head
 
 
-async def test_a_stop_under_a_key_happens_once(streams: Streams) -> None:
-    worker = await begun(streams, echo())
+async def test_a_stop_under_a_key_happens_once(repository: Repository) -> None:
+    worker = await begun(repository, echo())
     keyed = msgspec.structs.replace(ADA, idempotency=Idempotency("key", b"request"))
-    first = await run_control.stop(streams, keyed, worker.run_id)
-    assert await run_control.stop(streams, keyed, worker.run_id) == first
+    first = await run_control.stop(repository, keyed, worker.run_id)
+    assert await run_control.stop(repository, keyed, worker.run_id) == first
 
 
 async def test_a_stop_gets_through_to_a_run_that_never_rests(
-    streams: Streams, database_url: str
+    repository: Repository, database_url: str
 ) -> None:
     """The worker's process appends as fast as it can, one effect after the other."""
-    worker = await begun(streams, PAID)
+    worker = await begun(repository, PAID)
     await worker.claims()
     node_id = worker.at_hand(StepThroughItems).node.node.node_id
     attempts = 0
@@ -148,25 +147,25 @@ async def test_a_stop_gets_through_to_a_run_that_never_rests(
             is_busy.set()
 
     async with opened(database_url, "worker") as log:
-        worker.streams = Streams(log)
+        worker.repository = Repository(log)
         working = asyncio.create_task(work())
         await is_busy.wait()
-        done = await run_control.stop(streams, ADA, worker.run_id)
+        done = await run_control.stop(repository, ADA, worker.run_id)
         with pytest.raises(VersionConflict):
             await working
     assert done.answer.status is RunStatus.RUNNING
-    happened = await events_of(streams, worker.run_id)
+    happened = await events_of(repository, worker.run_id)
     assert happened[-1] == RunStopRequested()
     assert len(happened) == 2 + attempts
 
 
 # --- the runs below it ---------------------------------------------------------------------------
-async def family(streams: Streams) -> tuple[Worker, Worker, Worker]:
+async def family(repository: Repository) -> tuple[Worker, Worker, Worker]:
     """A run, its child and its grandchild. Each has a request of its own to pay for."""
-    leaf = await saved(streams, PAID)
-    middle = await saved(streams, above(leaf))
-    top = await saved(streams, above(middle))
-    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    leaf = await saved(repository, PAID)
+    middle = await saved(repository, above(leaf))
+    top = await saved(repository, above(middle))
+    parent = await Worker.of(repository, (await start(repository, top)).answer.run_id)
     await parent.claims()
     child = await parent.becomes_a_parent()
     await child.claims()
@@ -187,44 +186,50 @@ def above(graph_id: str) -> Document:
     )
 
 
-async def test_a_stop_reaches_the_runs_below(streams: Streams) -> None:
-    parent, child, grandchild = await family(streams)
+async def test_a_stop_reaches_the_runs_below(repository: Repository) -> None:
+    parent, child, grandchild = await family(repository)
     await parent.rests()
-    done = await run_control.stop(streams, ADA, parent.run_id)
+    done = await run_control.stop(repository, ADA, parent.run_id)
     assert done.answer.status is RunStatus.TERMINATED
-    assert (await events_of(streams, child.run_id))[-1] == RunStopRequested()
-    end = (await events_of(streams, grandchild.run_id))[-1]
-    first = await created(streams, grandchild.run_id)
+    assert (await events_of(repository, child.run_id))[-1] == RunStopRequested()
+    end = (await events_of(repository, grandchild.run_id))[-1]
+    first = await created(repository, grandchild.run_id)
     assert first.tree is not None
     # Nobody has used anything of what it was given.
     assert end == RunTerminated(RunStats(left=first.tree.allotment), parent=child.run_id)
-    assert set((await account(streams)).holds) == {child.run_id}
+    assert set((await account(repository)).holds) == {child.run_id}
 
 
-async def test_a_stop_again_reaches_what_the_first_one_missed(streams: Streams) -> None:
-    parent, child, _ = await family(streams)
+async def test_a_stop_again_reaches_what_the_first_one_missed(repository: Repository) -> None:
+    parent, child, _ = await family(repository)
     await parent.append(RunTerminated(parent.run.stats))
-    done = await run_control.stop(streams, ADA, parent.run_id)
+    done = await run_control.stop(repository, ADA, parent.run_id)
     assert (done.answer.status, done.position) == (RunStatus.TERMINATED, None)
-    assert (await events_of(streams, child.run_id))[-1] == RunStopRequested()
+    assert (await events_of(repository, child.run_id))[-1] == RunStopRequested()
 
 
-async def test_a_child_that_has_ended_stays_as_it_is(streams: Streams) -> None:
-    parent, child, grandchild = await family(streams)
+async def test_a_child_that_has_ended_stays_as_it_is(repository: Repository) -> None:
+    parent, child, grandchild = await family(repository)
     await grandchild.claims()
     await grandchild.ends()
     await child.append(RunTerminated(child.run.stats, parent=parent.run_id))
-    before = await events_of(streams, child.run_id), await events_of(streams, grandchild.run_id)
-    await run_control.stop(streams, ADA, parent.run_id)
-    after = await events_of(streams, child.run_id), await events_of(streams, grandchild.run_id)
+    before = (
+        await events_of(repository, child.run_id),
+        await events_of(repository, grandchild.run_id),
+    )
+    await run_control.stop(repository, ADA, parent.run_id)
+    after = (
+        await events_of(repository, child.run_id),
+        await events_of(repository, grandchild.run_id),
+    )
     assert after == before
 
 
-async def test_a_parent_does_not_pay_for_its_children(streams: Streams) -> None:
+async def test_a_parent_does_not_pay_for_its_children(repository: Repository) -> None:
     """Each has a hold of its own; what the child cost is in the parent's totals all the same."""
-    leaf = await saved(streams, PAID)
-    top = await saved(streams, above(leaf))
-    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    leaf = await saved(repository, PAID)
+    top = await saved(repository, above(leaf))
+    parent = await Worker.of(repository, (await start(repository, top)).answer.run_id)
     await parent.claims()
     child = await parent.becomes_a_parent()
     await child.claims()
@@ -232,75 +237,77 @@ async def test_a_parent_does_not_pay_for_its_children(streams: Streams) -> None:
         await worker.completes(StepThroughItems, ("item", "http://localhost/"))
         await worker.completes(SendWebRequest, ("response", "ok"))
     await child.rests()
-    await run_control.stop(streams, ADA, child.run_id)
+    await run_control.stop(repository, ADA, child.run_id)
     await parent.sees_the_end_of(child)
     await parent.rests()
-    await run_control.stop(streams, ADA, parent.run_id)
-    end = (await events_of(streams, parent.run_id))[-1]
+    await run_control.stop(repository, ADA, parent.run_id)
+    end = (await events_of(repository, parent.run_id))[-1]
     assert isinstance(end, RunTerminated)
     assert end.stats.cost == 2
-    entries = await whole_stream(streams.log, "credits-ada")
+    entries = await whole_stream(repository.log, "credits-ada")
     assert [entry.event for entry in entries[-2:]] == [
         HoldSettled(child.run_id, held=1, spent=1),
         HoldSettled(parent.run_id, held=1, spent=1),
     ]
-    assert await account(streams) == Account(granted=20, spent=2)
+    assert await account(repository) == Account(granted=20, spent=2)
 
 
-async def test_many_children_are_stopped(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_children_are_stopped(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "RUNS_STOPPED_AT_ONCE", 4)
-    leaf = await saved(streams, PAID, credit=20)
+    leaf = await saved(repository, PAID, credit=20)
     agents = [agent(str(number), leaf) for number in range(10)]
     outputs = [agent_output(f"y{number}") for number in range(10)]
     links = "\n".join(f"{number}.y > y{number}.value" for number in range(10))
-    top = await saved(streams, graph(*agents, *outputs, links=links))
-    parent = await Worker.of(streams, (await start(streams, top)).answer.run_id)
+    top = await saved(repository, graph(*agents, *outputs, links=links))
+    parent = await Worker.of(repository, (await start(repository, top)).answer.run_id)
     await parent.claims()
     below = [await parent.becomes_a_parent() for _ in range(10)]
-    await run_control.stop(streams, ADA, parent.run_id)
+    await run_control.stop(repository, ADA, parent.run_id)
     for child in below:
-        assert isinstance((await events_of(streams, child.run_id))[-1], RunTerminated)
-    assert await account(streams) == Account(granted=30)
+        assert isinstance((await events_of(repository, child.run_id))[-1], RunTerminated)
+    assert await account(repository) == Account(granted=30)
 
 
-async def test_an_orphan_is_stopped_on_behalf_of_its_user(streams: Streams) -> None:
-    _, child, grandchild = await family(streams)
-    done = await run_control.stop_orphan(streams, grandchild.run_id)
+async def test_an_orphan_is_stopped_on_behalf_of_its_user(repository: Repository) -> None:
+    _, child, grandchild = await family(repository)
+    done = await run_control.stop_orphan(repository, grandchild.run_id)
     assert done.answer.status is RunStatus.TERMINATED
-    async with streams.log.pool.connection() as connection:
+    async with repository.log.pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT owner, actor FROM log.stored_events WHERE notification_id = %s",
-            (await streams.log.read_head(),),
+            (await repository.log.read_head(),),
         )
         assert await cursor.fetchone() == ("ada", "worker:sweeper")
-    assert (await events_of(streams, child.run_id))[-1] != RunStopRequested()
+    assert (await events_of(repository, child.run_id))[-1] != RunStopRequested()
     with pytest.raises(NotFound):
-        await run_control.stop_orphan(streams, "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01")
+        await run_control.stop_orphan(repository, "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01")
 
 
 # --- pause and resume ----------------------------------------------------------------------------
-async def test_a_run_is_paused_and_resumed(streams: Streams) -> None:
-    worker = await begun(streams, echo())
+async def test_a_run_is_paused_and_resumed(repository: Repository) -> None:
+    worker = await begun(repository, echo())
     for command in (run_control.pause, run_control.pause, run_control.resume, run_control.resume):
-        done = await command(streams, ADA, worker.run_id)
+        done = await command(repository, ADA, worker.run_id)
         assert done.answer.status is RunStatus.QUEUED
-    assert (await events_of(streams, worker.run_id))[1:] == [RunPaused(), RunResumed()]
+    assert (await events_of(repository, worker.run_id))[1:] == [RunPaused(), RunResumed()]
 
 
-async def test_what_has_ended_is_not_paused(streams: Streams) -> None:
-    worker = await begun(streams, echo())
-    await run_control.stop(streams, ADA, worker.run_id)
+async def test_what_has_ended_is_not_paused(repository: Repository) -> None:
+    worker = await begun(repository, echo())
+    await run_control.stop(repository, ADA, worker.run_id)
     for command in (run_control.pause, run_control.resume):
         with pytest.raises(Conflict, match="the run has ended: it is TERMINATED"):
-            await command(streams, ADA, worker.run_id)
+            await command(repository, ADA, worker.run_id)
 
 
 # --- whose it is ---------------------------------------------------------------------------------
 @pytest.mark.parametrize("command", [run_control.stop, run_control.pause, run_control.resume])
-async def test_a_run_is_its_owners_and_its_graphs(streams: Streams, command: Any) -> None:
-    worker = await begun(streams, echo())
+async def test_a_run_is_its_owners_and_its_graphs(repository: Repository, command: Any) -> None:
+    worker = await begun(repository, echo())
     assert worker.run.created is not None
-    head = await streams.log.read_head()
+    head = await repository.log.read_head()
     unknown = "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01"
     for context, run_id, graph_id in (
         (EVE, worker.run_id, None),
@@ -309,15 +316,15 @@ async def test_a_run_is_its_owners_and_its_graphs(streams: Streams, command: Any
         (ADA, "no id at all\x00", None),
     ):
         with pytest.raises(NotFound, match=f"Execution {run_id} not found"):
-            await command(streams, context, run_id, graph_id=graph_id)
-    assert await streams.log.read_head() == head
-    await command(streams, ADA, worker.run_id, graph_id=worker.run.created.graph_id)
+            await command(repository, context, run_id, graph_id=graph_id)
+    assert await repository.log.read_head() == head
+    await command(repository, ADA, worker.run_id, graph_id=worker.run.created.graph_id)
 
 
-async def test_everything_is_found_under_the_runs_id(streams: Streams) -> None:
-    worker = await begun(streams, PAID)
-    await run_control.stop(streams, Context("ada", "ada"), worker.run_id)
-    async with streams.log.pool.connection() as connection:
+async def test_everything_is_found_under_the_runs_id(repository: Repository) -> None:
+    worker = await begun(repository, PAID)
+    await run_control.stop(repository, Context("ada", "ada"), worker.run_id)
+    async with repository.log.pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM log.stored_events WHERE correlation = %s", (worker.run_id,)
         )

@@ -9,16 +9,16 @@ from blocks.catalogue import CONTRACTS
 from blocks.io import AgentInput
 from blocks.triggers import GenericWebhookTrigger
 from blocks.web import SendWebRequest
-from commands import credits as credit_commands
 from commands import graphs
-from commands.runs import Budget
-from commands.streams import Streams
 from domain import limits
-from domain.credits import CreditsHeld
+from domain.credits import ACCOUNT, CreditsHeld
 from domain.engine.plan import NOT_BY_HAND
 from domain.errors import GraphInvalid, Invalid, NotFound, PaymentRequired
+from domain.run_starts import Budget
 from domain.runs import RunCreated
+from runtime.aggregates.repository import Repository
 from tests.commands.driving import ADA, EVE, created, folded, saved, start
+from tests.support import credits as credit_support
 from tests.support.graphs import agent_output, echo, graph, items, node
 from tests.support.log import whole_stream
 
@@ -33,10 +33,10 @@ PAID = graph(
 )
 
 
-async def test_a_free_run_is_one_event(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
-    done = await start(streams, graph_id, inputs={"x": 1})
-    (entry,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
+async def test_a_free_run_is_one_event(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
+    done = await start(repository, graph_id, inputs={"x": 1})
+    (entry,) = await whole_stream(repository.log, f"run-{done.answer.run_id}")
     assert entry.event == RunCreated(
         user_id="ada",
         graph_id=graph_id,
@@ -44,23 +44,23 @@ async def test_a_free_run_is_one_event(streams: Streams) -> None:
         inputs={"x": 1},
         steps_max=limits.RUN_STEPS_MAX,
     )
-    assert done.position == entry.position == await streams.log.read_head()
+    assert done.position == entry.position == await repository.log.read_head()
 
 
-async def test_a_run_and_its_hold_are_one_append(streams: Streams) -> None:
-    done = await start(streams, await saved(streams, PAID))
-    (created,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
-    held = (await whole_stream(streams.log, "credits-ada"))[-1]
+async def test_a_run_and_its_hold_are_one_append(repository: Repository) -> None:
+    done = await start(repository, await saved(repository, PAID))
+    (created,) = await whole_stream(repository.log, f"run-{done.answer.run_id}")
+    held = (await whole_stream(repository.log, "credits-ada"))[-1]
     assert held.event == CreditsHeld(hold=done.answer.run_id, amount=1)
     assert held.recorded_at == created.recorded_at
     assert isinstance(created.event, RunCreated)
     assert created.event.held == 1
-    assert (await credit_commands.load(streams, "ada")).state.available == 9
+    assert (await repository.load(ACCOUNT, "ada")).state.available == 9
 
 
-async def test_everything_of_a_run_is_found_under_its_id(streams: Streams) -> None:
-    done = await start(streams, await saved(streams, PAID))
-    async with streams.log.pool.connection() as connection:
+async def test_everything_of_a_run_is_found_under_its_id(repository: Repository) -> None:
+    done = await start(repository, await saved(repository, PAID))
+    async with repository.log.pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT originator_id FROM log.stored_events WHERE correlation = %s ORDER BY 1",
             (UUID(done.answer.run_id),),
@@ -69,83 +69,85 @@ async def test_everything_of_a_run_is_found_under_its_id(streams: Streams) -> No
     assert found == ["credits-ada", f"run-{done.answer.run_id}"]
 
 
-async def test_a_run_with_cycles_has_a_smaller_budget(streams: Streams) -> None:
-    done = await start(streams, await saved(streams, echo() | {"allow_cycles": True}))
-    (entry,) = await whole_stream(streams.log, f"run-{done.answer.run_id}")
+async def test_a_run_with_cycles_has_a_smaller_budget(repository: Repository) -> None:
+    done = await start(repository, await saved(repository, echo() | {"allow_cycles": True}))
+    (entry,) = await whole_stream(repository.log, f"run-{done.answer.run_id}")
     assert isinstance(entry.event, RunCreated)
     assert entry.event.steps_max == limits.CYCLIC_RUN_STEPS_MAX
 
 
 @pytest.mark.parametrize("credit", [0, 1])
-async def test_who_cannot_pay_starts_nothing(streams: Streams, credit: int) -> None:
+async def test_who_cannot_pay_starts_nothing(repository: Repository, credit: int) -> None:
     twice = graph(*PAID["nodes"], node("more", SendWebRequest), links="url.item > more.url")
     twice["links"] += PAID["links"]
-    graph_id = await saved(streams, twice, credit)
-    head = await streams.log.read_head()
+    graph_id = await saved(repository, twice, credit)
+    head = await repository.log.read_head()
     with pytest.raises(PaymentRequired):
-        await start(streams, graph_id)
-    assert await streams.log.read_head() == head
+        await start(repository, graph_id)
+    assert await repository.log.read_head() == head
 
 
-async def test_what_cannot_be_found_is_not_started(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
-    await credit_commands.grant(streams, EVE, amount=1, reason="test")
-    head = await streams.log.read_head()
+async def test_what_cannot_be_found_is_not_started(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
+    await credit_support.grant(repository, EVE, amount=1, reason="test")
+    head = await repository.log.read_head()
     with pytest.raises(NotFound, match="Graph unknown not found"):
-        await start(streams, "unknown")
+        await start(repository, "unknown")
     with pytest.raises(NotFound, match=f"Graph {graph_id} not found"):
-        await start(streams, graph_id, EVE)
+        await start(repository, graph_id, EVE)
     with pytest.raises(NotFound, match="has no version 2"):
-        await start(streams, graph_id, graph_version=2)
-    assert await streams.log.read_head() == head
+        await start(repository, graph_id, graph_version=2)
+    assert await repository.log.read_head() == head
 
 
-async def test_a_graph_with_a_lost_block_is_not_started(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
+async def test_a_graph_with_a_lost_block_is_not_started(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
     fewer = {block_id: c for block_id, c in CONTRACTS.items() if block_id != AgentInput.id}
     with pytest.raises(GraphInvalid, match=f"Block {AgentInput.id} is no longer available"):
-        await start(streams, graph_id, contracts=fewer)
+        await start(repository, graph_id, contracts=fewer)
 
 
-async def test_a_version_runs_by_the_contracts_that_it_was_saved_with(streams: Streams) -> None:
+async def test_a_version_runs_by_the_contracts_that_it_was_saved_with(
+    repository: Repository,
+) -> None:
     """A block that asks for more since then asks it of later versions."""
-    graph_id = await saved(streams, echo())
+    graph_id = await saved(repository, echo())
     contract = CONTRACTS[AgentInput.id]
     stricter = msgspec.structs.replace(contract, required=("name", "title"))
-    done = await start(streams, graph_id, contracts={**CONTRACTS, AgentInput.id: stricter})
+    done = await start(repository, graph_id, contracts={**CONTRACTS, AgentInput.id: stricter})
     assert done.answer.graph_version == 1
 
 
-async def test_the_active_version_runs_unless_another_is_named(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
+async def test_the_active_version_runs_unless_another_is_named(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
     for is_active in (True, False):
         await graphs.save_version(
-            streams,
+            repository,
             ADA,
             graph_id=graph_id,
             document=echo() | {"is_active": is_active},
             contracts=CONTRACTS,
         )
     started = [
-        (await start(streams, graph_id, graph_version=number)).answer.graph_version
+        (await start(repository, graph_id, graph_version=number)).answer.graph_version
         for number in (None, 1, 3)
     ]
     assert started == [2, 1, 3]
 
 
 # --- budgets -------------------------------------------------------------------------------------
-async def test_a_run_may_be_given_less_than_its_graph_could_use(streams: Streams) -> None:
+async def test_a_run_may_be_given_less_than_its_graph_could_use(repository: Repository) -> None:
     budget = Budget(steps=7, seconds=0.5, credits=3)
-    done = await start(streams, await saved(streams, PAID), budget=budget)
-    first = await created(streams, done.answer.run_id)
+    done = await start(repository, await saved(repository, PAID), budget=budget)
+    first = await created(repository, done.answer.run_id)
     assert (first.steps_max, first.seconds_max, first.credits_max) == (7, 0.5, 3)
     assert first.held == 1
 
 
-async def test_no_more_is_held_than_the_run_may_cost(streams: Streams) -> None:
-    done = await start(streams, await saved(streams, PAID), budget=Budget(credits=0))
-    assert (await created(streams, done.answer.run_id)).held == 0
-    assert (await credit_commands.load(streams, "ada")).state.available == 10
+async def test_no_more_is_held_than_the_run_may_cost(repository: Repository) -> None:
+    done = await start(repository, await saved(repository, PAID), budget=Budget(credits=0))
+    assert (await created(repository, done.answer.run_id)).held == 0
+    assert (await repository.load(ACCOUNT, "ada")).state.available == 10
 
 
 @pytest.mark.parametrize(
@@ -161,34 +163,34 @@ async def test_no_more_is_held_than_the_run_may_cost(streams: Streams) -> None:
     ],
     ids=str,
 )
-async def test_a_budget_out_of_bounds(streams: Streams, budget: Budget, message: str) -> None:
-    graph_id = await saved(streams, echo())
+async def test_a_budget_out_of_bounds(repository: Repository, budget: Budget, message: str) -> None:
+    graph_id = await saved(repository, echo())
     with pytest.raises(Invalid, match=message):
-        await start(streams, graph_id, budget=budget)
+        await start(repository, graph_id, budget=budget)
 
 
-async def test_a_graph_with_cycles_has_tighter_bounds(streams: Streams) -> None:
-    graph_id = await saved(streams, echo() | {"allow_cycles": True})
+async def test_a_graph_with_cycles_has_tighter_bounds(repository: Repository) -> None:
+    graph_id = await saved(repository, echo() | {"allow_cycles": True})
     with pytest.raises(Invalid, match="node executions must be from 1 to 10000"):
-        await start(streams, graph_id, budget=Budget(steps=limits.CYCLIC_RUN_STEPS_MAX + 1))
+        await start(repository, graph_id, budget=Budget(steps=limits.CYCLIC_RUN_STEPS_MAX + 1))
 
 
 # --- how the graph is set ------------------------------------------------------------------------
-async def test_a_run_asks_as_its_graph_says(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
+async def test_a_run_asks_as_its_graph_says(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
     await graphs.change_settings(
-        streams,
+        repository,
         ADA,
         graph_id=graph_id,
         human_in_the_loop_safe_mode=False,
         sensitive_action_safe_mode=True,
     )
-    done = await start(streams, graph_id)
-    first = await created(streams, done.answer.run_id)
+    done = await start(repository, graph_id)
+    first = await created(repository, done.answer.run_id)
     assert (first.asks, first.asks_sensitive) == (False, True)
 
 
-async def test_nodes_that_may_lack_their_credentials_are_skipped(streams: Streams) -> None:
+async def test_nodes_that_may_lack_their_credentials_are_skipped(repository: Repository) -> None:
     contract = CONTRACTS[SendWebRequest.id]
     with_key = msgspec.structs.replace(
         contract, inputs={**contract.inputs, "key": {"type": "object"}}, credentials=("key",)
@@ -196,32 +198,32 @@ async def test_nodes_that_may_lack_their_credentials_are_skipped(streams: Stream
     contracts = {**CONTRACTS, SendWebRequest.id: with_key}
     document = graph(*PAID["nodes"]) | {"links": PAID["links"]}
     document["nodes"][1] |= {"metadata": {"credentials_optional": True}}
-    await credit_commands.grant(streams, ADA, amount=1, reason="test")
-    done = await graphs.create(streams, ADA, document=document, source=None, contracts=contracts)
+    await credit_support.grant(repository, ADA, amount=1, reason="test")
+    done = await graphs.create(repository, ADA, document=document, source=None, contracts=contracts)
     assert done.answer.graph.id is not None
-    accepted = await start(streams, done.answer.graph.id, contracts=contracts)
-    first = await created(streams, accepted.answer.run_id)
+    accepted = await start(repository, done.answer.graph.id, contracts=contracts)
+    first = await created(repository, accepted.answer.run_id)
     assert first.skipped == (done.answer.graph.nodes[1].id,)
 
 
 # --- inputs --------------------------------------------------------------------------------------
-async def test_large_inputs_are_stored_apart(streams: Streams) -> None:
+async def test_large_inputs_are_stored_apart(repository: Repository) -> None:
     large = ["x" * limits.VALUE_INLINE_BYTES_MAX]
-    done = await start(streams, await saved(streams, echo()), inputs={"x": large, "small": 1})
+    done = await start(repository, await saved(repository, echo()), inputs={"x": large, "small": 1})
     assert done.answer.inputs == {"x": large, "small": 1}
-    first = await created(streams, done.answer.run_id)
+    first = await created(repository, done.answer.run_id)
     assert (first.inputs, list(first.large)) == ({"x": None, "small": 1}, ["x"])
-    stored = await streams.log.values.get("ada", list(first.large.values()))
+    stored = await repository.log.values.get("ada", list(first.large.values()))
     assert msgspec.json.decode(stored[first.large["x"]]) == large
-    run = await folded(streams, done.answer.run_id)
+    run = await folded(repository, done.answer.run_id)
     assert run.executions[0].data["value"] == large
 
 
-async def test_what_an_event_starts_is_not_started_by_hand(streams: Streams) -> None:
+async def test_what_an_event_starts_is_not_started_by_hand(repository: Repository) -> None:
     waiting = graph(
         node("event", GenericWebhookTrigger), agent_output("y"), links="event.payload > y.value"
     )
-    graph_id = await saved(streams, waiting)
+    graph_id = await saved(repository, waiting)
     with pytest.raises(GraphInvalid, match="1 issues on 1 nodes") as refused:
-        await start(streams, graph_id)
+        await start(repository, graph_id)
     assert list(refused.value.node_errors.values()) == [{"payload": NOT_BY_HAND}]

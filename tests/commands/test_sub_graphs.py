@@ -9,10 +9,10 @@ from blocks.reviews import HumanInTheLoop
 from blocks.triggers import GenericWebhookTrigger
 from blocks.web import SendWebRequest
 from commands import graphs
-from commands.streams import Streams
 from domain import limits
 from domain.engine.plan import NOT_BY_HAND
 from domain.errors import GraphInvalid
+from runtime.aggregates.repository import Repository
 from tests.commands.driving import ADA, EVE, agent, saved, start
 from tests.support.graphs import Document, agent_input, agent_output, echo, graph, node
 
@@ -25,13 +25,13 @@ def around(*parts: Document) -> Document:
     return graph(agent_input("x"), *parts, agent_output("y"), links="\n".join(links))
 
 
-async def refusal(streams: Streams, document: Document) -> list[str]:
+async def refusal(repository: Repository, document: Document) -> list[str]:
     """Why the graph's nodes cannot run."""
-    graph_id = await saved(streams, document)
-    head = await streams.log.read_head()
+    graph_id = await saved(repository, document)
+    head = await repository.log.read_head()
     with pytest.raises(GraphInvalid) as refused:
-        await start(streams, graph_id, inputs={"x": 1})
-    assert await streams.log.read_head() == head
+        await start(repository, graph_id, inputs={"x": 1})
+    assert await repository.log.read_head() == head
     errors = refused.value.node_errors
     assert str(refused.value) == (
         f"Graph validation failed: {len(errors)} issues on {len(errors)} nodes"
@@ -39,57 +39,57 @@ async def refusal(streams: Streams, document: Document) -> list[str]:
     return [message for fields in errors.values() for message in fields.values()]
 
 
-async def accept(streams: Streams, document: Document) -> None:
-    await start(streams, await saved(streams, document), inputs={"x": 1})
+async def accept(repository: Repository, document: Document) -> None:
+    await start(repository, await saved(repository, document), inputs={"x": 1})
 
 
-async def test_what_exists_and_can_run_is_accepted(streams: Streams) -> None:
-    leaf = await saved(streams, echo())
-    middle = await saved(streams, around(agent("leaf", leaf)))
-    await accept(streams, around(agent("a", leaf), agent("b", middle)))
+async def test_what_exists_and_can_run_is_accepted(repository: Repository) -> None:
+    leaf = await saved(repository, echo())
+    middle = await saved(repository, around(agent("leaf", leaf)))
+    await accept(repository, around(agent("a", leaf), agent("b", middle)))
 
 
-async def test_graphs_that_are_not_the_users(streams: Streams) -> None:
-    ours = await saved(streams, echo())
-    theirs = await saved(streams, echo(), context=EVE)
+async def test_graphs_that_are_not_the_users(repository: Repository) -> None:
+    ours = await saved(repository, echo())
+    theirs = await saved(repository, echo(), context=EVE)
     document = around(agent("a", theirs), agent("b", "none"), agent("c", ours, version=2))
-    assert await refusal(streams, document) == [
+    assert await refusal(repository, document) == [
         f"Graph {theirs} not found",
         "Graph none not found",
         f"Graph {ours} has no version 2",
     ]
 
 
-async def test_what_a_part_misses_is_said_at_the_part(streams: Streams) -> None:
+async def test_what_a_part_misses_is_said_at_the_part(repository: Repository) -> None:
     broken = graph(
         agent_input("x"),
         node("web", SendWebRequest),
         agent_output("y"),
         links="x.result > web.body\nweb.response > y.value",
     )
-    leaf = await saved(streams, broken)
-    (message,) = await refusal(streams, around(agent("leaf", leaf)))
+    leaf = await saved(repository, broken)
+    (message,) = await refusal(repository, around(agent("leaf", leaf)))
     assert message.startswith(CANNOT_RUN)
     assert message.endswith(": url: This field is required")
-    middle = await saved(streams, around(agent("leaf", leaf)))
-    (nested,) = await refusal(streams, around(agent("middle", middle)))
+    middle = await saved(repository, around(agent("leaf", leaf)))
+    (nested,) = await refusal(repository, around(agent("middle", middle)))
     assert nested.startswith(CANNOT_RUN)
     assert nested.endswith(message)
 
 
-async def test_a_part_that_starts_with_an_event_cannot_be_run(streams: Streams) -> None:
+async def test_a_part_that_starts_with_an_event_cannot_be_run(repository: Repository) -> None:
     waiting = graph(
         node("event", GenericWebhookTrigger),
         agent_output("y"),
         links="event.payload > y.value",
     )
-    part = agent("part", await saved(streams, waiting))
+    part = agent("part", await saved(repository, waiting))
     document = graph(part, agent_output("y"), links="part.y > y.value")
-    (message,) = await refusal(streams, document)
+    (message,) = await refusal(repository, document)
     assert message.endswith(f": payload: {NOT_BY_HAND}")
 
 
-async def test_a_value_that_a_link_brings_is_not_known_yet(streams: Streams) -> None:
+async def test_a_value_that_a_link_brings_is_not_known_yet(repository: Repository) -> None:
     """An INPUT node with a link into it can start only when the run is given its value."""
     linked = graph(
         agent_input("other"),
@@ -97,17 +97,17 @@ async def test_a_value_that_a_link_brings_is_not_known_yet(streams: Streams) -> 
         agent_output("y"),
         links="other.result > x.value\nx.result > y.value",
     )
-    leaf = await saved(streams, linked)
-    await accept(streams, around(agent("part", leaf)))
+    leaf = await saved(repository, linked)
+    await accept(repository, around(agent("part", leaf)))
     without = graph(agent("part", leaf), agent_output("y"), links="part.y > y.value")
-    (message,) = await refusal(streams, without)
+    (message,) = await refusal(repository, without)
     assert message.endswith(": value: This field is required")
     given = graph(agent("part", leaf, x=1), agent_output("y"), links="part.y > y.value")
-    await accept(streams, given)
+    await accept(repository, given)
 
 
-async def test_a_graph_inside_itself_may_come_to_an_end(streams: Streams) -> None:
-    graph_id = await saved(streams, echo())
+async def test_a_graph_inside_itself_may_come_to_an_end(repository: Repository) -> None:
+    graph_id = await saved(repository, echo())
     itself = graph(
         agent_input("x"),
         node("ask", HumanInTheLoop, name="Again?"),
@@ -119,19 +119,21 @@ async def test_a_graph_inside_itself_may_come_to_an_end(streams: Streams) -> Non
             again.y > y.value
         """,
     )
-    await graphs.save_version(streams, ADA, graph_id=graph_id, document=itself, contracts=CONTRACTS)
-    assert (await start(streams, graph_id, inputs={"x": 1})).answer.graph_version == 2
+    await graphs.save_version(
+        repository, ADA, graph_id=graph_id, document=itself, contracts=CONTRACTS
+    )
+    assert (await start(repository, graph_id, inputs={"x": 1})).answer.graph_version == 2
 
 
-async def test_bounds(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bounds(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CHILD_DEPTH_MAX", 2)
     monkeypatch.setattr(limits, "SUB_GRAPHS_CHECKED_MAX", 3)
-    leaf = await saved(streams, echo())
-    middle = await saved(streams, around(agent("leaf", leaf)))
-    top = await saved(streams, around(agent("middle", middle)))
-    (deep,) = await refusal(streams, around(agent("top", top)))
+    leaf = await saved(repository, echo())
+    middle = await saved(repository, around(agent("leaf", leaf)))
+    top = await saved(repository, around(agent("middle", middle)))
+    (deep,) = await refusal(repository, around(agent("top", top)))
     assert deep.endswith("sub-graphs are nested more than 2 deep")
     same = [agent(name, leaf) for name in "abcde"]
-    await accept(streams, around(*same))
+    await accept(repository, around(*same))
     different = [agent(name, leaf, z=name) for name in "abcde"]
-    assert await refusal(streams, around(*different)) == ["there are more than 3 sub-graphs"] * 2
+    assert await refusal(repository, around(*different)) == ["there are more than 3 sub-graphs"] * 2

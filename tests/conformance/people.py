@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from commands.context import Context
-from commands.credits import grant
-from commands.streams import Streams
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Repository
 from tests.support.api import Caller, Outcome, Platform, Saved, answered, eventually
+from tests.support.credits import grant
 from tests.support.graphs import Document
 
 
@@ -21,7 +21,7 @@ async def poor(installation: Platform, amount: int) -> Caller:
 async def give(installation: Platform, user: Caller, amount: int) -> None:
     """Let somebody have so many credits more."""
     context = Context(owner=str(user.user_id), actor="test")
-    await grant(Streams(installation.log), context, amount=amount, reason="test")
+    await grant(Repository(installation.log), context, amount=amount, reason="test")
 
 
 async def credits_of(user: Caller) -> int:

@@ -20,7 +20,7 @@ def after(account: Account, events: list[Event]) -> Account:
 
 def test_what_is_held_is_not_available() -> None:
     assert (ACCOUNT.held, ACCOUNT.available) == (30, 60)
-    assert (accounts.EMPTY.held, accounts.EMPTY.available) == (0, 0)
+    assert (accounts.Account().held, accounts.Account().available) == (0, 0)
 
 
 def test_granting() -> None:
@@ -67,6 +67,6 @@ def test_settling_twice_or_without_a_hold_does_nothing() -> None:
 
 def test_only_an_account_with_credits_may_start_something() -> None:
     accounts.require_positive(ACCOUNT)
-    for account in (accounts.EMPTY, Account(granted=5, holds={"run": 5})):
+    for account in (accounts.Account(), Account(granted=5, holds={"run": 5})):
         with pytest.raises(PaymentRequired):
             accounts.require_positive(account)

@@ -143,7 +143,7 @@ FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
     "budgets": (budgets.evolve, budgets.NOTHING),
     "users": (users.evolve, None),
     "graphs": (graphs.evolve, None),
-    "storage": (storage.evolve, storage.EMPTY),
+    "storage": (storage.evolve, storage.Storage()),
 }
 
 

@@ -94,4 +94,4 @@ def test_settings_hold_for_every_version() -> None:
 
 
 def test_a_graph_has_a_stream_of_its_own() -> None:
-    assert graphs.stream_of("g") == "graph-g"
+    assert graphs.GRAPH.stream_of("g") == "graph-g"

@@ -15,26 +15,26 @@ def store(before: Storage, version: int, size: int) -> Storage:
 
 
 def test_what_is_stored_adds_up() -> None:
-    stored = store(store(store(storage.EMPTY, 1, 10), 2, 20), 1, 30)
+    stored = store(store(store(storage.Storage(), 1, 10), 2, 20), 1, 30)
     (event,) = storage.store_inputs(stored, QUOTA, run_id="r", size=40)
     assert storage.evolve(stored, event) == Storage(graphs=2, bytes=100)
 
 
 def test_a_user_has_so_many_graphs() -> None:
-    full = store(store(storage.EMPTY, 1, 1), 1, 1)
+    full = store(store(storage.Storage(), 1, 1), 1, 1)
     with pytest.raises(QuotaExceeded, match="A user has at most 2 graphs"):
         store(full, 1, 1)
     assert store(full, 2, 1).graphs == 2
 
 
 def test_a_graph_has_so_many_versions() -> None:
-    assert store(storage.EMPTY, 3, 1).bytes == 1
+    assert store(storage.Storage(), 3, 1).bytes == 1
     with pytest.raises(QuotaExceeded, match="A graph has at most 3 versions"):
-        store(storage.EMPTY, 4, 1)
+        store(storage.Storage(), 4, 1)
 
 
 def test_a_user_stores_so_many_bytes() -> None:
-    full = store(storage.EMPTY, 1, 100)
+    full = store(storage.Storage(), 1, 100)
     for refused in (
         lambda: store(full, 2, 1),
         lambda: storage.store_inputs(full, QUOTA, run_id="r", size=1),
@@ -44,4 +44,4 @@ def test_a_user_stores_so_many_bytes() -> None:
 
 
 def test_a_storage_has_a_stream_of_its_own() -> None:
-    assert storage.stream_of("ada") == "storage-ada"
+    assert storage.STORAGE.stream_of("ada") == "storage-ada"

@@ -27,4 +27,4 @@ def test_another_token_changes_the_profile_and_not_the_beginning() -> None:
 
 
 def test_a_user_has_a_stream_of_its_own() -> None:
-    assert users.stream_of("1") == "user-1"
+    assert users.USER.stream_of("1") == "user-1"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from domain.runs import NodeStarted, RunClaimed, RunEnd, execution_id
-from tests.support.run_rules import Fact, Rules, Streams, created
+from tests.support.run_rules import Fact, Repository, Rules, created
 
 
 class Figures(NamedTuple):
@@ -36,7 +36,7 @@ class Figures(NamedTuple):
         return (self.ended_at - self.taken_up_at).total_seconds()
 
 
-def figures(runs: Streams, seen: Mapping[str, int]) -> Figures:
+def figures(runs: Repository, seen: Mapping[str, int]) -> Figures:
     in_flight = 0
     begun, again = set(), []
     for run_id, facts in runs.items():
@@ -60,7 +60,7 @@ def figures(runs: Streams, seen: Mapping[str, int]) -> Figures:
     )
 
 
-def taken_up_at(runs: Streams) -> datetime:
+def taken_up_at(runs: Repository) -> datetime:
     """When a worker that took runs from others claimed one for the first time.
 
     When there is none, because nobody had any run before it, the first claim of all.

@@ -9,10 +9,10 @@ import pytest
 
 from blocks.catalogue import CONTRACTS
 from commands import graphs
-from commands.context import Context
-from commands.streams import Streams
 from domain import limits
 from domain.runs import RunFailed, RunParked, RunRested
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Repository
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import opened
 from tests.faults.graphs import EFFECT, PURE, Other, chain
@@ -75,7 +75,7 @@ async def stored_before(given: Scene) -> str:
     document["nodes"][0]["metadata"] = {"ballast": [[]] * 1_300_000}
     async with opened(database_url(given.cluster.settings), "before") as log:
         done = await graphs.create(
-            Streams(log),
+            Repository(log),
             Context(owner=owner, actor=owner),
             document=document,
             source=None,

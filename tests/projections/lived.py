@@ -10,8 +10,6 @@ from blocks.data import AddToList, StoreValue
 from blocks.io import AgentOutput
 from blocks.logic import Calculator
 from blocks.text import CombineTexts, TextProcessing
-from commands.plans import Plans
-from commands.streams import Streams
 from domain import large_values
 from domain.engine.evolve import evolve
 from domain.engine.execution import Execution
@@ -36,6 +34,8 @@ from domain.runs import (
     stream_of,
 )
 from runtime import clock, ids
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import Origin, StreamWrite
 from tests.commands.driving import saved
 from tests.support.graphs import agent_output, graph, items, node
@@ -43,7 +43,7 @@ from tests.support.graphs import agent_output, graph, items, node
 OUTSIDE = (RunPaused(), RunResumed(), RunClaimed("other/1"))
 
 
-async def graph_of(streams: Streams) -> str:
+async def graph_of(repository: Repository) -> str:
     """A graph that looks into some of its values, and at others not."""
     document = graph(
         items("a", 1),
@@ -69,14 +69,14 @@ async def graph_of(streams: Streams) -> str:
             list.updated_list > z.value
         """,
     )
-    return await saved(streams, document)
+    return await saved(repository, document)
 
 
 class Life:
     """Writes what happens in one run, at most so many events."""
 
-    def __init__(self, streams: Streams, graph_id: str, seed: int) -> None:
-        self.streams = streams
+    def __init__(self, repository: Repository, graph_id: str, seed: int) -> None:
+        self.repository = repository
         self.graph_id = graph_id
         self.run_id = str(ids.new_id())
         self.random = random.Random(seed)
@@ -85,7 +85,7 @@ class Life:
     async def begin(self, source: Run | None = None, fork: Fork | None = None) -> None:
         created = RunCreated("ada", self.graph_id, 1, {}, steps_max=1_000, fork=fork)
         if source is None:
-            plan = await Plans().load(self.streams, self.graph_id, 1)
+            plan = await PlanCache(self.repository).load(self.graph_id, 1)
             self.run = Run(self.run_id, plan, kept=range(10_000))
         else:
             self.run = source
@@ -142,7 +142,7 @@ class Life:
         assert self.run is not None
         kept = [await self._kept(event) for event in events]
         write = StreamWrite.of(stream_of(self.run_id), self.run.version, kept)
-        await self.streams.log.append([write], Origin("ada", "worker:test"))
+        await self.repository.log.append([write], Origin("ada", "worker:test"))
         for event in events:
             evolve(self.run, event)
 
@@ -151,7 +151,7 @@ class Life:
         if not isinstance(event, NodeCompleted | NodeFailed):
             return event
         hashes, values = large_values.take_out(enumerate(v for _, v in event.outputs))
-        await self.streams.log.values.put("ada", list(values.values()))
+        await self.repository.log.values.put("ada", list(values.values()))
         members: dict[str, Any] = {
             name: getattr(event, name) for name in event.__struct_fields__
         } | {"outputs": large_values.without(event.outputs, hashes), "large": hashes}

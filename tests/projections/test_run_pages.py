@@ -10,11 +10,11 @@ import pytest
 
 from blocks.data import StoreValue
 from blocks.text import TextProcessing
-from commands.plans import Plans
-from commands.streams import Streams
 from domain import limits
 from domain.runs import NodeCompleted, NodeFailed, RunCompleted, RunStats
 from projections.run_views import Views
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository
 from tests.commands.driving import saved
 from tests.projections.lived import Life
 from tests.projections.test_run_views import look
@@ -24,10 +24,10 @@ COUNT = 900
 MEGABYTE = 1024 * 1024
 
 
-async def spread(streams: Streams, values: list[Any], *nodes: Document, links: str) -> Life:
+async def spread(repository: Repository, values: list[Any], *nodes: Document, links: str) -> Life:
     """A run whose first node has yielded the values."""
     document = graph(items("a", 1), *nodes, links=links)
-    life = Life(streams, await saved(streams, document), 0)
+    life = Life(repository, await saved(repository, document), 0)
     await life.begin()
     (first,) = life.unfinished()
     outputs = [("item", value) for value in values]
@@ -35,26 +35,26 @@ async def spread(streams: Streams, values: list[Any], *nodes: Document, links: s
     return life
 
 
-def counted(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def counted(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hashes of all values that are read from now on."""
     read: list[str] = []
-    get = streams.log.values.get
+    get = repository.log.values.get
 
     async def counting(owner: str, hashes: Any) -> dict[str, bytes]:
         read.extend(hashes)
         return await get(owner, hashes)
 
-    monkeypatch.setattr(streams.log.values, "get", counting)
+    monkeypatch.setattr(repository.log.values, "get", counting)
     return read
 
 
 async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "x" * limits.VALUE_SHOWN_BYTES_MAX
-    life = await spread(streams, [text] * COUNT, agent_output("y"), links="a.item > y.value")
-    read = counted(streams, monkeypatch)
-    page = await look(Views(streams, Plans()), life.run_id)
+    life = await spread(repository, [text] * COUNT, agent_output("y"), links="a.item > y.value")
+    read = counted(repository, monkeypatch)
+    page = await look(Views(RunRepository(repository)), life.run_id)
     [(key, size)] = page["large_values"].items()
     reference = {"large_value": key}
     assert size == len(text) + 2
@@ -68,26 +68,26 @@ async def test_a_stored_value_that_is_repeated_is_referred_to_and_not_read(
 
 
 async def test_a_value_that_many_events_name_is_read_once_for_their_fold(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, up = node("kept", StoreValue), node("up", TextProcessing, operation="upper")
     links = "a.item > kept.input\nkept.output > up.text"
-    life = await spread(streams, list(range(50)), kept, up, links=links)
+    life = await spread(repository, list(range(50)), kept, up, links=links)
     texts = ["x" * limits.VALUE_SHOWN_BYTES_MAX, "y" * limits.VALUE_SHOWN_BYTES_MAX]
     for execution in life.unfinished():
         text = texts[execution.number > 40]
         outputs = [("output", text)]
         await life.write(NodeCompleted(execution.number, execution.node.node.node_id, outputs, 1))
-    read = counted(streams, monkeypatch)
-    page = await look(Views(streams, Plans()), life.run_id)
+    read = counted(repository, monkeypatch)
+    page = await look(Views(RunRepository(repository)), life.run_id)
     assert len(page["node_executions"]) == 101
     assert len(page["large_values"]) == len(read) == 2
 
 
-async def test_a_default_that_is_repeated_is_in_memory_once(streams: Streams) -> None:
+async def test_a_default_that_is_repeated_is_in_memory_once(repository: Repository) -> None:
     kept = node("kept", StoreValue, note="x" * 3 * MEGABYTE)
-    life = await spread(streams, list(range(COUNT)), kept, links="a.item > kept.input")
-    views = Views(streams, Plans())
+    life = await spread(repository, list(range(COUNT)), kept, links="a.item > kept.input")
+    views = Views(RunRepository(repository))
     await look(views, life.run_id)
     tracemalloc.start()
     try:
@@ -101,15 +101,15 @@ async def test_a_default_that_is_repeated_is_in_memory_once(streams: Streams) ->
 
 
 async def test_all_that_is_told_of_an_execution_counts(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    life = await spread(streams, list(range(100)), agent_output("y"), links="a.item > y.value")
+    life = await spread(repository, list(range(100)), agent_output("y"), links="a.item > y.value")
     error = "\N{EURO SIGN}" * limits.ERROR_CHARS_MAX
     for execution in life.unfinished():
         await life.write(NodeFailed(execution.number, execution.node.node.node_id, error, 1))
     room = 128 * 1024
     monkeypatch.setattr(limits, "EXECUTIONS_PAGE_BYTES", room)
-    views, after, pages = Views(streams, Plans()), 0, 0
+    views, after, pages = Views(RunRepository(repository)), 0, 0
     while after is not None:
         page = await look(views, life.run_id, numbers=range(after, 5_000))
         assert room / 2 < len(msgspec.json.encode(page["node_executions"])) < room or pages
@@ -119,13 +119,13 @@ async def test_all_that_is_told_of_an_execution_counts(
 
 
 async def test_an_output_that_no_page_has_room_for_is_named(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = [1, "x" * 2_000, 2]
-    life = await spread(streams, values, agent_output("y"), links="a.item > y.value")
+    life = await spread(repository, values, agent_output("y"), links="a.item > y.value")
     await life.write(RunCompleted(RunStats()))
     monkeypatch.setattr(limits, "OUTPUTS_PAGE_BYTES", 1_000)
-    views = Views(streams, Plans())
+    views = Views(RunRepository(repository))
     told = []
     for after in (0, 1, 2):
         page = await look(views, life.run_id, outputs_after=after)

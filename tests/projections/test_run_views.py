@@ -16,10 +16,6 @@ from psycopg import AsyncConnection
 from api.live import messages
 from api.node_shapes import node_execution
 from api.run_shapes import run_in_full
-from commands import run_states
-from commands.plans import Plans
-from commands.run_states import Scope
-from commands.streams import Streams
 from domain import limits
 from domain.engine import records
 from domain.runs import Fork, NodeCompleted, RunCompleted, RunStats, stream_of
@@ -28,6 +24,8 @@ from projections.projection import Recorded
 from projections.run_details import AsOf
 from projections.run_pages import Shown
 from projections.run_views import Views
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.database import Row
 from runtime.eventlog.log import EventLog, opened
 from tests.commands.driving import saved
@@ -75,10 +73,10 @@ async def in_pages(views: Views, run_id: str, version: int | None, limit: int) -
     return {**whole, "next_after": None, "next_outputs": None}
 
 
-async def from_the_first_event(streams: Streams, run_id: str, version: int) -> Document:
+async def from_the_first_event(repository: Repository, run_id: str, version: int) -> Document:
     """The same from a fold that has read every value and keeps every execution."""
     scope = Scope(version=version, kept=EVERYTHING, gathers_outputs=True)
-    run = await run_states.load(streams, Plans(), run_id, scope)
+    run = await RunRepository(repository).load(run_id, scope)
     assert run is not None
     shown = [
         node_execution(run, Shown(e, e.data or e.given, e.outputs, []))
@@ -110,16 +108,16 @@ async def checkpoints_of(superuser: AsyncConnection[Row], run_id: str) -> list[t
 
 
 async def assert_same_at(
-    streams: Streams, views: Views, run_id: str, versions: Sequence[int], limit: int
+    repository: Repository, views: Views, run_id: str, versions: Sequence[int], limit: int
 ) -> None:
     for version in versions:
-        expected = await from_the_first_event(streams, run_id, version)
+        expected = await from_the_first_event(repository, run_id, version)
         page = await in_pages(views, run_id, version, limit)
         assert {name: page[name] for name in expected} == expected
 
 
-async def lived(streams: Streams, seed: int, events: int) -> Life:
-    life = Life(streams, await graph_of(streams), seed)
+async def lived(repository: Repository, seed: int, events: int) -> Life:
+    life = Life(repository, await graph_of(repository), seed)
     await life.begin()
     await life.go_on(events)
     return life
@@ -127,14 +125,14 @@ async def lived(streams: Streams, seed: int, events: int) -> Life:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_run_from_a_checkpoint_is_that_of_its_events_at_every_version(
-    streams: Streams, superuser: AsyncConnection[Row], small: None, seed: int
+    repository: Repository, superuser: AsyncConnection[Row], small: None, seed: int
 ) -> None:
-    life = await lived(streams, seed, 70)
-    last = await versions_of(streams.log, life.run_id)
+    life = await lived(repository, seed, 70)
+    last = await versions_of(repository.log, life.run_id)
     versions = list(range(1, last + 1))
     random.Random(seed).shuffle(versions)
-    views = Views(streams, Plans())
-    await assert_same_at(streams, views, life.run_id, versions, limit=3 + seed)
+    views = Views(RunRepository(repository))
+    await assert_same_at(repository, views, life.run_id, versions, limit=3 + seed)
     chain = await checkpoints_of(superuser, life.run_id)
     assert len(chain) > 2
     assert [base for base, _ in chain] == [0, *(version for _, version in chain[:-1])]
@@ -142,33 +140,33 @@ async def test_a_run_from_a_checkpoint_is_that_of_its_events_at_every_version(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_fork_begins_with_the_checkpoints_of_what_it_was_forked_from(
-    streams: Streams, small: None, seed: int
+    repository: Repository, small: None, seed: int
 ) -> None:
-    life = await lived(streams, seed, 50)
+    life = await lived(repository, seed, 50)
     version = 40
-    views = Views(streams, Plans())
+    views = Views(RunRepository(repository))
     await look(views, life.run_id)
-    source = await run_states.load(
-        streams, Plans(), life.run_id, Scope(version=version, kept=EVERYTHING)
+    source = await RunRepository(repository).load(
+        life.run_id, Scope(version=version, kept=EVERYTHING)
     )
     assert source is not None
     retried = tuple(source.failed)
     assert retried or seed
-    fork = Life(streams, life.graph_id, seed)
+    fork = Life(repository, life.graph_id, seed)
     await fork.begin(source, Fork(life.run_id, version, retried=retried))
     await fork.go_on(30)
-    last = await versions_of(streams.log, fork.run_id)
-    await assert_same_at(streams, views, fork.run_id, range(1, last + 1), limit=5)
+    last = await versions_of(repository.log, fork.run_id)
+    await assert_same_at(repository, views, fork.run_id, range(1, last + 1), limit=5)
 
 
 async def test_readers_of_many_processes_leave_one_chain(
-    streams: Streams, superuser: AsyncConnection[Row], small: None
+    repository: Repository, superuser: AsyncConnection[Row], small: None
 ) -> None:
-    life = await lived(streams, 1, 70)
+    life = await lived(repository, 1, 70)
     expected = await from_the_first_event(
-        streams, life.run_id, await versions_of(streams.log, life.run_id)
+        repository, life.run_id, await versions_of(repository.log, life.run_id)
     )
-    many = [Views(streams, Plans()) for _ in range(8)]
+    many = [Views(RunRepository(repository)) for _ in range(8)]
     pages = await asyncio.gather(*(look(views, life.run_id) for views in many))
     for page in pages:
         assert {name: page[name] for name in expected} == expected
@@ -188,10 +186,10 @@ async def test_readers_of_many_processes_leave_one_chain(
     ],
 )
 async def test_whatever_is_lost_of_checkpoints_is_made_again(
-    streams: Streams, superuser: AsyncConnection[Row], small: None, loss: Any
+    repository: Repository, superuser: AsyncConnection[Row], small: None, loss: Any
 ) -> None:
-    life = await lived(streams, 2, 60)
-    views = Views(streams, Plans())
+    life = await lived(repository, 2, 60)
+    views = Views(RunRepository(repository))
     page = await look(views, life.run_id)
     await superuser.execute(loss)
     assert await look(views, life.run_id) == page
@@ -200,19 +198,19 @@ async def test_whatever_is_lost_of_checkpoints_is_made_again(
 
 
 async def test_a_look_begins_at_the_last_checkpoint(
-    streams: Streams, small: None, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    life = await lived(streams, 3, 70)
-    views = Views(streams, Plans())
+    life = await lived(repository, 3, 70)
+    views = Views(RunRepository(repository))
     page = await look(views, life.run_id)
     read: list[int] = []
-    stream_pages = streams.log.stream_pages
+    stream_pages = repository.log.stream_pages
 
     def counting(stream: str, after: int = 0, upto: int | None = None) -> Any:
         read.append(after)
         return stream_pages(stream, after, upto)
 
-    monkeypatch.setattr(streams.log, "stream_pages", counting)
+    monkeypatch.setattr(repository.log, "stream_pages", counting)
     assert await look(views, life.run_id) == page
     first, began = read
     assert first == 0  # how it was created
@@ -221,31 +219,31 @@ async def test_a_look_begins_at_the_last_checkpoint(
 
 @pytest.mark.parametrize("has_some", [True, False])
 async def test_a_database_that_takes_no_changes_is_read(
-    streams: Streams,
+    repository: Repository,
     superuser: AsyncConnection[Row],
     database_url: str,
     small: None,
     has_some: bool,
 ) -> None:
-    life = await lived(streams, 1, 70)
-    last = await versions_of(streams.log, life.run_id)
+    life = await lived(repository, 1, 70)
+    last = await versions_of(repository.log, life.run_id)
     if has_some:
-        await look(Views(streams, Plans()), life.run_id, last // 2)
+        await look(Views(RunRepository(repository)), life.run_id, last // 2)
         await superuser.execute("UPDATE work.checkpointed SET used_at = '-infinity'")
     before = await checkpoints_of(superuser, life.run_id)
     name = superuser.info.dbname
     await superuser.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     async with opened(database_url, "reader") as log:
-        views = Views(Streams(log), Plans())
-        await assert_same_at(streams, views, life.run_id, range(1, last + 1), limit=5)
+        views = Views(RunRepository(Repository(log)))
+        await assert_same_at(repository, views, life.run_id, range(1, last + 1), limit=5)
     assert await checkpoints_of(superuser, life.run_id) == before
 
 
 async def test_checkpoints_that_nobody_uses_are_forgotten(
-    streams: Streams, superuser: AsyncConnection[Row], small: None
+    repository: Repository, superuser: AsyncConnection[Row], small: None
 ) -> None:
-    one, other, third = [await lived(streams, seed, 40) for seed in (1, 2, 3)]
-    views = Views(streams, Plans())
+    one, other, third = [await lived(repository, seed, 40) for seed in (1, 2, 3)]
+    views = Views(RunRepository(repository))
     for life in (one, other):
         await look(views, life.run_id)
     await superuser.execute("UPDATE work.checkpointed SET used_at = now() - interval '8 days'")
@@ -262,12 +260,12 @@ ROOM = 512 * 1024
 
 
 @pytest.fixture
-async def large_run(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> str:
+async def large_run(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> str:
     """A run whose outputs are forty values of a quarter of a megabyte."""
     monkeypatch.setattr(limits, "OUTPUTS_PAGE_BYTES", ROOM)
     monkeypatch.setattr(limits, "EXECUTIONS_PAGE_BYTES", ROOM)
     document = graph(items("a", 1), agent_output("y"), links="a.item > y.value")
-    life = Life(streams, await saved(streams, document), 0)
+    life = Life(repository, await saved(repository, document), 0)
     await life.begin()
     (first,) = life.unfinished()
     node_id = first.node.node.node_id
@@ -278,16 +276,16 @@ async def large_run(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def test_an_answer_has_no_more_than_there_is_room_for(
-    streams: Streams, large_run: str, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, large_run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = Views(streams, Plans())
-    get, read = streams.log.values.get, []
+    views = Views(RunRepository(repository))
+    get, read = repository.log.values.get, []
 
     async def counting(owner: str, hashes: Any) -> dict[str, bytes]:
         read.extend(hashes)
         return await get(owner, hashes)
 
-    monkeypatch.setattr(streams.log.values, "get", counting)
+    monkeypatch.setattr(repository.log.values, "get", counting)
     page = await look(views, large_run, numbers=range(1, 2))
     assert [len(page["outputs"]["y"]), page["next_outputs"]] == [2, 2]
     assert (len(page["node_executions"]), page["next_after"]) == (1, 2)
@@ -302,8 +300,10 @@ async def test_an_answer_has_no_more_than_there_is_room_for(
     assert (alone["omitted"], alone["input_data"]) == (["item"], {"items": [1]})
 
 
-async def test_pages_are_complete_and_say_nothing_twice(streams: Streams, large_run: str) -> None:
-    whole = await in_pages(Views(streams, Plans()), large_run, None, 7)
+async def test_pages_are_complete_and_say_nothing_twice(
+    repository: Repository, large_run: str
+) -> None:
+    whole = await in_pages(Views(RunRepository(repository)), large_run, None, 7)
     assert [text[:3] for text in whole["outputs"]["y"]] == [f"{n:03}" for n in range(VALUES)]
     given = [one["input_data"]["value"][:3] for one in whole["node_executions"][1:]]
     assert given == [f"{number:03}" for number in range(VALUES)]
@@ -311,9 +311,9 @@ async def test_pages_are_complete_and_say_nothing_twice(streams: Streams, large_
 
 
 async def test_an_end_is_told_with_as_many_outputs_as_one_message_has_room_for(
-    streams: Streams, large_run: str
+    repository: Repository, large_run: str
 ) -> None:
-    views = Views(streams, Plans())
+    views = Views(RunRepository(repository))
     end = Recorded(9, stream_of(large_run), 4, "ada", 0, RunCompleted(RunStats()))
     async with views.turn("ada") as turn:
         show = partial(messages.completed, end)
@@ -324,9 +324,9 @@ async def test_an_end_is_told_with_as_many_outputs_as_one_message_has_room_for(
 
 
 async def test_many_who_read_at_once_have_little_in_memory(
-    streams: Streams, large_run: str
+    repository: Repository, large_run: str
 ) -> None:
-    views = Views(streams, Plans())
+    views = Views(RunRepository(repository))
 
     async def size() -> int:
         show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
@@ -346,10 +346,10 @@ async def test_many_who_read_at_once_have_little_in_memory(
 
 
 async def test_the_looks_of_one_user_delay_another_by_one_look(
-    streams: Streams, large_run: str, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, large_run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "RUNS_LOOKED_AT_ONCE", 1)
-    views = Views(streams, Plans())
+    views = Views(RunRepository(repository))
     seen: list[str] = []
 
     async def see(user_id: str) -> None:

@@ -74,8 +74,8 @@ async def test_accounts_are_what_their_streams_fold_to(
     found = await cursor.fetchall()
     assert len(found) == 5
     for user_id, total, spent, held, available in found:
-        account: Account = accounts.EMPTY
-        for entry in await whole_stream(event_log, accounts.stream_of(user_id)):
+        account: Account = accounts.Account()
+        for entry in await whole_stream(event_log, accounts.ACCOUNT.stream_of(user_id)):
             account = accounts.evolve(account, entry.event)
         assert (total, spent, held, available) == (
             *(account.granted, account.spent, account.held, account.available),

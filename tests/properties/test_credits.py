@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from psycopg import AsyncConnection
 
-from commands import credits as commands
-from commands.context import Context
-from commands.streams import Decision, Streams
 from domain import credits as accounts
 from domain.credits import Account
 from domain.errors import Conflict, DomainError, Invalid, PaymentRequired
@@ -21,6 +18,9 @@ from domain.events import Event
 from projections.catalogue import PROJECTIONS
 from projections.credits import Sums
 from projections.runner import Runner
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Decision, Repository
+from tests.support import credits as credit_support
 from tests.support.log import whole_stream
 
 AMOUNTS = st.integers(-5, 200)
@@ -39,7 +39,7 @@ class Accounts(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.account = accounts.EMPTY
+        self.account = accounts.Account()
         self.sums = Sums()
 
     def decide(self, decider: Callable[[], Sequence[Event]]) -> None:
@@ -77,21 +77,21 @@ TestAccounts = Accounts.TestCase
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_credits_are_conserved_in_a_crowd(
-    streams: Streams, superuser_url: str, seed: int
+    repository: Repository, superuser_url: str, seed: int
 ) -> None:
     ada = Context(owner="ada", actor="ada")
 
     async def move(decider: Callable[[Account], Sequence[Event]]) -> None:
         async def decide() -> Decision[Account]:
-            loaded = await commands.load(streams, "ada")
+            loaded = await repository.load(accounts.ACCOUNT, "ada")
             return Decision(loaded.write(decider(loaded.state)), answer=loaded.state)
 
-        await streams.execute(ada, decide, Account)
+        await repository.execute(ada, decide, Account)
 
     async def one_run(number: int) -> None:
         chance = random.Random(seed * 1_000 + number)
         hold = f"run-{number}"
-        await commands.grant(streams, ada, amount=chance.randrange(1, 9), reason="gift")
+        await credit_support.grant(repository, ada, amount=chance.randrange(1, 9), reason="gift")
         await move(lambda account: accounts.hold(account, hold=hold, amount=chance.randrange(12)))
         await move(lambda account: accounts.hold(account, hold=hold, amount=chance.randrange(6)))
         await move(lambda account: accounts.settle(account, hold=hold, spent=chance.randrange(9)))
@@ -99,8 +99,8 @@ async def test_credits_are_conserved_in_a_crowd(
     results = await asyncio.gather(*(one_run(n) for n in range(40)), return_exceptions=True)
     refusals = PaymentRequired | Invalid | Conflict
     assert all(result is None or isinstance(result, refusals) for result in results)
-    account = accounts.EMPTY
-    for entry in await whole_stream(streams.log, accounts.stream_of("ada")):
+    account = accounts.Account()
+    for entry in await whole_stream(repository.log, accounts.ACCOUNT.stream_of("ada")):
         account = accounts.evolve(account, entry.event)
         check(account)
     async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:

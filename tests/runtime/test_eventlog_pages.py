@@ -50,9 +50,9 @@ async def barred(url: str) -> AsyncIterator[Bar]:
         yield Bar(observer)
 
 
-async def ask(log: EventLog, *streams: str) -> list[asyncio.Task[list[StreamEvent]]]:
+async def ask(log: EventLog, *repository: str) -> list[asyncio.Task[list[StreamEvent]]]:
     """Reads that have been asked for and not been answered."""
-    reads = [asyncio.create_task(whole_stream(log, stream)) for stream in streams]
+    reads = [asyncio.create_task(whole_stream(log, stream)) for stream in repository]
     await asyncio.sleep(0)
     return reads
 
@@ -99,11 +99,13 @@ async def test_large_events_make_short_pages(
 async def test_a_crowd_shares_statements(
     database_url: str, superuser: AsyncConnection[Row]
 ) -> None:
-    streams = [f"s-{number}" for number in range(100)]
+    repository = [f"s-{number}" for number in range(100)]
     async with opened(database_url, "test") as log:
-        writes = [StreamWrite.of(name, 0, [granted(n)]) for n, name in enumerate(streams, 1)]
+        writes = [StreamWrite.of(name, 0, [granted(n)]) for n, name in enumerate(repository, 1)]
         await log.append(writes, ORIGIN)
-        found = await asyncio.gather(*(whole_stream(log, stream) for stream in (*streams, "none")))
+        found = await asyncio.gather(
+            *(whole_stream(log, stream) for stream in (*repository, "none"))
+        )
     assert found.pop() == []
     assert [[entry.event for entry in entries] for entries in found] == [
         [granted(amount)] for amount in range(1, 101)

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from blocks.web import SendWebRequest
-from commands import credits as credit_commands
 from evergraph.up import REGISTER
 from runtime import ids
+from runtime.aggregates.repository import Repository
 from runtime.embedded.postgres import PostgresServer
 from tests.security.test_log_secrets import logs_with
 from tests.support.api import Caller, answered, platform
@@ -49,7 +49,7 @@ async def test_an_error_of_ours_says_nothing_of_its_cause(
     async def fail(*_: object) -> None:
         raise RuntimeError("postgresql://evergraph:hunter2@db/evergraph")
 
-    monkeypatch.setattr(credit_commands, "load", fail)
+    monkeypatch.setattr(Repository, "load", fail)
     response = await user.get("/api/v1/credits")
     assert answered(response, 500)["message"] == "Something went wrong inside Evergraph."
     assert "hunter2" not in response.text

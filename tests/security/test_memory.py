@@ -14,10 +14,10 @@ import pytest_asyncio
 from blocks.catalogue import CONTRACTS
 from blocks.data import StoreValue
 from commands import graphs
-from commands.context import Context
-from commands.streams import Streams
 from domain import memory_limits
 from runtime import clock
+from runtime.aggregates.context import Context
+from runtime.aggregates.repository import Repository
 from tests.support.api import Caller, Saved, answered, eventually, saved
 from tests.support.graphs import Document, graph, node
 from tests.support.installation import EXECUTOR, Installation, real_installation
@@ -47,7 +47,7 @@ async def stored_before(real: Installation, owner: Caller, document: Document) -
     """A graph that the edge would refuse today."""
     context = Context(owner=str(owner.user_id), actor=str(owner.user_id))
     done = await graphs.create(
-        Streams(real.log), context, document=document, source=None, contracts=CONTRACTS
+        Repository(real.log), context, document=document, source=None, contracts=CONTRACTS
     )
     (kept,) = done.answer.graph.nodes
     model = {"id": done.answer.graph.id, "version": 1, "nodes": [{"id": kept.id}]}

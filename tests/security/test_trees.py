@@ -25,24 +25,24 @@ STEP_TOPICS = {
 class Family(NamedTuple):
     """The streams of a run and of all below it, its own first."""
 
-    streams: Sequence[Sequence[StreamEvent]]
+    repository: Sequence[Sequence[StreamEvent]]
 
     @property
     def steps(self) -> int:
         """Node executions of all of them that have begun."""
         return sum(
             len({getattr(entry.event, "execution", None) for entry in stream} - {None})
-            for stream in self.streams
+            for stream in self.repository
         )
 
     @property
     def have_ended(self) -> bool:
-        return all(isinstance(stream[-1].event, RunEnd) for stream in self.streams)
+        return all(isinstance(stream[-1].event, RunEnd) for stream in self.repository)
 
     @property
     def ends(self) -> set[str]:
         """Why those of them that failed did."""
-        ends = [stream[-1].event for stream in self.streams]
+        ends = [stream[-1].event for stream in self.repository]
         return {end.error for end in ends if isinstance(end, RunFailed)}
 
 
@@ -50,12 +50,12 @@ async def family_of(installation: Platform, run_id: str) -> Family:
     """The run and all that came of it, once all have ended."""
 
     async def read() -> Family | None:
-        streams, names = [], [f"run-{run_id}"]
+        repository, names = [], [f"run-{run_id}"]
         for name in names:
-            streams.append(await whole_stream(installation.log, name))
-            children = [e.event.child for e in streams[-1] if isinstance(e.event, ChildStarted)]
+            repository.append(await whole_stream(installation.log, name))
+            children = [e.event.child for e in repository[-1] if isinstance(e.event, ChildStarted)]
             names += [f"run-{child}" for child in children]
-        found = Family(streams)
+        found = Family(repository)
         return found if found.have_ended else None
 
     found: Family = await eventually(read)
@@ -94,5 +94,5 @@ async def test_who_sets_no_budget_has_one_and_a_bound_of_sub_graphs(
     run_id = await user.start(saved, {"x": 1})
     await user.ended(saved, run_id)
     family = await family_of(installation, run_id)
-    assert len(family.streams) <= 1 + 50
+    assert len(family.repository) <= 1 + 50
     assert "The run used up its budget of 50 sub-graphs" in family.ends

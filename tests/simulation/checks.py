@@ -32,7 +32,7 @@ from tests.simulation.statements import Session
 from tests.simulation.tables import Row, RunRow, Tables
 from tests.support.budget_rules import check_budgets
 from tests.support.invariants import check_accounts, check_effects
-from tests.support.run_rules import Fact, Streams, check_families, check_run, created
+from tests.support.run_rules import Fact, Repository, check_families, check_run, created
 
 IDLE_CLAIMS_MAX = 6
 """So often may a run be taken up and put down again with nothing done in between."""
@@ -40,7 +40,7 @@ CLOCKS_DIFFER_SECONDS = 1.0
 REPEAT_NEEDS_ANOTHER = "an effect was repeated by the worker that had it at work"
 
 
-def facts_of(tables: Tables) -> tuple[Streams, Streams]:
+def facts_of(tables: Tables) -> tuple[Repository, Repository]:
     """The streams of all runs and of all accounts, by the id of the run or user."""
     found: defaultdict[str, defaultdict[str, list[Fact]]] = defaultdict(lambda: defaultdict(list))
     for row in tables.rows:
@@ -138,7 +138,7 @@ def unended(tables: Tables, but: Iterable[str] = ()) -> list[str]:
     """The runs that have not ended, but for some and their families."""
     left = set(but)
     ends = []
-    for stream, rows in tables.streams.items():
+    for stream, rows in tables.repository.items():
         if stream.startswith("run-"):
             opening = events.decode(rows[0].topic, rows[0].state)
             parent = getattr(opening, "parent", None)

@@ -119,7 +119,7 @@ class Faults:
     def _holder_of(self, stream: str) -> Seat | None:
         claims = [
             events.decode(row.topic, row.state)
-            for row in self._server.tables.streams[stream]
+            for row in self._server.tables.repository[stream]
             if row.topic == events.topic_of(RunClaimed)
         ]
         if not claims:

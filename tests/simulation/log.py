@@ -203,17 +203,17 @@ class MemoryLog:
         rows = await self._ask(lambda: list(self._rows(stream)))
         return sum(row.recorded_at <= moment for row in rows)
 
-    async def read_last(self, streams: Collection[str]) -> tuple[dict[str, StreamEvent], int]:
+    async def read_last(self, repository: Collection[str]) -> tuple[dict[str, StreamEvent], int]:
         def read() -> tuple[dict[str, Row], int]:
-            last = {stream: rows[-1] for stream in streams if (rows := self._rows(stream))}
+            last = {stream: rows[-1] for stream in repository if (rows := self._rows(stream))}
             return last, self._server.tables.head
 
         found, head = await self._ask(read)
         return {stream: _event(row) for stream, row in found.items()}, head
 
-    async def versions_of(self, streams: Collection[str]) -> dict[str, int]:
+    async def versions_of(self, repository: Collection[str]) -> dict[str, int]:
         return await self._ask(
-            lambda: {stream: self._server.tables.version_of(stream) for stream in streams}
+            lambda: {stream: self._server.tables.version_of(stream) for stream in repository}
         )
 
     async def read_head(self) -> int:
@@ -229,7 +229,7 @@ class MemoryLog:
         return await self._reader.ask(work)
 
     def _rows(self, stream: str) -> Sequence[Row]:
-        return self._server.tables.streams.get(stream, [])
+        return self._server.tables.repository.get(stream, [])
 
     def _page(self, stream: str, after: int, upto: int | None) -> Sequence[Row]:
         end = after + limits.STREAM_PAGE_EVENTS

@@ -9,18 +9,17 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar, cast
 
-from commands import credits as credit_commands
 from commands import graphs as graph_commands
 from commands import reviews, run_control, runs
-from commands.context import Context, Idempotency
-from commands.plans import Plans
-from commands.run_starts import UNBOUNDED, Budget
-from commands.streams import Streams
 from domain import events
 from domain.errors import Conflict, NotFound, Unavailable
 from domain.reviews import Decision
+from domain.run_starts import UNBOUNDED, Budget
 from domain.runs import ReviewDecided, ReviewRequested, run_of
 from runtime import database
+from runtime.aggregates.context import Context, Idempotency
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
 from tests.simulation.blocks import PROMISES
@@ -30,6 +29,7 @@ from tests.simulation.installation import Seat
 from tests.simulation.log import MemoryLog
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.tables import Tables
+from tests.support import credits as credit_support
 from tests.support.graphs import Document
 
 T = TypeVar("T")
@@ -100,14 +100,14 @@ class Api:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self.streams: Streams | None = None
-        self.plans = Plans()
+        self.repository: Repository | None = None
 
     async def serve(self, _: Settings) -> None:
-        self.streams = None
+        self.repository = None
         log = MemoryLog(self._server)
         await log.open()
-        self.streams, self.plans = Streams(cast("EventLog", log)), Plans()
+        self.repository = Repository(cast("EventLog", log))
+        self.plans = PlanCache(self.repository)
         await asyncio.Event().wait()
 
 
@@ -132,7 +132,7 @@ class People:
         for user in USERS:
             context = Context(owner=user, actor=user)
             await self._ask(
-                partial(credit_commands.grant, context=context, amount=CREDITS, reason="simulation")
+                partial(credit_support.grant, context=context, amount=CREDITS, reason="simulation")
             )
             children: list[Child] = []
             for _ in range(2):
@@ -174,8 +174,8 @@ class People:
     async def _save(self, user: str, strands: list[Strand]) -> str:
         document: Document = bundle(strands)
         done = await self._ask(
-            lambda streams: graph_commands.create(
-                streams,
+            lambda repository: graph_commands.create(
+                repository,
                 Context(owner=user, actor=user),
                 document=document,
                 source=None,
@@ -194,8 +194,8 @@ class People:
         key = Idempotency(self._new_id().hex(), b"the same request")
         context = Context(owner=user, actor=user, idempotency=key)
         done = await self._ask(
-            lambda streams: runs.start(
-                streams,
+            lambda repository: runs.start(
+                repository,
                 context,
                 self._api.plans,
                 graph_id=graph_id,
@@ -227,12 +227,12 @@ class People:
     async def _control(self, run: Started, command: Callable[..., Awaitable[object]]) -> None:
         with suppress(Conflict):
             await self._ask(
-                lambda streams: command(
-                    streams, Context(owner=run.user, actor=run.user), run.run_id
+                lambda repository: command(
+                    repository, Context(owner=run.user, actor=run.user), run.run_id
                 )
             )
 
-    async def _ask(self, command: Callable[[Streams], Awaitable[T]]) -> T:
+    async def _ask(self, command: Callable[[Repository], Awaitable[T]]) -> T:
         """Have the API do something, however often it dies over it or says that it cannot."""
         while True:
             try:
@@ -240,13 +240,13 @@ class People:
             except (Gone, Unavailable, *database.LOST):
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _ask_once(self, command: Callable[[Streams], Awaitable[T]]) -> T:
-        process, streams = self._seat.process, self._api.streams
-        if process is None or process.is_dead or streams is None:
+    async def _ask_once(self, command: Callable[[Repository], Awaitable[T]]) -> T:
+        process, repository = self._seat.process, self._api.repository
+        if process is None or process.is_dead or repository is None:
             raise Gone
 
         async def obey() -> T:
-            return await command(streams)
+            return await command(repository)
 
         answer: asyncio.Future[T] = self._loop.create_future()
 

@@ -81,7 +81,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.streams: dict[str, list[Row]] = {}
+        self.repository: dict[str, list[Row]] = {}
         self.receipts: dict[tuple[str, str], Kept] = {}
         self.values: dict[tuple[str, str], bytes] = {}
         self.snapshots: dict[str, tuple[int, int, bytes]] = {}
@@ -99,11 +99,11 @@ class Tables:
         return len(self.rows)
 
     def version_of(self, stream: str) -> int:
-        return len(self.streams.get(stream, ()))
+        return len(self.repository.get(stream, ()))
 
     def written(self, causation: bytes, stream: str, version: int) -> int | None:
         """The position of this append's event with this version; None if it is not there."""
-        rows = self.streams.get(stream, [])
+        rows = self.repository.get(stream, [])
         if len(rows) < version or rows[version - 1].causation != causation:
             return None
         return rows[version - 1].position
@@ -114,7 +114,7 @@ class Tables:
         first = self.head + 1
         origin, receipt = asked.origin, asked.receipt
         for write in asked.writes:
-            rows = self.streams.setdefault(write.stream, [])
+            rows = self.repository.setdefault(write.stream, [])
             for event in write.events:
                 row = Row(
                     *(self.head + 1, write.stream, len(rows) + 1, event.topic, event.state),

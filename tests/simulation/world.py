@@ -12,12 +12,10 @@ from typing import Any, cast
 
 import structlog
 
-from commands import run_states
-from commands.plans import Plans
-from commands.run_starts import UNBOUNDED
-from commands.run_states import Scope
-from commands.streams import Streams
+from domain.run_starts import UNBOUNDED
 from domain.runs import RunStatus
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.clock import Clock
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
@@ -146,11 +144,9 @@ class World:
     async def _judge(self) -> None:
         checks.check(self.server, self.people.started, self.service.seen)
         failed = checks.with_failed_nodes(self.server.tables)
-        streams = Streams(cast("EventLog", MemoryLog(self.server)))
+        repository = Repository(cast("EventLog", MemoryLog(self.server)))
         for run in self.people.started:
-            folded = await run_states.load(
-                streams, Plans(), run.run_id, Scope(gathers_outputs=True)
-            )
+            folded = await RunRepository(repository).load(run.run_id, Scope(gathers_outputs=True))
             assert folded is not None
             if run.run_id in self.people.stopped and folded.status is RunStatus.TERMINATED:
                 continue

@@ -16,7 +16,7 @@ from domain.runs import (
     NodeStarted,
     RunEnd,
 )
-from tests.support.run_rules import Fact, Streams, cost_of, created
+from tests.support.run_rules import Fact, Repository, cost_of, created
 
 
 class Used(NamedTuple):
@@ -27,7 +27,7 @@ class Used(NamedTuple):
     credits: int
 
 
-def check_budgets(runs: Streams) -> None:
+def check_budgets(runs: Repository) -> None:
     """The sum over each tree is within the budget of its first run, and so is each single run."""
     trees = trees_of(runs)
     for root, members in trees.items():
@@ -46,7 +46,7 @@ def check_budgets(runs: Streams) -> None:
             check_allotment(run_id, runs)
 
 
-def trees_of(runs: Streams) -> Mapping[str, Sequence[str]]:
+def trees_of(runs: Repository) -> Mapping[str, Sequence[str]]:
     """By the first run of a tree: all its runs, that one included."""
     members: defaultdict[str, list[str]] = defaultdict(list)
     for run_id in runs:
@@ -63,7 +63,7 @@ def used_in(tree: Sequence[Sequence[Fact]]) -> Used:
     return Used(steps, len(tree) - 1, sum(map(cost_of, tree)))
 
 
-def check_allotment(run_id: str, runs: Streams) -> None:
+def check_allotment(run_id: str, runs: Repository) -> None:
     """At no moment had one run used, and given to its sub-graphs, more than it had got.
 
     What it got from its parent is what that gave, and what came back is what was left.

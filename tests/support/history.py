@@ -66,17 +66,19 @@ class History:
         await self.log.append(writes, Origin(owner=owner, actor=owner))
 
     def _life(self, owner: str, runs_each: int) -> Iterator[list[Entry]]:
-        account = accounts.stream_of(owner)
+        account = accounts.ACCOUNT.stream_of(owner)
         registered = UserRegistered(owner, f"{owner}@example.org", None, AT)
         granted = CreditsGranted(self.random.randrange(1_000, 5_000), "signup")
-        yield [(owner, users.stream_of(owner), registered), (owner, account, granted)]
+        yield [(owner, users.USER.stream_of(owner), registered), (owner, account, granted)]
         graph_id = f"graph-of-{owner}"
         for version in range(1, self.random.randrange(2, 5)):
-            yield [(owner, graphs.stream_of(graph_id), self._version(owner, graph_id, version))]
+            yield [
+                (owner, graphs.GRAPH.stream_of(graph_id), self._version(owner, graph_id, version))
+            ]
         for number in range(runs_each):
             yield from self._run(owner, graph_id, f"{owner}-{number}")
         changed = ProfileChanged(f"{owner}@example.com", "A name", AT)
-        yield [(owner, users.stream_of(owner), changed)]
+        yield [(owner, users.USER.stream_of(owner), changed)]
 
     def _version(self, owner: str, graph_id: str, version: int) -> VersionSaved:
         draft = GraphDraft(
@@ -89,7 +91,7 @@ class History:
         return VersionSaved(owner, version, draft, {}, AT)
 
     def _run(self, owner: str, graph_id: str, run_id: str) -> Iterator[list[Entry]]:
-        stream, account = runs.stream_of(run_id), accounts.stream_of(owner)
+        stream, account = runs.stream_of(run_id), accounts.ACCOUNT.stream_of(owner)
         held = self.random.choice((0, 3, 10))
         created = RunCreated(owner, graph_id, 1, {"name": run_id}, steps_max=9, held=held)
         holding: list[Entry] = [(owner, account, CreditsHeld(run_id, held))] if held else []

@@ -25,7 +25,7 @@ from runtime.eventlog import reader
 from tests.support.budget_rules import check_budgets
 from tests.support.run_rules import (
     Fact,
-    Streams,
+    Repository,
     check_families,
     check_run,
     cost_of,
@@ -64,7 +64,7 @@ async def check(
     await check_read_models(connection)
 
 
-async def read_log(connection: AsyncConnection[Row]) -> tuple[Streams, Streams]:
+async def read_log(connection: AsyncConnection[Row]) -> tuple[Repository, Repository]:
     """All runs and all accounts. I2: no position and no version is missing or doubled."""
     cursor = await connection.execute(SELECT_LOG)
     versions: Counter[str] = Counter()
@@ -80,7 +80,7 @@ async def read_log(connection: AsyncConnection[Row]) -> tuple[Streams, Streams]:
     return facts["run"], facts["credits"]
 
 
-def check_effects(runs: Streams, seen: Mapping[str, int]) -> None:
+def check_effects(runs: Repository, seen: Mapping[str, int]) -> None:
     """I7: each finished effect was seen under its key, at most once for each recorded attempt."""
     attempts: Counter[str] = Counter()
     finished: set[str] = set()
@@ -96,18 +96,18 @@ def check_effects(runs: Streams, seen: Mapping[str, int]) -> None:
         assert key in seen or key not in finished, "an effect that nobody saw"
 
 
-def check_accounts(owned: Streams, runs: Streams) -> None:
+def check_accounts(owned: Repository, runs: Repository) -> None:
     """I5: what the runs of all accounts set aside was held, and every hold was settled, once."""
     closed = {run_id for facts in owned.values() for run_id in check_account(facts, runs)}
     assert closed == {run_id for run_id, facts in runs.items() if held_for(facts)}
 
 
-def check_account(facts: Sequence[Fact], runs: Streams) -> set[str]:
+def check_account(facts: Sequence[Fact], runs: Repository) -> set[str]:
     """I5: never below zero, every hold closed once, and spent what the runs say that they cost.
 
     Returns the runs whose holds it has closed.
     """
-    account = accounts.EMPTY
+    account = accounts.Account()
     open_holds: Counter[str] = Counter()
     closed: set[str] = set()
     for fact in facts:

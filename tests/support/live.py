@@ -20,7 +20,6 @@ from api.server import Server
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from blocks.io import AgentInput, AgentOutput
-from commands.streams import Streams
 from domain import graphs, limits, runs
 from domain.events import Event
 from domain.graph_files import assign_ids, read_draft
@@ -35,6 +34,7 @@ from domain.runs import (
     RunStats,
 )
 from runtime import clock, ids
+from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
 from runtime.secrets import sign_token
 from runtime.settings import Settings
@@ -191,15 +191,15 @@ async def relaying(settings: Settings) -> AsyncIterator[None]:
         yield
 
 
-async def saved_graph(streams: Streams, user_id: UUID) -> VersionSaved:
+async def saved_graph(repository: Repository, user_id: UUID) -> VersionSaved:
     """GRAPH, saved for this user in one event, without what it takes of a quota."""
     owner, graph_id = str(user_id), str(ids.new_id())
     draft = assign_ids(read_draft(GRAPH), lambda: str(ids.new_id()), graph_id=graph_id)
     (saved,) = graphs.save_version(
         None, user_id=owner, draft=draft, contracts=CONTRACTS, at=clock.now()
     )
-    write = StreamWrite.of(graphs.stream_of(graph_id), 0, [saved])
-    await streams.log.append([write], Origin(owner=owner, actor=owner))
+    write = StreamWrite.of(graphs.GRAPH.stream_of(graph_id), 0, [saved])
+    await repository.log.append([write], Origin(owner=owner, actor=owner))
     return saved
 
 

@@ -51,7 +51,7 @@ class Fact(NamedTuple):
     event: Event
 
 
-Streams = Mapping[str, Sequence[Fact]]
+Repository = Mapping[str, Sequence[Fact]]
 """By the id of the run or of the account's user; no stream is empty."""
 
 
@@ -64,7 +64,7 @@ def check_run(run_id: str, facts: Sequence[Fact]) -> None:
         rules.take(fact)
 
 
-def check_families(runs: Streams) -> None:
+def check_families(runs: Repository) -> None:
     """A sub-graph's run and its parent's word of it came together, and its result after its end."""
     children: set[str] = set()
     for run_id, facts in runs.items():

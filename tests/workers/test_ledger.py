@@ -8,10 +8,6 @@ from typing import Any
 import pytest
 
 from blocks.io import AgentInput
-from commands import run_states
-from commands.plans import Plans
-from commands.streams import Streams
-from commands.turns import Turns
 from domain import limits
 from domain.engine import snapshots
 from domain.engine.run import Run
@@ -25,6 +21,9 @@ from domain.runs import (
     stream_of,
 )
 from runtime import ids
+from runtime.aggregates.keyed_lock import KeyedLock
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.egress import Egress
 from runtime.eventlog.append import Appended
 from runtime.eventlog.errors import OutcomeUnknown
@@ -153,23 +152,23 @@ async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
 
 async def created(event_log: EventLog, *nodes: Document) -> Run:
     """A run of one node, or of these, that nobody has in hand."""
-    streams, plans = Streams(event_log), Plans()
+    repository = Repository(event_log)
     one = node("a", AgentInput, name="x", value=1)
     document = {"name": "one", "nodes": list(nodes) or [one], "links": []}
-    graph_id = await saved(streams, document)
-    done = await start(streams, graph_id)
-    run = await run_states.load(streams, plans, done.answer.run_id)
+    graph_id = await saved(repository, document)
+    done = await start(repository, graph_id)
+    run = await RunRepository(repository).load(done.answer.run_id)
     assert run is not None
     return run
 
 
 def tools(event_log: EventLog) -> Tools:
-    streams = Streams(event_log)
+    repository = Repository(event_log)
     return Tools(
         worker="w/1",
-        streams=streams,
-        plans=Plans(),
-        turns=Turns(),
+        repository=repository,
+        runs=RunRepository(repository),
+        turns=KeyedLock(),
         paces=Paces(limits.BYTES_PER_USER, lambda: 1),
         http=Egress(()),
         templates=Renderers(),

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from commands import run_control
-from commands.streams import Streams
 from domain import events, limits
 from domain.errors import Conflict
 from domain.runs import RunClaimed, RunPaused, RunStopRequested, RunTerminated, stream_of
 from projections.runner import reset
 from projections.runs import RunsProjection
 from runtime import ids, nats
+from runtime.aggregates.repository import Repository
 from runtime.broker import Broker
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.mapper import Encoded
@@ -263,13 +263,15 @@ async def test_an_orphan_that_cannot_be_stopped_does_not_keep_the_others_alive(
     assert sorted(tried) == ["c1", "c2"]
 
 
-async def test_stopping_an_orphan_ends_it(scene: Scene, broker: Broker, streams: Streams) -> None:
+async def test_stopping_an_orphan_ends_it(
+    scene: Scene, broker: Broker, repository: Repository
+) -> None:
     parent, child = str(ids.new_id()), str(ids.new_id())
     await scene.create(parent)
     await scene.create(child, parent=parent)
     await scene.end(parent)
     await scene.project()
-    stop = partial(run_control.stop_orphan, streams)
+    stop = partial(run_control.stop_orphan, repository)
     sweeper = Sweeper(scene.log.pool, broker, stop)
     assert await sweeper.stop_orphans() == [child]
     last = (await whole_stream(scene.log, stream_of(child)))[-1].event

@@ -9,12 +9,12 @@ from functools import partial
 
 from blocks.catalogue import CONTRACTS
 from blocks.contract import BlockFailure
-from commands import children, run_control, run_states
-from commands.context import Context
+from commands import children, run_control
 from domain import runs
 from domain.engine.execution import Execution
 from domain.errors import DomainError, GraphInvalid, Invalid, NotFound, PaymentRequired
 from domain.runs import ChildStarted, RunCompleted, RunEnd, RunFailed
+from runtime.aggregates.context import Context
 from workers.executor.ledger import Ledger, Result, patiently
 from workers.executor.nodes import Attempt
 from workers.executor.pool import Pool
@@ -49,7 +49,7 @@ class Children:
         run, tools = self._run, self._tools
         try:
             part = await patiently(
-                lambda: children.part(tools.streams, tools.plans, run, execution, CONTRACTS)
+                lambda: children.part(tools.repository, tools.runs.plans, run, execution, CONTRACTS)
             )
             allotment = await self._pool.set_aside(part.plan.once)
             started = ChildStarted(
@@ -58,7 +58,7 @@ class Children:
                 child=part.child_id,
                 allotment=allotment,
             )
-            opening = partial(children.opening, tools.streams, run, execution, part, allotment)
+            opening = partial(children.opening, tools.repository, run, execution, part, allotment)
             await self._ledger.flush_with(started, opening)
         except (NotFound, PaymentRequired, GraphInvalid, Invalid) as error:
             self._ledger.record_result(Attempt(execution).failed(error))
@@ -69,7 +69,7 @@ class Children:
             return False
         waiting = [execution for execution in self._run.open.values() if execution.child]
         streams = {runs.stream_of(str(execution.child)): execution for execution in waiting}
-        last, self.seen = await patiently(lambda: self._tools.streams.log.read_last(list(streams)))
+        last, self.seen = await patiently(lambda: self._tools.runs.log.read_last(list(streams)))
         ended = [
             (streams[stream], entry.event)
             for stream, entry in last.items()
@@ -87,7 +87,7 @@ class Children:
 
         async def stop(run_id: str) -> None:
             with suppress(DomainError):
-                await run_control.stop(self._tools.streams, context, run_id)
+                await run_control.stop(self._tools.repository, context, run_id)
 
         await asyncio.gather(*(stop(run_id) for run_id in run_ids))
 
@@ -96,9 +96,7 @@ class Children:
         if isinstance(end, RunCompleted):
             assert self._run.created is not None
             owner = self._run.created.user_id
-            (whole,) = await patiently(
-                lambda: run_states.restored(self._tools.streams.log, owner, [end])
-            )
+            (whole,) = await patiently(lambda: self._tools.runs.restored(owner, [end]))
             assert isinstance(whole, RunCompleted)
             return attempt.completed(whole.returned, end.stats)
         error = end.error if isinstance(end, RunFailed) else STOPPED

@@ -11,10 +11,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from commands import credits as credit_commands
 from domain import events as registry
 from domain import large_values, limits, runs
-from domain.credits import Account
+from domain.credits import ACCOUNT, Account
 from domain.engine import snapshots
 from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
@@ -102,7 +101,7 @@ class Ledger:
         """`progressed` is called whenever something of the run has become durable."""
         assert run.created is not None
         self.run = run
-        self._streams = tools.streams
+        self._repository = tools.repository
         self._turns = tools.turns
         self._paces = tools.paces
         self._worker = tools.worker
@@ -229,7 +228,7 @@ class Ledger:
         """A movement of the owner's credits, as writes to be made with an event."""
 
         async def writes() -> list[StreamWrite]:
-            account = await credit_commands.load(self._streams, self._owner)
+            account = await self._repository.load(ACCOUNT, self._owner)
             return account.write(movement(account.state))
 
         return writes
@@ -293,7 +292,7 @@ class Ledger:
         while True:
             ours = StreamWrite(stream=self._stream, expected=self._durable, events=events)
             try:
-                await self._streams.append([ours, *others], self._origin, can_wait=can_wait)
+                await self._repository.append([ours, *others], self._origin, can_wait=can_wait)
             except VersionConflict as conflict:
                 is_ours, known = conflict.stream == self._stream, self._durable
                 if (is_ours or may_be_written) and await self._catch_up(events):
@@ -303,7 +302,7 @@ class Ledger:
                 if self._durable == known:
                     # Refused although nothing follows: the stream is shorter than we believed, and
                     # a snapshot would have us believe it again.
-                    await patiently(lambda: self._streams.log.snapshots.forget(self._stream))
+                    await patiently(lambda: self._repository.log.snapshots.forget(self._stream))
                     raise RunLost(self.run.run_id) from None
                 if strictly:
                     raise Outpaced from None
@@ -341,14 +340,14 @@ class Ledger:
 
     async def _next_page(self) -> list[StreamEvent]:
         """What follows on what we know of the stream, empty when nothing does."""
-        async for page in self._streams.log.stream_pages(self._stream, self._durable):
+        async for page in self._repository.log.stream_pages(self._stream, self._durable):
             return page
         return []
 
     async def _store_large(self) -> None:
         if self._large:
             values = list(self._large.values())
-            await patiently(lambda: self._streams.log.values.put(self._owner, values))
+            await patiently(lambda: self._repository.log.values.put(self._owner, values))
             self._paces.wrote(self._owner, sum(map(len, values)))
             self._large.clear()
 
@@ -362,7 +361,7 @@ class Ledger:
         if len(state) > limits.SNAPSHOT_BYTES_MAX:
             return
         with suppress(*database.LOST):
-            await self._streams.log.snapshots.save(
+            await self._repository.log.snapshots.save(
                 self._stream, run.version, snapshots.FORMAT, state
             )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from commands import budgets as budget_commands
 from domain import budgets
-from domain.budgets import NOTHING, Allotment, BudgetTaken
+from domain.budgets import NOTHING, POOL, Allotment, BudgetTaken
 from domain.runs import BudgetExtended
 from runtime.eventlog.log import StreamWrite
 from workers.executor.ledger import Ledger, Others, patiently
@@ -31,7 +30,7 @@ class Pool:
         self._ledger = ledger
         self._run = ledger.run
         self._tree = ledger.run.created.tree
-        self._streams = tools.streams
+        self._repository = tools.repository
 
     async def require(self, needed: Allotment) -> None:
         """Have this beside what all that has begun needs. Raises UsedUp, and as Ledger.flush."""
@@ -64,7 +63,7 @@ class Pool:
             lacking = (needed - self._run.spare).lacking
             if lacking == NOTHING:
                 return
-            taken = await patiently(lambda: budget_commands.load(self._streams, root))
+            taken = await patiently(lambda: self._repository.load(POOL, root))
             assert self._run.granted is not None
             more = budgets.more(self._tree.pool - taken.state, lacking, self._run.granted)
             if more == NOTHING:
@@ -77,7 +76,7 @@ class Pool:
 
     def _taking(self, root: str, more: Allotment) -> Others:
         async def writes() -> list[StreamWrite]:
-            taken = await budget_commands.load(self._streams, root)
+            taken = await self._repository.load(POOL, root)
             assert self._tree is not None
             if more.within(self._tree.pool - taken.state) != more:
                 raise Outdone

@@ -8,14 +8,14 @@ import contextlib
 import structlog
 
 from commands import run_control
-from commands.plans import Plans
-from commands.streams import Streams
-from commands.turns import Turns
 from domain import limits, runs
 from domain.engine.run import Run
 from domain.engine.suspicion import Suspicion
 from domain.errors import Conflict, DomainError, Unavailable
 from runtime import database, faults, ids, process
+from runtime.aggregates.keyed_lock import KeyedLock
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.egress import Egress
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
@@ -54,11 +54,12 @@ class Executor:
         )
         self._http = Egress(settings.egress_allow)
         self._renderers = Renderers()
+        repository = Repository(self._log)
         self._tools = Tools(
             worker=self._lease.worker,
-            streams=Streams(self._log),
-            plans=Plans(),
-            turns=Turns(),
+            repository=repository,
+            runs=RunRepository(repository),
+            turns=KeyedLock(),
             paces=Paces(settings.bytes_per_user, lambda: 1 + self._lease.others),
             http=self._http,
             templates=self._renderers,
@@ -204,7 +205,7 @@ class Executor:
         """Give the run's place to others, and let it be tried again later. Whether that worked."""
         try:
             await run_control.park(
-                self._tools.streams, self._lease.worker, run_id, reason, self._lease.is_held
+                self._tools.repository, self._lease.worker, run_id, reason, self._lease.is_held
             )
         except (DomainError, *database.LOST) as error:
             log.warning("run.not_parked", run=run_id, error=repr(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from commands import run_states
 from domain import events, limits, memory_limits, runs
 from domain.engine import snapshots
 from domain.engine.evolve import evolve
@@ -25,8 +24,7 @@ class Shelf:
     """Runs that this executor has had in hand and that rest, and the way to all others."""
 
     def __init__(self, tools: Tools) -> None:
-        self._streams = tools.streams
-        self._plans = tools.plans
+        self._runs = tools.runs
         self._resting: BoundedCache[str, Run] = BoundedCache(
             limits.RUNS_REMEMBERED_MAX, memory_limits.RUNS_REMEMBERED_BYTES_MAX
         )
@@ -43,7 +41,7 @@ class Shelf:
                 self._resting.put(run.run_id, run, weighs)
                 return
         elif run.version >= limits.SNAPSHOT_EVENTS:
-            await self._streams.log.snapshots.forget(runs.stream_of(run.run_id))
+            await self._runs.log.snapshots.forget(runs.stream_of(run.run_id))
         run.dissolve()
 
     async def get(self, rung: Rung) -> Run | None:
@@ -52,27 +50,25 @@ class Shelf:
         # In the hands of a drive it may change in ways that never become durable.
         self._resting.drop(rung.run_id)
         if resting is not None:
-            await run_states.catch_up(self._streams, resting)
+            await self._runs.catch_up(resting)
             return resting
         created = rung.take_created()
         if created is not None:
             return await self._fresh(rung.run_id, created)
-        return await self._thawed(rung.run_id) or await run_states.load(
-            self._streams, self._plans, rung.run_id
-        )
+        return await self._thawed(rung.run_id) or await self._runs.load(rung.run_id)
 
     async def _fresh(self, run_id: str, state: bytes) -> Run:
         """A run of which nothing is known but how it was created."""
         created = events.decode(CREATED, state)
         assert isinstance(created, RunCreated)
-        (whole,) = await run_states.restored(self._streams.log, created.user_id, [created])
+        (whole,) = await self._runs.restored(created.user_id, [created])
         assert isinstance(whole, RunCreated)
-        run = await run_states.begin(self._streams, self._plans, run_id, whole)
+        run = await self._runs.begin(run_id, whole)
         return evolve(run, whole)
 
     async def _thawed(self, run_id: str) -> Run | None:
         stream = runs.stream_of(run_id)
-        found = await self._streams.log.snapshots.load(stream, snapshots.FORMAT)
+        found = await self._runs.log.snapshots.load(stream, snapshots.FORMAT)
         if found is None:
             return None
         version, state = found
@@ -82,8 +78,8 @@ class Shelf:
             log.warning("snapshot.unreadable", run=run_id)
             return None
         created = frozen.created
-        plan = await self._plans.load(self._streams, created.graph_id, created.graph_version)
+        plan = await self._runs.plans.load(created.graph_id, created.graph_version)
         run = snapshots.thaw(run_id, plan, frozen)
         assert run.version == version, "a snapshot is of the version that it is stored under"
-        await run_states.catch_up(self._streams, run)
+        await self._runs.catch_up(run)
         return run

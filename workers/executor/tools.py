@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from commands.plans import Plans
-from commands.streams import Streams
-from commands.turns import Turns
+from runtime.aggregates.keyed_lock import KeyedLock
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.egress import Egress
 from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
@@ -16,9 +16,9 @@ class Tools(msgspec.Struct, frozen=True):
     """`worker` is this incarnation of the process; `turns` are by account."""
 
     worker: str
-    streams: Streams
-    plans: Plans
-    turns: Turns
+    repository: Repository
+    runs: RunRepository
+    turns: KeyedLock
     paces: Paces
     http: Egress
     templates: Renderers

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from commands.streams import Streams
 from domain.graphs import VersionSaved
 from runtime import ids
+from runtime.aggregates.repository import Repository
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog.log import EventLog
 from runtime.settings import Settings
@@ -35,8 +35,8 @@ def user_id() -> UUID:
 
 
 @pytest.fixture
-async def graph(streams: Streams, user_id: UUID) -> VersionSaved:
-    return await saved_graph(streams, user_id)
+async def graph(repository: Repository, user_id: UUID) -> VersionSaved:
+    return await saved_graph(repository, user_id)
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from nats.aio.subscription import Subscription
 from blocks.catalogue import CONTRACTS
 from commands import runs as run_commands
 from commands import users
-from commands.context import Context
-from commands.plans import Plans
-from commands.streams import Streams
 from domain import limits
 from domain.graphs import VersionSaved
 from domain.runs import execution_id
 from runtime import clock, ids, nats
+from runtime.aggregates.context import Context
+from runtime.aggregates.plan_cache import PlanCache
+from runtime.aggregates.repository import Repository
 from runtime.embedded.nats import NatsServer
 from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog
@@ -52,18 +52,18 @@ async def hears_nothing(peer: Peer, api: LiveApi) -> None:
 
 
 async def test_a_run_of_a_real_executor_is_told_from_start_to_end(
-    api: LiveApi, user_id: UUID, graph: VersionSaved, streams: Streams, settings: Settings
+    api: LiveApi, user_id: UUID, graph: VersionSaved, repository: Repository, settings: Settings
 ) -> None:
     context = Context(owner=str(user_id), actor=str(user_id))
     await users.get_or_create(
-        streams, context, email="user@example.com", name=None, signup_credits=10
+        repository, context, email="user@example.com", name=None, signup_credits=10
     )
     async with api.peer(user_id) as peer, running(executor.serve(settings)):
         await peer.ask("ping")
         accepted = await run_commands.start(
-            streams,
+            repository,
             context,
-            Plans(),
+            PlanCache(repository),
             graph_id=str(graph.graph.id),
             graph_version=None,
             inputs={"city": "Lyon"},

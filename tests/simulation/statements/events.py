@@ -53,8 +53,8 @@ def _select_head(session: Session, _: Any) -> Answer:
 
 
 def _list_last_topics(session: Session, parameters: Sequence[Any]) -> Answer:
-    streams = session.tables.streams
-    found = [(name, streams[name][-1].topic) for name in parameters[0] if name in streams]
+    repository = session.tables.repository
+    found = [(name, repository[name][-1].topic) for name in parameters[0] if name in repository]
     return found, len(found)
 
 

@@ -1,4 +1,5 @@
-"""How every command works: load, decide, append; when somebody else was first, once more.
+"""How every aggregate is loaded, and how every command works: load, decide, append; when somebody
+else was first, once more.
 
 Folded states are cached by stream. A cached state may be behind; that costs a conflict and a
 second try, never a wrong write, because each append names the versions that it was decided on.
@@ -9,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from commands.context import Context
-from commands.turns import Turns
 from domain import limits, memory_limits
-from domain.errors import DomainError, KeyReused, Unavailable
+from domain.aggregates import Aggregate
+from domain.errors import DomainError, KeyReused, NotFound, Unavailable
 from domain.events import Event
 from domain.states import STATE_BYTES, State
 from runtime import clock
+from runtime.aggregates.context import Context
+from runtime.aggregates.keyed_lock import KeyedLock
 from runtime.cache import BoundedCache
 from runtime.eventlog.append import NOTHING_READ, Appended, Origin, Receipt
 from runtime.eventlog.errors import PredecessorMissing, ReceiptExists, VersionConflict
@@ -28,8 +30,6 @@ from runtime.eventlog.reader import StreamEvent
 
 S = TypeVar("S")
 A = TypeVar("A", bound=msgspec.Struct)
-
-Evolve = Callable[[S, Event], S]
 
 
 class Outrun(Unavailable):
@@ -40,17 +40,25 @@ class Outrun(Unavailable):
 
 
 class Loaded(msgspec.Struct, Generic[S], frozen=True):
-    """A stream's state, and the version that an append to it must expect."""
+    """An aggregate's state, and the version of its stream that an append must expect."""
 
     stream: str
     state: S
     version: int
+    evolve: Callable[[S, Event], S]
 
     def write(self, events: Sequence[Event]) -> list[StreamWrite]:
-        """The events as a write behind this version; none for no events."""
+        """The events as a write after this version; none for no events."""
         if not events:
             return []
         return [StreamWrite.of(self.stream, self.version, events)]
+
+    def after(self, events: Sequence[Event]) -> Loaded[S]:
+        """What it becomes by these events."""
+        state = self.state
+        for event in events:
+            state = self.evolve(state, event)
+        return msgspec.structs.replace(self, state=state, version=self.version + len(events))
 
 
 class Decision(msgspec.Struct, Generic[A], frozen=True):
@@ -103,35 +111,42 @@ class _Unproven(Exception):
 _TRUST: ContextVar[_Trust | None] = ContextVar("trust", default=None)
 
 
-class Streams:
-    """The streams of this process's commands, folded and cached."""
+class Repository:
+    """The aggregates of this process, folded and cached."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self._cache: BoundedCache[str, _Cached] = BoundedCache(
             limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
         )
 
-    async def load(self, stream: str, initial: S, evolve: Evolve[S]) -> Loaded[S]:
-        """The stream's state as of now: the cached one plus what was written since.
+    async def load(self, aggregate: Aggregate[S], key: str) -> Loaded[S]:
+        """The aggregate's state as of now: the cached one plus what was written since.
 
         While a command decides for the first time, the cached one alone may do: see `_Trust`.
         """
+        stream, evolve = aggregate.stream_of(key), aggregate.evolve
         cached = self._cache.get(stream)
         trust = _TRUST.get()
         if cached is not None and cached.is_quiet and trust is not None:
             trust.versions[stream] = cached.version
-            return Loaded(stream=stream, state=cached.state, version=cached.version)
-        state, version = (cached.state, cached.version) if cached is not None else (initial, 0)
+            return Loaded(stream, cached.state, cached.version, evolve)
+        state, version = aggregate.initial, 0
+        if cached is not None:
+            state, version = cached.state, cached.version
         async for page in self.log.stream_pages(stream, after=version):
             state, version = _folded(state, version, page, stream, evolve)
             # Who waits for the next page has nothing of this one in hand.
             page.clear()
-        loaded = Loaded(stream=stream, state=state, version=version)
+        loaded = Loaded(stream, state, version, evolve)
         if version:
             self._keep(loaded, is_quiet=cached is not None and version == cached.version)
         return loaded
+
+    async def load_owned(self, aggregate: Aggregate[S | None], key: str, owner: str) -> Loaded[S]:
+        """One that is this user's. Raises NotFound for another's as for none."""
+        return owned(aggregate, key, await self.load(aggregate, key), owner)
 
     def _keep(self, loaded: Loaded[Any], *, is_quiet: bool) -> None:
         state = loaded.state
@@ -219,11 +234,30 @@ class Streams:
         return Done(answer=answer, position=found.position)
 
 
+def new(aggregate: Aggregate[S], key: str) -> Loaded[S]:
+    """An aggregate of which nothing has happened yet, under a key that nobody has."""
+    return Loaded(aggregate.stream_of(key), aggregate.initial, 0, aggregate.evolve)
+
+
+def owned(
+    aggregate: Aggregate[S | None], key: str, loaded: Loaded[S | None], owner: str
+) -> Loaded[S]:
+    """What was loaded, if it is this user's. Raises NotFound for another's as for none."""
+    assert aggregate.owner is not None, f"a {aggregate.name} has no owner"
+    if loaded.state is None or aggregate.owner(loaded.state) != owner:
+        raise NotFound(f"{aggregate.noun} {key} not found")
+    return cast("Loaded[S]", loaded)
+
+
 def _folded(
-    state: S, version: int, page: Sequence[StreamEvent], stream: str, evolve: Evolve[S]
+    state: S,
+    version: int,
+    page: Sequence[StreamEvent],
+    stream: str,
+    evolve: Callable[[S, Event], S],
 ) -> tuple[S, int]:
     for recorded in page:
-        assert recorded.version == version + 1, f"{stream} has a gap behind {version}"
+        assert recorded.version == version + 1, f"{stream} has a gap after {version}"
         state = evolve(state, recorded.event)
         version = recorded.version
     return state, version

@@ -1,4 +1,4 @@
-"""What every run begins with: a graph that can run, a first event, credits set aside."""
+"""What every run begins with: a graph that can run, and a first event."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import Any
 
 import msgspec
 
-from commands import storage as storage_commands
-from commands.streams import Loaded, Streams
-from domain import budgets, large_values, limits, runs, storage
-from domain import credits as accounts
+from domain import budgets, limits
 from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
-from domain.credits import Account
 from domain.engine.plan import Plan
 from domain.errors import GraphInvalid, Invalid
 from domain.graph_checks import check_for_run, skipped_nodes
 from domain.graphs import Graph, GraphVersion
 from domain.runs import Parent, RunCreated
-from domain.storage import Quota
-from runtime.eventlog.log import StreamWrite
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,43 +106,6 @@ def first_event(
 def steps_max_of(version: GraphVersion) -> int:
     """The most node executions of a run of this version."""
     return limits.CYCLIC_RUN_STEPS_MAX if version.allow_cycles else limits.RUN_STEPS_MAX
-
-
-async def writes(
-    streams: Streams,
-    account: Loaded[Account],
-    run_id: str,
-    created: RunCreated,
-    quota: Quota | None = None,
-) -> list[StreamWrite]:
-    """The first event of a run with the hold of its credits, to be appended together.
-
-    Large inputs are in the log's store before this returns; with a quota, they count. Raises
-    PaymentRequired and QuotaExceeded.
-    """
-    holding = accounts.hold(account.state, hold=run_id, amount=created.held)
-    return [*await opening(streams, run_id, created, quota), *account.write(holding)]
-
-
-async def opening(
-    streams: Streams, run_id: str, created: RunCreated, quota: Quota | None = None
-) -> list[StreamWrite]:
-    """The first event of a run, and with a quota what its large inputs count.
-
-    They are in the log's store before this returns. Raises QuotaExceeded.
-    """
-    large, values = large_values.take_out(created.inputs.items())
-    storing: list[StreamWrite] = []
-    if large:
-        if quota is not None:
-            stored = await storage_commands.load(streams, created.user_id)
-            size = sum(map(len, values.values()))
-            events = storage.store_inputs(stored.state, quota, run_id=run_id, size=size)
-            storing = stored.write(events)
-        await streams.log.values.put(created.user_id, list(values.values()))
-        inputs = {name: None if name in large else v for name, v in created.inputs.items()}
-        created = msgspec.structs.replace(created, inputs=inputs, large=large)
-    return [StreamWrite.of(runs.stream_of(run_id), 0, [created]), *storing]
 
 
 def _whole(budget: Budget, steps_max: int) -> Allotment:

@@ -11,7 +11,7 @@ from domain import limits
 from domain.errors import Unavailable
 
 
-class Turns:
+class KeyedLock:
     """Queues by name, each there as long as somebody stands in it."""
 
     def __init__(self) -> None:
