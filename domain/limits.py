@@ -207,6 +207,10 @@ LEADER_LEASE_SECONDS = 5.0
 """A projector or relay that has not renewed its lease for this long has lost its role. For so long,
 too, it may leave a transaction alone."""
 LEADER_RENEW_SECONDS = 1.0
+LEADER_STEP_SECONDS_MAX = 60.0
+"""For so long a leader may work on one page of the log; then it hangs, and another follows it."""
+HEARTBEAT_ANSWER_SECONDS_MAX = 1.5
+"""A renewal waits so long at most, so that after it there is time for another one."""
 RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64

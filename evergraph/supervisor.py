@@ -77,6 +77,9 @@ class Supervisor:
                 await child.start()
             except StartError as error:
                 log.error("child.not_started", child=child.name, reason=str(error))
+            except Exception:
+                # Nobody else looks after this child: the next try may find what is missing now.
+                log.exception("child.not_started", child=child.name)
             self._note()
 
     async def _end_of(self, child: Child) -> int:
@@ -86,8 +89,8 @@ class Supervisor:
             while not ended.done():
                 try:
                     await asyncio.to_thread(child.set_log_aside)
-                except OSError as error:
-                    log.warning("log.not_set_aside", child=child.name, reason=error.strerror)
+                except (OSError, RuntimeError) as error:
+                    log.warning("log.not_set_aside", child=child.name, reason=str(error))
                 await asyncio.wait({ended}, timeout=limits.LOG_LOOK_SECONDS)
             return ended.result()
         finally:

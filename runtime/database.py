@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -65,15 +65,6 @@ LOST = (
 """What a call can raise while the server is away or closed; the same call may work later."""
 
 
-async def connect(database_url: str, application: str) -> AsyncConnection[Row]:
-    """A dedicated connection in autocommit mode. Raises psycopg.OperationalError."""
-    connection = await AsyncConnection.connect(
-        conninfo(database_url, application), autocommit=True, prepare_threshold=0
-    )
-    connection.prepared_max = None
-    return connection
-
-
 @contextmanager
 def patience(
     connection: AsyncConnection[Row], seconds: float, give_up: Callable[[], None] | None = None
@@ -85,7 +76,7 @@ def patience(
     """
 
     def hang_up() -> None:
-        _shut(connection)
+        shut(connection)
         if give_up is not None:
             give_up()
 
@@ -96,7 +87,8 @@ def patience(
         timer.cancel()
 
 
-def _shut(connection: AsyncConnection[Row]) -> None:
+def shut(connection: AsyncConnection[Row] | Connection[Row]) -> None:
+    """Hang up, from any thread."""
     with (
         suppress(OSError, psycopg.Error),
         socket.socket(fileno=os.dup(connection.fileno())) as line,
@@ -107,11 +99,25 @@ def _shut(connection: AsyncConnection[Row]) -> None:
 class PatientConnection(AsyncConnection[Row]):
     """Waits for no answer for longer than the server itself would work on it, and a little."""
 
-    seconds_max = float(limits.DATABASE_STATEMENT_SECONDS_MAX)
+    seconds_max: float | None = float(
+        limits.DATABASE_STATEMENT_SECONDS_MAX + limits.DATABASE_GRACE_SECONDS
+    )
+    """None: it waits for what comes when it comes."""
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        if self.seconds_max is None:
+            return await super().wait(*args, **kwargs)
         with patience(self, self.seconds_max):
             return await super().wait(*args, **kwargs)
+
+
+async def connect(database_url: str, application: str) -> PatientConnection:
+    """A dedicated connection in autocommit mode. Raises psycopg.OperationalError."""
+    connection = await PatientConnection.connect(
+        conninfo(database_url, application), autocommit=True, prepare_threshold=0
+    )
+    connection.prepared_max = None
+    return connection
 
 
 def pool(

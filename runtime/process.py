@@ -73,6 +73,18 @@ def end_at_once() -> NoReturn:
     os._exit(FAILED)
 
 
+def keep_vital(task: asyncio.Task[None]) -> asyncio.Task[None]:
+    """End this process at once if the task fails: what waits for it would wait for ever."""
+    task.add_done_callback(_mourn)
+    return task
+
+
+def _mourn(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("process.crippled", task=task.get_name(), exc_info=error)
+        end_at_once()
+
+
 def out_of_memory() -> None:
     """Have this process end in order, so that its supervisor starts another: what found no memory
     once would find none again, and others with it.

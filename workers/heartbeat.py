@@ -9,18 +9,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Timer
+from typing import Any
 
-import psycopg
 import structlog
 from psycopg import Connection
 
+from domain import limits
 from runtime import database
 from runtime.database import Row
 
 log = structlog.get_logger()
 
 Say = Callable[[Connection[Row]], None]
+
+
+class PunctualConnection(Connection[Row]):
+    """Waits for no answer for so long that a lease would run out: a session may hang alone."""
+
+    def wait(self, *args: Any, **kwargs: Any) -> Any:
+        timer = Timer(limits.HEARTBEAT_ANSWER_SECONDS_MAX, database.shut, [self])
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().wait(*args, **kwargs)
+        finally:
+            timer.cancel()
 
 
 async def beat(database_url: str, application: str, say: Say, seconds: float) -> None:
@@ -46,7 +60,8 @@ async def beat(database_url: str, application: str, say: Say, seconds: float) ->
 
 def connect(database_url: str, application: str) -> Connection[Row]:
     """A connection as `say` gets it. Raises psycopg.OperationalError."""
-    return psycopg.connect(database.conninfo(database_url, application), autocommit=True)
+    parameters = database.conninfo(database_url, application)
+    return PunctualConnection.connect(parameters, autocommit=True)
 
 
 def _beat(database_url: str, application: str, say: Say, seconds: float, stopped: Event) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import structlog
-from psycopg import AsyncConnection, Connection
+from psycopg import Connection
 
 from domain import limits
 from runtime import clock, database, ids, sql
-from runtime.database import Row
+from runtime.database import PatientConnection, Row
 from runtime.embedded.postgres import database_url
 from runtime.settings import Settings
 from workers import heartbeat
@@ -37,15 +37,22 @@ class Deposed(Exception):
 class Term:
     """The time for which a process leads. `connection` is for its work; its end ends the term."""
 
-    def __init__(self, connection: AsyncConnection[Row], role: str, epoch: int) -> None:
+    def __init__(self, connection: PatientConnection, role: str, epoch: int) -> None:
         self.connection = connection
         self.role = role
         self.epoch = epoch
         self._renewed_at = clock.monotonic()
+        self._stepped_at: float | None = None
+
+    def note_step(self) -> None:
+        """The work has come round once more; from the first time on it must, again and again."""
+        self._stepped_at = clock.monotonic()
 
     def renew(self, connection: Connection[Row]) -> None:
         """Make the lease whole again, from any thread. Raises Deposed or psycopg.Error."""
         began = clock.monotonic()
+        if self._hangs(began):
+            raise Deposed(f"the work of the {self.role} does not come round")
         parameters = (limits.LEADER_LEASE_SECONDS, self.role, self.epoch)
         row = connection.execute(RENEW, parameters).fetchone()
         if row is None:
@@ -55,6 +62,11 @@ class Term:
         self._renewed_at = began
         if has_lapsed:
             log.warning("role.lapsed", role=self.role, epoch=self.epoch)
+
+    def _hangs(self, now: float) -> bool:
+        return (
+            self._stepped_at is not None and now - self._stepped_at > limits.LEADER_STEP_SECONDS_MAX
+        )
 
     async def watch(self) -> NoReturn:
         """Raise Deposed when the lease must have run out because it could not be renewed."""
@@ -88,7 +100,7 @@ async def lead(
         await _while_held(url, term, work(term))
 
 
-async def _take(connection: AsyncConnection[Row], role: str, holder: str) -> Term:
+async def _take(connection: PatientConnection, role: str, holder: str) -> Term:
     """Stand for the role until it is ours."""
     wanted = {"role": role, "holder": holder, "seconds": limits.LEADER_LEASE_SECONDS}
     is_told = False

@@ -44,6 +44,7 @@ async def _project(bell: LogBell, term: Term) -> None:
     await runner.open()
     while True:
         await runner.step()
+        term.note_step()
         if not runner.is_behind:
             # Under load pages grow by it; what comes after a quiet time is applied at once.
             await asyncio.sleep(limits.PROJECT_REST_SECONDS)

@@ -43,7 +43,7 @@ class Relay:
     """
 
     def __init__(self, term: Term, broker: Broker, ringer: Ringer) -> None:
-        self._term = term
+        self.term = term
         self._connection = term.connection
         self._broker = broker
         self._ringer = ringer
@@ -105,7 +105,7 @@ class Relay:
 
     async def _save(self) -> None:
         """Raises Deposed when another relay has begun, whose checkpoint it is now."""
-        term = self._term
+        term = self.term
         cursor = await self._connection.execute(
             SAVE,
             {
@@ -181,6 +181,7 @@ async def _relay(
                 await nats.ensure_stream(broker.client)
         began = clock.monotonic()
         is_behind = await relay.step()
+        relay.term.note_step()
         stop_if_cancelled()
         if not is_behind:
             # Under load pages grow by it, and this process takes a third of a core at the most.

@@ -91,8 +91,8 @@ class Child(ABC):
 
         `before` runs in the child just before the command.
         """
-        with _open_log(self.log) as log:
-            try:
+        try:
+            with _open_log(self.log) as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=subprocess.DEVNULL,
@@ -104,8 +104,8 @@ class Child(ABC):
                     cwd=folder,
                     start_new_session=True,
                 )
-            except (OSError, subprocess.SubprocessError) as error:
-                raise StartError(f"{self.name} cannot be started: {error}") from error
+        except (OSError, subprocess.SubprocessError) as error:
+            raise StartError(f"{self.name} cannot be started: {error}") from error
 
 
 def tail(path: Path) -> list[str]:

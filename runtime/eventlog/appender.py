@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 
 from domain import limits
 from domain.errors import Unavailable
-from runtime import database, faults, outages, sql
+from runtime import database, faults, outages, process, sql
 from runtime.database import Row
 from runtime.eventlog import append as appends
 from runtime.eventlog import arrays, outcomes
@@ -59,8 +59,8 @@ class Appender:
         """Connect and start to write. Raises psycopg.OperationalError or TimeoutError."""
         await self._connect()
         self._tasks = [
-            asyncio.create_task(self._write_batches(), name="appender"),
-            asyncio.create_task(self._expire(), name="appender's clock"),
+            process.keep_vital(asyncio.create_task(self._write_batches(), name="appender")),
+            process.keep_vital(asyncio.create_task(self._expire(), name="appender's clock")),
         ]
 
     async def close(self) -> None:

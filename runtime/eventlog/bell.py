@@ -74,12 +74,15 @@ class LogBell:
                 async with connection:
                     await self.epoch.check(connection)
                     await connection.execute(f"LISTEN {CHANNEL}")
+                    connection.seconds_max = None
                     # What was committed before LISTEN rang no bell.
                     self._rung.set()
                     while True:
                         await self._hear(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("bell.lost", error=str(error))
+            except Exception as error:
+                # Whatever it is: who follows the log would only poll from then on.
+                is_known = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+                log.warning("bell.lost", error=str(error), exc_info=not is_known)
             await asyncio.sleep(limits.POLL_SECONDS)
 
     async def _hear(self, connection: AsyncConnection[Row]) -> None:

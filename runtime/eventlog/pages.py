@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from domain import limits
-from runtime import sql
+from runtime import process, sql
 from runtime.database import Row
 from runtime.eventlog import arrays
 from runtime.eventlog.reader import StreamEvent, to_stream_event
@@ -61,7 +61,7 @@ class PageReader:
 
     def open(self) -> None:
         """Start to read; the pool must be open."""
-        self._task = asyncio.create_task(self._serve(), name="page reader")
+        self._task = process.keep_vital(asyncio.create_task(self._serve(), name="page reader"))
 
     async def close(self) -> None:
         """Stop; whoever still waits gets PoolClosed."""

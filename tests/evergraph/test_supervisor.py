@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +31,18 @@ class Counter(Child):
         await self._spawn((sys.executable, "-c", COUNTER), environ=settings.environment())
 
 
+class Delicate(Counter):
+    """Its second start fails as one does on a machine that has run out of something."""
+
+    starts = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.starts == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        await super().start()
+
+
 def numbers(log: Path) -> list[int]:
     return [int(line) for line in log.read_text().split("\n")[:-1]] if log.exists() else []
 
@@ -46,5 +61,19 @@ async def test_a_log_that_grows_too_large_is_set_aside_while_its_process_lives(
         await until(lambda: (numbers(child.log) or [0])[-1] > last)
         assert child.pid == born
         await until(lambda: (numbers(aside) or [0])[0] > last)
+    finally:
+        await supervisor.stop([child])
+
+
+async def test_a_child_is_kept_although_a_start_fails_for_want_of_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RESTART_SECONDS_MIN", 0.01)
+    supervisor, child = Supervisor(tmp_path / "processes.json"), Delicate("c", tmp_path / "c.log")
+    await supervisor.add(child)
+    try:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        await until(lambda: child.starts == 3)
     finally:
         await supervisor.stop([child])

@@ -47,6 +47,10 @@ async def compute(_):
 async def fail(_):
     raise RuntimeError("postgresql://app:hunter2@db/evergraph is gone")
 
+async def lose_a_part(_):
+    process.keep_vital(asyncio.create_task(fail(_), name="heart"))
+    await asyncio.Event().wait()
+
 async def not_start(_):
     raise StartError("there is no broker")
 
@@ -122,6 +126,14 @@ async def test_a_failure_is_logged_without_secrets() -> None:
     assert (line["event"], line["level"], line["process"]) == ("process.failed", "error", "probe")
     assert "RuntimeError" in line["exception"]
     assert "hunter2" not in errors
+
+
+async def test_it_ends_when_a_part_fails_that_the_others_wait_for() -> None:
+    async with probe("lose_a_part") as one:
+        code, errors = await one.end()
+    assert code == 1
+    line = msgspec.json.decode(errors)
+    assert (line["event"], line["task"]) == ("process.crippled", "heart")
 
 
 async def test_what_could_not_start_is_one_line() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -142,6 +144,47 @@ async def test_a_lease_that_cannot_be_renewed_ends_the_term(
             await connection.execute("SELECT FROM work.leaders FOR UPDATE")
             with pytest.raises(Deposed):
                 await first.ended()
+
+
+async def test_a_leader_whose_session_hangs_leads_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is renewed over another session, so nobody else would see it."""
+
+    async def work(term: Term) -> None:
+        term.connection.seconds_max = 0.5
+        os.kill(term.connection.info.backend_pid, signal.SIGSTOP)
+        stopped.append(term.connection.info.backend_pid)
+        await term.connection.execute("SELECT 1")
+
+    stopped: list[int] = []
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            with pytest.raises(psycopg.OperationalError):
+                await lead(settings, ROLE, work, LogEpoch().check)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_leader_whose_work_does_not_come_round_leads_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LEADER_STEP_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(limits, "LEADER_RENEW_SECONDS", 0.1)
+
+    async def work(term: Term) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0.2)
+            term.note_step()
+            steps.append(clock.monotonic())
+        await asyncio.get_running_loop().create_future()
+
+    steps: list[float] = []
+    async with asyncio.timeout(SECONDS_MAX):
+        with pytest.raises(Deposed):
+            await lead(settings, ROLE, work, LogEpoch().check)
+    assert len(steps) == 5
 
 
 @pytest.mark.parametrize(
