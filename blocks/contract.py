@@ -34,7 +34,7 @@ import msgspec
 
 from blocks.template_jobs import Job
 from domain.contracts import BlockContract, BlockCost, BlockKind, Effect
-from domain.http import HttpAnswer
+from domain.http import Body, HttpAnswer
 from domain.policies import DEFAULT_POLICY, FailureKind, NodePolicy
 
 __all__ = [
@@ -90,7 +90,7 @@ class Http(Protocol):
     """The only way out: public addresses, bounded in time, size and redirects."""
 
     async def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, *, headers: Mapping[str, str], body: Body | None
     ) -> HttpAnswer:
         """Send one request and give the final answer of its redirects.
 

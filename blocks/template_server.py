@@ -50,7 +50,7 @@ def _render_and_exit(job: bytes, writing: int) -> NoReturn:
     status = 1
     try:
         _confine()
-        answer = render(msgspec.json.decode(job, type=Job))
+        answer = _cut(render(msgspec.json.decode(job, type=Job)))
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(framed(answer))
         status = 0
@@ -59,10 +59,17 @@ def _render_and_exit(job: bytes, writing: int) -> NoReturn:
         os._exit(status)
 
 
+def _cut(answer: Answer) -> Answer:
+    """A failure may quote what the template made, as much as there was room for."""
+    if answer.failure is None:
+        return answer
+    return Answer(failure=answer.failure[: template_limits.FAILURE_CHARS_MAX])
+
+
 def _confine() -> None:
     os.close(sys.stdin.fileno())
     os.close(sys.stdout.fileno())
-    signal.setitimer(signal.ITIMER_REAL, template_limits.SECONDS_MAX)
+    signal.setitimer(signal.ITIMER_REAL, template_limits.LATE_SECONDS_MAX)
     processor_seconds = math.ceil(template_limits.SECONDS_MAX)
     for kind, most in (
         (resource.RLIMIT_CPU, processor_seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
@@ -19,9 +20,9 @@ from blocks.contract import (
     Pins,
     pin,
 )
-from domain import limits
+from domain import egress_limits
 from domain.contracts import BlockCost, Effect
-from domain.http import HttpFailure, HttpRefused
+from domain.http import Body, HttpFailure, HttpRefused, check_size
 from domain.policies import NodePolicy, Retries
 
 
@@ -68,7 +69,7 @@ class SendWebRequest(Block):
 
 def _request(
     inputs: SendWebRequest.Input, idempotency_key: str
-) -> tuple[dict[str, str], bytes | None]:
+) -> tuple[dict[str, str], Body | None]:
     headers = {name.lower(): value for name, value in inputs.headers.items()}
     # A key of the caller's own would be the same for every run of the graph, and a receiver that
     # honours it would drop all but the first.
@@ -77,13 +78,17 @@ def _request(
         return headers, None
     if inputs.json_format:
         headers.setdefault("content-type", "application/json")
-        return headers, msgspec.json.encode(inputs.body)
+        return headers, partial(msgspec.json.encode, inputs.body)
     headers.setdefault("content-type", "application/x-www-form-urlencoded")
-    return headers, _form(inputs.body)
+    return headers, partial(_form, inputs.body)
 
 
 def _form(fields: dict[str, Any]) -> bytes:
-    """Texts as they are, lists as repeated fields, everything else as JSON text."""
+    """Texts as they are, lists as repeated fields, everything else as JSON text.
+
+    Raises HttpRefused for what is too large already before it is quoted, which takes long.
+    """
+    check_size(len(msgspec.json.encode(fields)))
     pairs = [
         (name, value if isinstance(value, str) else msgspec.json.encode(value))
         for name, values in fields.items()
@@ -117,7 +122,7 @@ def _media_type(header: str) -> tuple[str, str]:
 
     Email's parser of the standard library takes time by the square of the header's length.
     """
-    if len(header) > limits.CONTENT_TYPE_CHARS_MAX:
+    if len(header) > egress_limits.CONTENT_TYPE_CHARS_MAX:
         return "", UTF_8
     kind, *parameters = header.split(";")
     for parameter in parameters:

@@ -277,6 +277,8 @@ RUN_LIGHT_BYTES = 256 * 1024
 """Whoever looks at more of a run than this waits for a turn,"""
 RUNS_LOOKED_AT_ONCE = 4
 """of which an API process has so many, or its memory would not do. Users take turns."""
+RUNS_LOOKED_AT_PER_USER = 3
+"""So that one user's long runs leave a place to others."""
 WAITING_LISTED_MAX = 100
 """Executions and nodes of a run of which one answer says what they wait for."""
 WAITING_PINS_MAX = 5_000
@@ -372,29 +374,3 @@ LOG_TAIL_LINES_MAX = 8
 LOG_TAIL_BYTES_MAX = 4 * 1024
 TOKEN_SECONDS = 24 * 3600
 """Validity of a token that we sign ourselves."""
-
-# --- outbound HTTP --------------------------------------------------------------------------
-EGRESS_RESPONSE_BYTES_MAX = 1024 * 1024
-EGRESS_PIECES_MAX = 64 * 1024
-"""Chunks of an answer, each of which takes time, however small it is."""
-EGRESS_PIECES_PORTION = 256
-"""Chunks after which others have their turn."""
-EGRESS_HEADERS_BYTES_MAX = 32 * 1024
-"""Names and values of all headers of an answer."""
-CONTENT_TYPE_CHARS_MAX = 1_000
-"""A longer header says nothing about the content."""
-EGRESS_SECONDS_MAX = 60.0
-EGRESS_CONNECT_SECONDS_MAX = 10.0
-EGRESS_NAME_SECONDS_MAX = 5.0
-"""How long the servers have to say which addresses a name has."""
-EGRESS_NAME_KNOWN_SECONDS_MAX = 5.0
-"""How long what they said is believed, also that there is no such name."""
-EGRESS_NAMES_KNOWN_MAX = 1_024
-EGRESS_NAMES_ASKED_MAX = 64
-"""Names that are looked up at once."""
-EGRESS_NAMES_ASKED_PER_USER = 16
-EGRESS_REDIRECTS_MAX = 5
-EGRESS_CONNECTIONS_MAX = 256
-EGRESS_CONNECTIONS_PER_USER = 64
-EGRESS_IDLE_CONNECTIONS_MAX = 32
-EGRESS_IDLE_SECONDS_MAX = 5.0

@@ -60,7 +60,7 @@ class Views:
     def __init__(self, run_repository: RunRepository) -> None:
         self.log = run_repository.log
         self._plans = run_repository.plans
-        self._crowd = FairQueue(limits.RUNS_LOOKED_AT_ONCE)
+        self._crowd = FairQueue(limits.RUNS_LOOKED_AT_ONCE, limits.RUNS_LOOKED_AT_PER_USER)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager

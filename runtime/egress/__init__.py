@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain import limits
-from domain.http import HttpAnswer, HttpFailure
+from domain import egress_limits
+from domain.http import Body, HttpAnswer, HttpFailure, check_size
 from runtime.egress.addresses import Gate, IpNetwork, Resolve
 from runtime.fairness import FairQueue
 
@@ -30,35 +30,38 @@ class Egress:
         self,
         allow: Sequence[IpNetwork] = (),
         *,
-        seconds: float = limits.EGRESS_SECONDS_MAX,
+        seconds: float = egress_limits.SECONDS_MAX,
         resolve: Resolve | None = None,
     ) -> None:
         self._allow = tuple(allow)
         self._resolve = resolve
         self._seconds = seconds
         self._exchange: Exchange | None = None
-        self._queue = FairQueue(limits.EGRESS_CONNECTIONS_MAX, limits.EGRESS_CONNECTIONS_PER_USER)
+        self._queue = FairQueue(egress_limits.CONNECTIONS_MAX, egress_limits.CONNECTIONS_PER_USER)
 
     def of(self, user_id: str) -> UserEgress:
         """What the blocks of this user's runs send with."""
         return UserEgress(self, user_id)
 
     async def send(
-        self, user_id: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, user_id: str, method: str, url: str, headers: Mapping[str, str], body: Body | None
     ) -> HttpAnswer:
         """Send one request, follow its redirects, and give the last answer.
 
         Waits for a place first: users take turns. Raises HttpRefused when something about it is not
-        allowed, and HttpFailure when the server cannot be reached, breaks the protocol, or exceeds
-        EGRESS_HEADERS_BYTES_MAX, EGRESS_RESPONSE_BYTES_MAX, EGRESS_PIECES_MAX,
-        EGRESS_REDIRECTS_MAX or the time.
+        allowed, among it a body beyond REQUEST_BYTES_MAX, and HttpFailure when the server cannot be
+        reached, breaks the protocol, or exceeds HEAD_BYTES_MAX,
+        HEADERS_BYTES_MAX, RESPONSE_BYTES_MAX, PIECES_MAX,
+        REDIRECTS_MAX or the time.
         """
         async with self._queue.place(user_id):
             if self._exchange is None:
                 self._exchange = self._opened()
+            content = body() if callable(body) else body
+            check_size(len(content or b""))
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await self._exchange.send(user_id, method, url, headers, body)
+                    return await self._exchange.send(user_id, method, url, headers, content)
             except TimeoutError:
                 late = f"There was no complete answer within {self._seconds:g} s"
                 raise HttpFailure(late) from None
@@ -84,7 +87,7 @@ class UserEgress(NamedTuple):
     user_id: str
 
     async def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, *, headers: Mapping[str, str], body: Body | None
     ) -> HttpAnswer:
         """See Egress.send."""
         return await self.egress.send(self.user_id, method, url, headers, body)

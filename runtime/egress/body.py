@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterable
 
-from domain import limits
+from domain import egress_limits
 from domain.http import HttpFailure
 
 GZIP = 16 + zlib.MAX_WBITS
@@ -15,7 +15,7 @@ GZIP = 16 + zlib.MAX_WBITS
 async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
     """The decompressed body.
 
-    Raises HttpFailure beyond EGRESS_RESPONSE_BYTES_MAX at any stage, or EGRESS_PIECES_MAX chunks.
+    Raises HttpFailure beyond RESPONSE_BYTES_MAX at any stage, or PIECES_MAX chunks.
     """
     raw = bytearray()
     pieces = 0
@@ -23,9 +23,9 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
         raw += chunk
         _check_size(raw)
         pieces += 1
-        if pieces > limits.EGRESS_PIECES_MAX:
-            raise HttpFailure(f"The answer comes in more than {limits.EGRESS_PIECES_MAX} pieces")
-        if pieces % limits.EGRESS_PIECES_PORTION == 0:
+        if pieces > egress_limits.PIECES_MAX:
+            raise HttpFailure(f"The answer comes in more than {egress_limits.PIECES_MAX} pieces")
+        if pieces % egress_limits.PIECES_PORTION == 0:
             await asyncio.sleep(0)
     match encoding.strip().lower():
         case "" | "identity":
@@ -41,7 +41,7 @@ def _decompressed(raw: bytes) -> bytes:
         return raw
     stream = zlib.decompressobj(GZIP)
     try:
-        content = stream.decompress(raw, limits.EGRESS_RESPONSE_BYTES_MAX + 1)
+        content = stream.decompress(raw, egress_limits.RESPONSE_BYTES_MAX + 1)
     except zlib.error as error:
         raise HttpFailure(f"The answer cannot be decompressed: {error}") from None
     _check_size(content)
@@ -51,5 +51,5 @@ def _decompressed(raw: bytes) -> bytes:
 
 
 def _check_size(content: bytes | bytearray) -> None:
-    if len(content) > limits.EGRESS_RESPONSE_BYTES_MAX:
-        raise HttpFailure(f"The answer has more than {limits.EGRESS_RESPONSE_BYTES_MAX} bytes")
+    if len(content) > egress_limits.RESPONSE_BYTES_MAX:
+        raise HttpFailure(f"The answer has more than {egress_limits.RESPONSE_BYTES_MAX} bytes")

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import httpcore2
 import httpx2
 
-from domain import limits
+from domain import egress_limits
 from domain.http import HttpAnswer, HttpFailure, HttpRefused
 from runtime.egress.addresses import Gate
 from runtime.egress.body import read_body
-from runtime.egress.network import GuardedNetwork, sender
+from runtime.egress.network import GuardedNetwork, Head, head, sender
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -51,8 +51,8 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "x-api-key"})
 BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-language"})
 
 TIMEOUTS = {
-    "connect": limits.EGRESS_CONNECT_SECONDS_MAX,
-    "pool": limits.EGRESS_CONNECT_SECONDS_MAX,
+    "connect": egress_limits.CONNECT_SECONDS_MAX,
+    "pool": egress_limits.CONNECT_SECONDS_MAX,
 }
 
 
@@ -86,9 +86,9 @@ class Exchange:
     def __init__(self, gate: Gate) -> None:
         self._connections = httpcore2.AsyncConnectionPool(
             ssl_context=httpx2.create_ssl_context(trust_env=False),
-            max_connections=limits.EGRESS_CONNECTIONS_MAX,
-            max_keepalive_connections=limits.EGRESS_IDLE_CONNECTIONS_MAX,
-            keepalive_expiry=limits.EGRESS_IDLE_SECONDS_MAX,
+            max_connections=egress_limits.CONNECTIONS_MAX,
+            max_keepalive_connections=egress_limits.IDLE_CONNECTIONS_MAX,
+            keepalive_expiry=egress_limits.IDLE_SECONDS_MAX,
             network_backend=GuardedNetwork(gate),
         )
 
@@ -98,18 +98,19 @@ class Exchange:
         """See Egress.send."""
         sender.set(user_id)
         request = Request(_checked_method(method), _checked_url(url), _checked(headers), body)
-        for _ in range(limits.EGRESS_REDIRECTS_MAX + 1):
+        for _ in range(egress_limits.REDIRECTS_MAX + 1):
             answer = await self._answered(request)
             if not _leads_on(answer.status, answer.headers):
                 return answer
             request = request.redirected(answer.status, answer.headers["location"])
-        raise HttpFailure(f"There are more than {limits.EGRESS_REDIRECTS_MAX} redirects")
+        raise HttpFailure(f"There are more than {egress_limits.REDIRECTS_MAX} redirects")
 
     async def close(self) -> None:
         await self._connections.aclose()
 
     async def _answered(self, request: Request) -> HttpAnswer:
-        url = request.url
+        url, beginning = request.url, Head()
+        head.set(beginning)
         try:
             async with self._connections.stream(
                 request.method,
@@ -120,6 +121,7 @@ class Exchange:
                 content=b"" if _lacks_body(request) else request.body,
                 extensions={"timeout": TIMEOUTS},
             ) as response:
+                beginning.is_complete = True
                 headers = _decoded(response.headers)
                 if _leads_on(response.status, headers):
                     return HttpAnswer(response.status, headers, b"")
@@ -191,11 +193,11 @@ def _encoded(request: Request) -> list[tuple[bytes, bytes]]:
 def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """With lower-case names; what is given more than once, joined by commas.
 
-    Raises HttpFailure beyond EGRESS_HEADERS_BYTES_MAX.
+    Raises HttpFailure beyond HEADERS_BYTES_MAX.
     """
-    if sum(len(name) + len(value) for name, value in headers) > limits.EGRESS_HEADERS_BYTES_MAX:
+    if sum(len(name) + len(value) for name, value in headers) > egress_limits.HEADERS_BYTES_MAX:
         raise HttpFailure(
-            f"The headers of the answer have more than {limits.EGRESS_HEADERS_BYTES_MAX} bytes"
+            f"The headers of the answer have more than {egress_limits.HEADERS_BYTES_MAX} bytes"
         )
     values: dict[str, list[str]] = {}
     for name, value in headers:

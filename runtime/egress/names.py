@@ -12,13 +12,16 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import dns.asyncquery
 import dns.exception
 import dns.resolver
 from dns.asyncresolver import Resolver
+from dns.message import Message, QueryMessage
+from dns.nameserver import Do53Nameserver
 
-from domain import limits
+from domain import egress_limits
 from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.egress.addresses import NameNotResolved
@@ -48,11 +51,11 @@ class Names:
     ) -> None:
         self._hosts = _Read(hosts, _hosts_in)
         self._servers = _Read(resolv_conf, lambda path: _servers_in(path, port))
-        self._known: BoundedCache[str, Known] = BoundedCache(limits.EGRESS_NAMES_KNOWN_MAX)
-        self._queue = FairQueue(limits.EGRESS_NAMES_ASKED_MAX, limits.EGRESS_NAMES_ASKED_PER_USER)
+        self._known: BoundedCache[str, Known] = BoundedCache(egress_limits.NAMES_KNOWN_MAX)
+        self._queue = FairQueue(egress_limits.NAMES_ASKED_MAX, egress_limits.NAMES_ASKED_PER_USER)
 
     async def __call__(self, host: str, port: int, user_id: str) -> Sequence[tuple[str, int]]:
-        """Raises NameNotResolved after EGRESS_NAME_SECONDS_MAX, and UnicodeError."""
+        """Raises NameNotResolved after NAME_SECONDS_MAX, and UnicodeError."""
         numeric = _numeric(host, port)
         if numeric or not NAME.fullmatch(host):
             return numeric
@@ -95,7 +98,7 @@ class _Read(Generic[T]):
 
 class _Records(NamedTuple):
     addresses: tuple[str, ...] = ()
-    seconds: float = limits.EGRESS_NAME_KNOWN_SECONDS_MAX
+    seconds: float = egress_limits.NAME_KNOWN_SECONDS_MAX
     """For how long to believe it."""
 
 
@@ -123,7 +126,29 @@ async def _records(servers: Resolver, name: str, kind: str) -> _Records | None:
     if answer.rrset is None:
         return _Records()
     addresses = tuple(record.address for record in answer.rrset)
-    return _Records(addresses, min(answer.rrset.ttl, limits.EGRESS_NAME_KNOWN_SECONDS_MAX))
+    return _Records(addresses, min(answer.rrset.ttl, egress_limits.NAME_KNOWN_SECONDS_MAX))
+
+
+class _Server(Do53Nameserver):
+    """Asked by datagrams alone. What an answer has no room for there is left out: anybody may own a
+    name with thousands of addresses, which would cost all others time.
+    """
+
+    async def async_query(
+        self,
+        request: QueryMessage,
+        timeout: float,  # noqa: ASYNC109 - the library's signature
+        *_: Any,
+        **__: Any,
+    ) -> Message:
+        return await dns.asyncquery.udp(
+            request,
+            self.address,
+            timeout=timeout,
+            port=self.port,
+            ignore_errors=True,
+            ignore_unexpected=True,
+        )
 
 
 def _servers_in(resolv_conf: Path, port: int) -> Resolver:
@@ -132,8 +157,9 @@ def _servers_in(resolv_conf: Path, port: int) -> Resolver:
         servers.read_resolv_conf(str(resolv_conf))
     except (dns.exception.DNSException, ValueError):
         servers.nameservers = [DNS_HOST]  # as the C library does
-    servers.port = port
-    servers.lifetime = limits.EGRESS_NAME_SECONDS_MAX
+    servers.nameservers = [_Server(str(address), port) for address in servers.nameservers]
+    servers.use_edns(0, 0, egress_limits.NAME_ANSWER_BYTES_MAX)
+    servers.lifetime = egress_limits.NAME_SECONDS_MAX
     return servers
 
 

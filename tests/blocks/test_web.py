@@ -9,7 +9,7 @@ import pytest
 
 from blocks.contract import BlockFailure, BlockUnavailable, Http
 from blocks.web import SendWebRequest
-from domain import limits
+from domain import egress_limits
 from domain.policies import FailureKind, retry_at
 from runtime.egress import Egress
 from tests.blocks.support import outputs_of
@@ -17,7 +17,7 @@ from tests.support.http_server import answer, http_server, seen
 
 NO_CHARSETS = ("punycode", "idna", "undefined", "unicode_escape", "utf-7", "rot13", "hex")
 """Codecs of Python that raise, are slow, or say something else than the bytes."""
-LONG = f'application/json; a="{";" * limits.CONTENT_TYPE_CHARS_MAX}"'
+LONG = f'application/json; a="{";" * egress_limits.CONTENT_TYPE_CHARS_MAX}"'
 
 
 @pytest.fixture

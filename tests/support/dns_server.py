@@ -15,6 +15,9 @@ import dns.rrset
 
 from runtime.egress.names import Names
 
+DATAGRAM_BYTES = 512
+"""What everybody takes, who does not say more."""
+
 
 class DnsServer(asyncio.DatagramProtocol):
     """`zone` has the records by name, such as `{"a.test": ["A 10.0.0.1"]}`.
@@ -45,7 +48,8 @@ class DnsServer(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(request)
         self._answer(answer, name, asked_kind)
-        self._transport.sendto(answer.to_wire(), addr)
+        size = max(DATAGRAM_BYTES, request.payload)
+        self._transport.sendto(answer.to_wire(max_size=size, prefer_truncation=True), addr)
 
     def _answer(self, answer: dns.message.Message, name: str, asked_kind: str) -> None:
         if name not in self.zone:

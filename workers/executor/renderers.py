@@ -26,7 +26,7 @@ class Renderers:
 
     def __init__(self) -> None:
         self._idle: list[Process] = []
-        self._queue = FairQueue(template_limits.PROCESSES_MAX)
+        self._queue = FairQueue(template_limits.PROCESSES_MAX, template_limits.PROCESSES_PER_USER)
 
     def of(self, user_id: str) -> UserRenderers:
         """What the blocks of this user's runs render with."""
@@ -99,7 +99,10 @@ async def _asked(process: Process, job: Job) -> Answer:
     process.stdin.write(framed(job))
     await process.stdin.drain()
     length = await process.stdout.readexactly(LENGTH_BYTES)
-    content = await process.stdout.readexactly(int.from_bytes(length, "big"))
+    size = int.from_bytes(length, "big")
+    if size > template_limits.ANSWER_BYTES_MAX:
+        raise ConnectionError(f"an answer of {size} bytes is none of ours")
+    content = await process.stdout.readexactly(size)
     return msgspec.json.decode(content, type=Answer)
 
 

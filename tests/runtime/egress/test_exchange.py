@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain import limits
-from domain.http import HttpFailure
+from domain import egress_limits
+from domain.http import HttpFailure, HttpRefused
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, Names, get
 from tests.support.http_server import HttpServer, answer, endless, http_server, seen, stalled
@@ -74,7 +74,7 @@ async def test_a_body_without_end_is_cut_off(egress: Egress) -> None:
 
 
 async def test_a_body_of_just_the_right_size_arrives(egress: Egress) -> None:
-    body = b"x" * limits.EGRESS_RESPONSE_BYTES_MAX
+    body = b"x" * egress_limits.RESPONSE_BYTES_MAX
     async with http_server({"/": lambda _: answer(200, body)}) as server:
         assert (await get(egress, server.url("/"))).body == body
 
@@ -96,12 +96,12 @@ async def test_a_body_in_very_many_pieces_is_cut_off(egress: Egress) -> None:
         return head + b"1\r\nx\r\n" * count + b"0\r\n\r\n"
 
     handlers = {
-        "/most": lambda _: in_pieces(limits.EGRESS_PIECES_MAX),
-        "/more": lambda _: in_pieces(limits.EGRESS_PIECES_MAX + 1),
+        "/most": lambda _: in_pieces(egress_limits.PIECES_MAX),
+        "/more": lambda _: in_pieces(egress_limits.PIECES_MAX + 1),
     }
     async with http_server(handlers) as server:
         most = await get(egress, server.url("/most"))
-        assert len(most.body) == limits.EGRESS_PIECES_MAX
+        assert len(most.body) == egress_limits.PIECES_MAX
         with pytest.raises(HttpFailure, match="comes in more than"):
             await get(egress, server.url("/more"))
 
@@ -170,3 +170,37 @@ async def test_a_server_that_speaks_something_else_is_a_failure(
     async with http_server({"/": lambda _: said()}) as server:
         with pytest.raises(HttpFailure, match="cannot be talked to"):
             await get(egress, server.url("/"))
+
+
+async def interim(count: int) -> AsyncIterator[bytes]:
+    """So many answers that are none yet, and then one."""
+    for _ in range(count):
+        yield b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100
+    yield answer(200, b"done")
+
+
+async def test_interim_answers_are_passed_over(egress: Egress, server: HttpServer) -> None:
+    server.handlers = {"/": lambda _: interim(3)}
+    assert (await get(egress, server.url("/"))).body == b"done"
+
+
+async def test_a_server_that_says_for_ever_that_it_will_answer_is_given_up(
+    egress: Egress, server: HttpServer
+) -> None:
+    server.handlers = {"/": lambda _: interim(10_000)}
+    with pytest.raises(HttpFailure, match="no answer within the first"):
+        async with asyncio.timeout(10):
+            await get(egress, server.url("/"))
+
+
+async def test_a_body_is_made_when_its_turn_has_come_and_may_be_too_large(
+    egress: Egress, server: HttpServer
+) -> None:
+    most = egress_limits.REQUEST_BYTES_MAX
+    server.handlers = {"/": lambda _: answer(200)}
+    user = egress.of("somebody")
+    await user.send("POST", server.url("/"), headers={}, body=lambda: b"x" * most)
+    assert len(server.received[0].body) == most
+    with pytest.raises(HttpRefused, match="The body of the request has more than"):
+        await user.send("POST", server.url("/"), headers={}, body=b"x" * (most + 1))
+    assert len(server.received) == 1

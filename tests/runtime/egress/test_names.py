@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import limits
+from domain import egress_limits
 from domain.http import HttpFailure, HttpRefused
 from runtime.egress import Egress
 from runtime.egress.addresses import NameNotResolved
@@ -17,7 +17,7 @@ from tests.support.http_server import HttpServer
 async def test_a_name_whose_server_never_answers_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_NAME_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(egress_limits, "NAME_SECONDS_MAX", 0.2)
     async with dns_server({}) as dns:
         egress = Egress([LOOPBACK], resolve=dns.names(tmp_path))
         for _ in range(2):
@@ -31,7 +31,7 @@ async def test_a_name_whose_server_never_answers_is_given_up(
 async def test_a_server_that_answers_one_kind_of_address_only_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_NAME_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(egress_limits, "NAME_SECONDS_MAX", 0.2)
     async with dns_server({"a.test": ["A 10.0.0.1"]}) as dns:
         names = dns.names(tmp_path)
         dns.deaf_to.add("AAAA")
@@ -67,7 +67,7 @@ async def test_an_answer_is_remembered_no_longer_than_its_server_allows(tmp_path
 
 
 async def test_few_answers_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EGRESS_NAMES_KNOWN_MAX", 2)
+    monkeypatch.setattr(egress_limits, "NAMES_KNOWN_MAX", 2)
     async with dns_server({}) as dns:
         names = dns.names(tmp_path)
         for name in ("a.test", "b.test", "c.test", "a.test"):
@@ -156,3 +156,12 @@ async def test_a_name_that_changes_to_a_private_address_is_refused(
         with pytest.raises(HttpRefused):
             await get(egress, server.url("/", "a.test"))
         await egress.close()
+
+
+async def test_of_a_name_with_thousands_of_addresses_a_few_are_enough(tmp_path: Path) -> None:
+    """Its owner decides how many there are, and everybody pays for reading them."""
+    records = [f"A 10.1.{n // 250}.{n % 250}" for n in range(4_000)]
+    async with dns_server({"many.test": records}) as dns:
+        found = await dns.names(tmp_path)("many.test", 80, "somebody")
+        assert 16 < len(found) < 100
+        assert len(dns.asked) == 2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain import limits
+from domain import egress_limits
 from domain.http import HttpFailure, HttpRefused
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, Names, get
@@ -32,7 +32,7 @@ async def test_redirects_end(egress: Egress) -> None:
     async with http_server({"/": lambda _: to("/")}) as server:
         with pytest.raises(HttpFailure, match="redirects"):
             await get(egress, server.url("/"))
-        assert len(server.received) == limits.EGRESS_REDIRECTS_MAX + 1
+        assert len(server.received) == egress_limits.REDIRECTS_MAX + 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import limits
+from domain import egress_limits
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, get_as
 from tests.support.dns_server import dns_server
@@ -26,7 +26,7 @@ async def ended(tasks: list[asyncio.Task[object]]) -> None:
 async def test_the_backlog_of_one_user_delays_another_by_one_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(egress_limits, "CONNECTIONS_MAX", 1)
     egress = Egress([LOOPBACK])
     async with http_server({"/many": seen, "/single": seen}) as server:
         users = [*["many"] * 20, "single"]
@@ -38,8 +38,8 @@ async def test_the_backlog_of_one_user_delays_another_by_one_request(
 async def test_a_user_whose_requests_are_not_answered_leaves_connections_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_CONNECTIONS_MAX", 3)
-    monkeypatch.setattr(limits, "EGRESS_CONNECTIONS_PER_USER", 2)
+    monkeypatch.setattr(egress_limits, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(egress_limits, "CONNECTIONS_PER_USER", 2)
     egress = Egress([LOOPBACK])
     async with http_server({"/many": lambda _: stalled(), "/single": seen}) as server:
         waiting = [
@@ -60,7 +60,7 @@ async def test_names_whose_server_never_answers_hold_nobody_up(
         waiting = [
             asyncio.create_task(get_as("many", egress, f"http://{name}/")) for name in SILENT
         ]
-        asked = limits.EGRESS_NAMES_ASKED_PER_USER
+        asked = egress_limits.NAMES_ASKED_PER_USER
         await until(lambda: len({one.split()[0] for one in dns.asked}) == asked)
         answer = await get_as("single", egress, server.url("/", "here.test"))
         assert answer.status == 200
@@ -73,7 +73,7 @@ async def test_names_whose_server_never_answers_hold_nobody_up(
 async def test_the_names_of_one_user_delay_another_by_one_look_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_NAMES_ASKED_MAX", 1)
+    monkeypatch.setattr(egress_limits, "NAMES_ASKED_MAX", 1)
     several = [f"{number}.test" for number in range(10)]
     async with dns_server({}) as dns:
         names = dns.names(tmp_path)
@@ -87,7 +87,7 @@ async def test_the_names_of_one_user_delay_another_by_one_look_up(
 async def test_a_name_that_many_wait_for_is_asked_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EGRESS_NAMES_ASKED_MAX", 1)
+    monkeypatch.setattr(egress_limits, "NAMES_ASKED_MAX", 1)
     async with dns_server({"a.test": ["A 10.0.0.1"]}) as dns:
         names = dns.names(tmp_path)
         await asyncio.gather(*(names("a.test", 80, f"user {number}") for number in range(5)))
