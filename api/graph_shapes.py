@@ -1,4 +1,4 @@
-"""A graph in the contract's shapes (spec/2-http-contract.md, "Graph")."""
+"""A graph in the shapes of the API's contract, which the page `/schema` documents."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Errors as clients see them: `application/problem+json` with a stable slug, never a bare 500.
 
 Beside RFC 9457's members each body has `message` and `hint`, which clients of the platform read,
-and a graph's problems stand in `detail` as the contract says (spec/1-seed-checklist.md, E5).
+and a graph's problems stand in `detail`, where those clients look for them.
 """
 
 from __future__ import annotations

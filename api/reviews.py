@@ -1,4 +1,4 @@
-"""Reviews: what runs ask people, and what people answer (spec/3-engine-rules.md 4.11)."""
+"""Reviews: what runs ask people, and what people answer (docs/engine-rules.md, 4.11)."""
 
 from __future__ import annotations
 

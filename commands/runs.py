@@ -47,7 +47,7 @@ async def start(
     budget: Budget = UNBOUNDED,
     quota: Quota = DEFAULT,
 ) -> Done[RunAccepted]:
-    """Accept a run of one version of a graph, by default the active one (seed, E5).
+    """Accept a run of one version of a graph, by default the active one (4.2).
 
     Raises PaymentRequired, QuotaExceeded, NotFound, Invalid or GraphInvalid; then nothing was
     created.

@@ -18,7 +18,7 @@ ERROR_PIN = "error"
 
 
 class BlockKind(StrEnum):
-    """The contract's `uiType` of a block (spec/2-http-contract.md, "Block")."""
+    """The contract's `uiType` of a block as the list of blocks shows it."""
 
     STANDARD = "Standard"
     INPUT = "Input"

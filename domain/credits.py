@@ -121,7 +121,7 @@ def settle(account: Account, *, hold: str, spent: int) -> list[Event]:
 
 
 def require_positive(account: Account) -> None:
-    """Raise PaymentRequired for an empty account: the rule of the contract for any run (E5)."""
+    """Raise PaymentRequired for an empty account: no run starts without credits (4.2, R1)."""
     if account.available <= 0:
         raise PaymentRequired(NO_BALANCE)
 

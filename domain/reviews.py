@@ -1,4 +1,4 @@
-"""Reviews: a node waits for a person's word on what it shows them (spec/3-engine-rules.md 4.11)."""
+"""Reviews: a node waits for a person's word on what it shows them (docs/engine-rules.md, 4.11)."""
 
 from __future__ import annotations
 

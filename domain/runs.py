@@ -21,7 +21,7 @@ Output = tuple[str, Any]
 
 
 class RunStatus(StrEnum):
-    """One set of words for runs and node executions (spec/3-engine-rules.md 4.1)."""
+    """One set of words for runs and node executions (docs/engine-rules.md, 4.1)."""
 
     INCOMPLETE = "INCOMPLETE"
     QUEUED = "QUEUED"

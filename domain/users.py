@@ -52,7 +52,7 @@ USER: Aggregate[User | None] = Aggregate("user", None, evolve)
 def get_or_create(
     user: User | None, *, user_id: str, email: str, name: str | None, at: datetime
 ) -> list[Event]:
-    """Register a user the first time, afterwards follow what the token says (seed, E1)."""
+    """Register a user the first time, afterwards follow what the token says."""
     if user is None:
         return [UserRegistered(user_id=user_id, email=email, name=name, at=at)]
     if (user.email, user.name) == (email, name):

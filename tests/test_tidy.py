@@ -57,6 +57,14 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def listed_files() -> list[str]:
+    """The files that are ours and belong to the repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    names = sorted(set(filter(None, listed.stdout.split("\0"))))
+    return [name for name in names if "/assets/" not in name and (ROOT / name).is_file()]
+
+
 @pytest.fixture(params=_every_file(), ids=_name)
 def path(request: pytest.FixtureRequest) -> Path:
     found: Path = request.param
@@ -130,12 +138,8 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_the_tree_holds_no_control_characters() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    ours = (name for name in listed.stdout.split("\0") if name and "/assets/" not in name)
-    for name in ours:
-        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+    for name in listed_files():
+        content = (ROOT / name).read_bytes()
         assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", content), name
 
 

@@ -1,4 +1,4 @@
-"""Live runs over a socket, as the seed's protocol has it."""
+"""Live runs over a socket, in the protocol that clients of AutoGPT's platform speak."""
 
 from __future__ import annotations
 

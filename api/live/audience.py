@@ -1,5 +1,5 @@
 """To whom a run's events go: to the sockets that subscribed to the run, and if there are none, to
-all sockets of its owner (spec/1-seed-checklist.md, 1.3). Only sockets of this process count.
+all sockets of its owner. Only sockets of this process count.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ TOO_SLOW = 4408
 
 @websocket("/ws/{user_id:str}", opt={auth.PUBLIC: True})
 async def live(socket: Socket, user_id: FromPath[str]) -> None:
-    """The seed's socket: requests in, answers and the events of the user's runs out.
+    """The socket: requests in, answers and the events of the user's runs out.
 
     The connection is accepted before it is refused, since a browser sees no reason otherwise.
     """

@@ -1,4 +1,4 @@
-"""What the seed's socket protocol says to clients (spec/1-seed-checklist.md, 1.3).
+"""What the protocol of the sockets under `/ws/{user_id}` says to clients.
 
 Beside the protocol's own fields, each message about a run carries `version`, which counts the
 run's events, and `position`, its place in the whole log. Versions rise but skip: not every event

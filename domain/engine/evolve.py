@@ -1,7 +1,7 @@
 """What each event does to a run.
 
 Routing happens inside the fold and nowhere else, so that whoever folds the same events sees the
-same executions with the same numbers (spec/3-engine-rules.md 4.4 and 4.5). `evolve` takes its
+same executions with the same numbers (docs/engine-rules.md, 4.4 and 4.5). `evolve` takes its
 state over: copying a hundred thousand executions at each event would make a run quadratic.
 """
 

@@ -50,7 +50,7 @@ async def test_without_credits_nothing_runs(stingy: Platform) -> None:
 
 
 async def test_the_balance_is_asked_before_the_graph(stingy: Platform) -> None:
-    """The order of E5: no credits, so nobody looks whether the graph is there."""
+    """Credits are asked for first (R1), so nobody looks whether the graph is there."""
     user = await stingy.user()
     answered(await user.post(f"/api/v1/graphs/{ids.new_id()}/execute/1"), 402)
 

@@ -101,7 +101,7 @@ async def test_an_export_keeps_what_describes_it(user: Caller) -> None:
 
 
 async def test_ports_that_list_their_connections_are_links(user: Caller) -> None:
-    """The seed's shape: no links, but `input_nodes` and `output_nodes` at each node."""
+    """The older shape: no links, but `input_nodes` and `output_nodes` at each node."""
     x, y = agent_input("x"), agent_output("y")
     document = graph(
         x | {"output_nodes": {"result": [{"node_id": "y", "name": "value"}]}},

@@ -1,4 +1,4 @@
-"""Graphs over HTTP: E4 and E6 of the contract, and what can be read."""
+"""Graphs over HTTP: how they and their versions are created, and what can be read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LOOP = graph(
 CYCLE = "图中存在循环依赖"
 
 
-# --- creating: E4 ------------------------------------------------------------------------------
+# --- creating ----------------------------------------------------------------------------------
 async def test_a_graph_is_stored_under_new_ids(user: Caller) -> None:
     sent = echo() | {"id": "mine", "instructions": "Do", "recommended_schedule_cron": "0 9 * * *"}
     graph = await user.save(sent)
@@ -126,7 +126,7 @@ async def test_an_unknown_source_is_refused(user: Caller) -> None:
     assert answered(refused, 400)["message"] == "source: Invalid enum value 'elsewhere'"
 
 
-# --- versions: E6 ------------------------------------------------------------------------------
+# --- versions ----------------------------------------------------------------------------------
 def titled(name: str, **members: object) -> Document:
     return echo() | {"name": name} | members
 

@@ -76,10 +76,11 @@ async def test_a_repeated_registration_is_the_same_user(installation: Platform) 
     assert again == first
 
 
+@pytest.mark.holds("S29")
 async def test_a_key_belongs_to_one_request(
     user: Caller, graph: Saved, installation: Platform
 ) -> None:
-    """S29: another body, another path, another query, another method."""
+    """Another body, another path, another query, another method."""
     key, path = new_key(), f"/api/v1/graphs/{graph.graph_id}"
     answered(await user.post(execute(graph), {"inputs": {"x": 1}}, Idempotency_Key=key))
     head = await installation.at_rest()

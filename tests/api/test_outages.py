@@ -64,7 +64,7 @@ async def started(alone: Alone, graph: Saved) -> Answer:
 
 
 async def test_a_crash_under_load_refuses_in_time_and_loses_nothing(alone: Alone) -> None:
-    """F19: whatever was answered with 200 is there afterwards."""
+    """Whatever was answered with 200 is there afterwards."""
     graph = await alone.caller.save(echo())
     answers: list[Answer] = []
     is_over = asyncio.Event()
@@ -95,7 +95,7 @@ async def refused_by_all(answers: list[Answer]) -> bool:
 async def test_a_start_whose_outcome_is_unknown_takes_effect_once(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F20, F21: the answer to the append does not come."""
+    """The answer to the append does not come."""
     graph = await alone.caller.save(echo())
     monkeypatch.setattr(limits, "APPEND_SECONDS_MAX", 0.2)
     async with alone.hung("%appender"):
@@ -116,7 +116,7 @@ async def test_a_start_whose_outcome_is_unknown_takes_effect_once(
 
 
 async def test_sessions_that_hang_are_given_up_and_replaced(alone: Alone) -> None:
-    """F22: nothing breaks, and nothing comes either; new sessions are answered."""
+    """Nothing breaks, and nothing comes either; new sessions are answered."""
     graph = await alone.caller.save(echo())
     async with alone.hung():
         for _ in range(3):
@@ -132,7 +132,7 @@ async def test_sessions_that_hang_are_given_up_and_replaced(alone: Alone) -> Non
 
 
 async def test_commands_are_taken_while_slow_queries_use_the_pool_up(alone: Alone) -> None:
-    """F23: lists wait for a lock that somebody holds, up to their bound."""
+    """Lists wait for a lock that somebody holds, up to their bound."""
     graph = await alone.caller.save(echo())
     async with alone.superuser() as connection, connection.transaction():
         await connection.execute("LOCK TABLE read.runs")
@@ -151,14 +151,13 @@ async def test_commands_are_taken_while_slow_queries_use_the_pool_up(alone: Alon
 
 
 async def test_a_session_that_idles_in_its_transaction_stops_nobody(alone: Alone) -> None:
-    """F24: it has even been given a transaction id, by which others might wait for it."""
+    """It has even been given a transaction id, for which others might wait."""
     async with alone.superuser() as connection, connection.transaction():
         await connection.execute("SELECT pg_current_xact_id(), count(*) FROM log.stored_events")
         await alone.commands()
 
 
 async def test_a_locked_log_refuses_with_nothing_written(alone: Alone) -> None:
-    """F25."""
     graph = await alone.caller.save(echo())
     async with alone.superuser() as connection:
         async with connection.transaction():
@@ -173,7 +172,7 @@ async def test_a_locked_log_refuses_with_nothing_written(alone: Alone) -> None:
 
 
 async def test_a_full_disk_refuses_commands_and_lets_read(tmp_path: Path) -> None:
-    """F27: what was kept before is there, and afterwards all goes on."""
+    """What was kept before is there, and afterwards all goes on."""
     with disk(tmp_path / "disk", DISK_MEGABYTES) as small:
         async with standing_alone(tmp_path, small.path) as alone:
             await alone.commands()
@@ -193,7 +192,6 @@ async def test_a_full_disk_refuses_commands_and_lets_read(tmp_path: Path) -> Non
 
 
 async def test_a_read_only_database_is_read(alone: Alone) -> None:
-    """F29."""
     graph = await alone.caller.save(echo())
     run_id = await alone.caller.start(graph)
     large = {**echo(), "instructions": "x" * limits.TEXT_CHARS_MAX}

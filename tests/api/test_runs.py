@@ -1,4 +1,4 @@
-"""Runs over HTTP: E5 of the contract, what a run shows of itself, and the lists."""
+"""Runs over HTTP: how they start, what a run shows of itself, and the lists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NODE_EXECUTION = {
 }
 
 
-# --- starting: E5 ------------------------------------------------------------------------------
+# --- starting ----------------------------------------------------------------------------------
 async def test_a_start_is_answered_when_the_run_is_in_the_log(user: Caller) -> None:
     graph = await user.save(echo())
     response = await user.post(

@@ -1,4 +1,4 @@
-"""The rules that a compatible engine follows, C1 to C34, over HTTP on a whole installation.
+"""The cases C1 to C34 of docs/engine-rules.md, over HTTP on a whole installation.
 
 Deliberate differences to the original are named where they show: C16, C24, C29, C30 and C33.
 More about the same rules is in the files beside this one.

@@ -1,7 +1,7 @@
 """What must hold after every fault, whatever it was.
 
 Everything is read from the database after all runs have ended; what a process remembers does not
-count. The names I1 to I12 are those of the reliability matrix.
+count. The names I1 to I12 are those of docs/engine-rules.md.
 """
 
 from __future__ import annotations

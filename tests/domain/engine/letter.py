@@ -1,6 +1,6 @@
 """The rules of matching to the letter: every delivery looks at every execution of its sink.
 
-This is what the engine's queues must agree with (spec/3-engine-rules.md, D1-D7 and P2).
+This is what the engine's queues must agree with (docs/engine-rules.md, D1-D7 and P2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Given a graph, when nodes yield, then these executions follow (spec/3-engine-rules.md 4.4)."""
+"""Given a graph, when nodes yield, then these executions follow (docs/engine-rules.md, 4.4)."""
 
 from __future__ import annotations
 
