@@ -14,6 +14,7 @@ import pytest
 from tests.test_tidy import ROOT, listed_files
 
 RULES = "docs/engine-rules.md"
+INDEX = "docs/decisions/README.md"
 RULE = re.compile(r"(?<![\w%./-])([A-Z]\d{1,2}b?)(?![\w%])")
 """A number of a rule, a case, an invariant or an attack, such as D5, C7b, I2 or S24."""
 SECTION = re.compile(r"(?<![\w.])(4\.\d{1,2})(?![\w.])")
@@ -112,3 +113,30 @@ def _anchors(name: str) -> frozenset[str]:
     headings = re.findall(r"^#+ (.+)$", _text(name), re.MULTILINE)
     slugs = (re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings)
     return frozenset([*slugs, *re.findall(r'<a id="(\w+)"></a>', _text(name))])
+
+
+DECISIONS = [name for name in DOCUMENTS if re.match(r"docs/decisions/\d", name)]
+HEADER = re.compile(
+    r"# (\d{4}) (.+)\n\n\*Status\* (.+)\. \*Area\* ([^.]+)\. \*Date\* (\d{4}-\d\d-\d\d)\.\n"
+)
+STATUS = re.compile(
+    r"accepted|(?:accepted, superseded in part|superseded) by \[(\d{4})\]\(\1-[\w-]+\.md\)"
+)
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_a_decision_says_whether_it_holds_and_stands_in_the_index(name: str) -> None:
+    header = HEADER.match(_text(name))
+    assert header is not None
+    number, title, status, area, _ = header.groups()
+    file = Path(name).name
+    assert file.startswith(f"{number}-")
+    assert f"| [{number}]({file}) | {title} | {area} | {status} |\n" in _text(INDEX)
+    held = STATUS.fullmatch(status)
+    assert held is not None
+    assert held[1] is None or held[1] > number, "a later decision supersedes an earlier one"
+
+
+def test_the_index_of_decisions_is_complete_and_in_order() -> None:
+    rows = re.findall(r"^\| \[\d{4}\]\(([^)]+)\)", _text(INDEX), re.MULTILINE)
+    assert [f"docs/decisions/{row}" for row in rows] == DECISIONS
