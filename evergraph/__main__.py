@@ -1,4 +1,4 @@
-"""The command `evergraph`: everything at once, or one process alone."""
+"""Evergraph runs agents: start everything with `up`, or one process alone."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FLAGS = {
 }
 
 PROCESSES = {
-    "api": ("api.server", "answer HTTP requests and live subscribers"),
-    "executor": ("workers.executor", "run graphs"),
-    "projector": ("workers.projector", "keep the read models current"),
-    "relay": ("workers.relay", "announce what was committed"),
-    "sweeper": ("workers.sweeper", "find what should move and does not"),
+    "api": ("api.server", "run the API: HTTP requests and live sockets"),
+    "executor": ("workers.executor", "run an executor, which drives runs of graphs"),
+    "projector": ("workers.projector", "run the projector, which keeps the lists up to date"),
+    "relay": ("workers.relay", "run the relay, which passes new events on to NATS"),
+    "sweeper": ("workers.sweeper", "run the sweeper, which wakes up runs that got stuck"),
 }
 
 
@@ -56,23 +56,27 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(command: Command, name: str, text: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
-        one.add_argument("--data-dir", help="the data folder (EVERGRAPH_DATA_DIR)")
+        one.add_argument("--data-dir", help="where data is kept (EVERGRAPH_DATA_DIR)")
         one.set_defaults(command=command, process=name)
         return one
 
-    whole = add(_up, "up", "start everything, also the servers that no setting names")
-    whole.add_argument("--executors", help="how many processes run graphs (EVERGRAPH_EXECUTORS)")
-    whole.add_argument("--no-demo", action="store_true", help="run no sample agent")
-    demo = add(_demo, "demo", "run a sample agent through the API of a running installation")
+    whole = add(_up, "up", "start everything; PostgreSQL and NATS too unless settings name them")
+    whole.add_argument("--executors", help="how many executors to start (EVERGRAPH_EXECUTORS)")
+    whole.add_argument("--no-demo", action="store_true", help="do not run the sample agent")
+    demo = add(_demo, "demo", "run the sample agent on an API that is running")
     for one in (whole, demo):
-        one.add_argument("--port", help="where the API listens (EVERGRAPH_PORT)")
+        one.add_argument("--port", help="the port of the API (EVERGRAPH_PORT)")
     token = add(_token, "token", "print a bearer token")
-    token.add_argument("--email", required=True)
-    token.add_argument("--user-id", type=UUID, help="by default one that follows from the e-mail")
-    token.add_argument("--name")
-    token.add_argument("--admin", action="store_true")
-    add(_migrate, "migrate", "bring the database up to date")
-    add(_restored, "restored", "say that the database's files were put back from a copy")
+    token.add_argument("--email", required=True, help="whose token it is")
+    token.add_argument("--user-id", type=UUID, help="by default one made from the e-mail")
+    token.add_argument("--name", help="the name in the token")
+    token.add_argument("--admin", action="store_true", help="make it an admin's token")
+    add(_migrate, "migrate", "bring the database's tables up to date")
+    add(
+        _restored,
+        "restored",
+        "make processes forget the old log; run it after putting back a backup",
+    )
     for name, (_, text) in PROCESSES.items():
         add(_serve, name, text)
     return parser

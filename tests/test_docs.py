@@ -22,6 +22,7 @@ CASE = re.compile(r"\btest_(c\d+b?)_")
 DOCUMENT = re.compile(r"[\w./-]+\.md\b")
 LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
 FOLDER = re.compile(r"\bspec/")
+MODULE = re.compile(r"`((?:\w+/)+\w+\.py)`")
 
 
 def _named(suffix: str) -> list[str]:
@@ -97,6 +98,19 @@ def test_documents_that_are_named_are_there() -> None:
 
 def test_nothing_refers_to_a_folder_that_is_not_here() -> None:
     assert [name for name in TEXTS if FOLDER.search(_text(name))] == []
+
+
+def test_modules_that_documents_name_are_there() -> None:
+    """What decisions and the changelog name may have moved since they were written."""
+    current = [name for name in DOCUMENTS if name.count("/") < 2 and name != "CHANGELOG.md"]
+    named = {(name, module) for name in current for module in MODULE.findall(_text(name))}
+    assert len(named) > len(current)
+    missing = [
+        (name, module)
+        for name, module in named
+        if not any((ROOT / place / module).is_file() for place in ("", "tests"))
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
