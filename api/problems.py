@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from api.auth import Principal
 from api.bodies import BODY, ClientLeft
 from domain.errors import (
     Conflict,
@@ -137,7 +138,7 @@ def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
 
 
 def _left(request: AnyRequest, error: ClientLeft) -> Response[Problem]:
-    log.debug("request.left", path=request.scope["path"])
+    log.debug("request.left", **_about(request))
     return _http(request, error)
 
 
@@ -150,7 +151,7 @@ def _place(entry: dict[str, Any]) -> str:
 
 
 def _too_new(request: AnyRequest, error: Exception) -> Response[Problem]:
-    log.error("request.unknown_event", path=request.scope["path"], error=str(error))
+    log.error("request.unknown_event", **_about(request), error=str(error))
     message = "This was written by a newer program than the one that answers."
     return _domain(request, Unavailable(message))
 
@@ -164,13 +165,24 @@ def _database(request: AnyRequest, error: Exception) -> Response[Problem]:
 
 
 def _out_of_memory(request: AnyRequest, error: MemoryError) -> Response[Problem]:
-    log.error("request.out_of_memory", path=request.scope["path"], exc_info=error)
+    log.error("request.out_of_memory", **_about(request), exc_info=error)
     process.out_of_memory()
     return _domain(request, Unavailable("There is no memory left; this process begins anew."))
 
 
+def _about(request: AnyRequest) -> dict[str, str | None]:
+    """What a log says of a request: the route as it is written, since what clients put into it may
+    be a secret, and who a token proved them to be.
+    """
+    user: Principal | None = request.scope.get("user")
+    return {
+        "route": f"{request.method} {request.scope.get('path_template', '')}",
+        "user": None if user is None else user.user_id,
+    }
+
+
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
-    log.error("request.failed", path=request.scope["path"], exc_info=error)
+    log.error("request.failed", **_about(request), exc_info=error)
     message = "Something went wrong inside Evergraph."
     return problem(500, "internal_error", message, message)
 

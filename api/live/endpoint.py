@@ -37,16 +37,31 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
     """
     with suppress(*GONE):
         await socket.accept()
+    proof: Proof | None = None
     try:
         services: Services = socket.app.state.services
         proof = admit(socket, services, user_id)
         await _converse(socket, services, proof)
     except Goodbye as goodbye:
-        log.info("socket.closed", user=user_id, code=goodbye.code, reason=goodbye.reason)
+        _tell(proof, goodbye)
         await _close(socket, goodbye)
     except Exception:
-        log.exception("socket.failed", user=user_id)
+        log.exception("socket.failed", user=_user(proof))
         await _close(socket, Goodbye(WS_1011_INTERNAL_ERROR, "Server error"))
+
+
+def _tell(proof: Proof | None, goodbye: Goodbye) -> None:
+    """Of a stranger no more than that there was one: the name may be a secret or a page long, the
+    reason quotes the token, and there may be as many as they like.
+    """
+    if proof is None:
+        log.debug("socket.refused", code=goodbye.code)
+    else:
+        log.info("socket.closed", user=_user(proof), code=goodbye.code, reason=goodbye.reason)
+
+
+def _user(proof: Proof | None) -> str | None:
+    return None if proof is None else proof.principal.user_id
 
 
 async def _converse(socket: Socket, services: Services, proof: Proof) -> None:

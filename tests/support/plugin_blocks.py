@@ -126,6 +126,19 @@ class YieldsThenFails(Block):
         raise BlockFailure(inputs.error)
 
 
+class QuotesItsInput(Block):
+    id = "5f0c1c58-0f4a-4a8e-9d53-2b3a3d4a8f0e"
+    description = "Fail as nobody expects, with the input in the error"
+    categories = (Category.BASIC,)
+    Input = Passed
+    Output = Out
+    test_input: ClassVar = {}
+    test_output = ()
+
+    def run(self, inputs: Passed, _context: Context) -> Yields:
+        raise RuntimeError(inputs.value)
+
+
 class CallsTool(Block):
     id = "cda3cbce-7542-4428-a98f-8a83c510fd04"
     description = "Send a value to one pin of one of the linked nodes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -149,8 +150,11 @@ class Attempt:
         self._outputs.append((name, value))
 
     def _complain(self, error: Exception) -> None:
+        """What it says is the user's, as it may quote an input: the node's failure has it."""
         if kind_of(error) is FailureKind.CRASH:
-            log.error("node.raised", block=self._node.contract.name, exc_info=error)
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            kind, block = type(error).__name__, self._node.contract.name
+            log.error("node.raised", block=block, error=kind, frames=frames)
 
     @property
     def _cost_of_failure(self) -> int:
