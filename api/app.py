@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.status_codes import HTTP_204_NO_CONTENT
-from litestar.types import LifeSpanScope, Message, Receive, Scope, Send
+from litestar.types import LifeSpanScope, Message, Method, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanSend
 
 from api import (
@@ -21,6 +23,7 @@ from api import (
     documents,
     forks,
     graphs,
+    headers,
     health,
     live,
     problems,
@@ -30,9 +33,10 @@ from api import (
     users,
     values,
 )
-from api.auth import Authentication
+from api.auth import PUBLIC, Authentication
 from api.bodies import BodyRequest
 from api.commands import AnyRequest
+from api.connections.refusals import REFUSALS
 from api.large_bodies import LargeBodies
 from api.services import Services
 from domain import limits, memory_limits
@@ -40,35 +44,9 @@ from runtime.settings import Settings
 
 NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews, values)
 
-SECURITY_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"strict-origin-when-cross-origin"),
-]
-PRIVATE_HEADERS = [*SECURITY_HEADERS, (b"cache-control", b"no-store")]
-NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""An answer is data: a browser that shows it loads and runs nothing."""
-OWN_CONTENT = (
-    b"content-security-policy",
-    b"; ".join(
-        [
-            b"default-src 'none'",
-            b"script-src 'self' 'unsafe-inline'",
-            b"style-src 'self' 'unsafe-inline'",
-            b"img-src 'self' data:",
-            b"connect-src 'self'",
-            b"frame-ancestors 'none'",
-        ]
-    ),
-)
-"""The page of the documentation has its own scripts, and asks this host."""
-ALWAYS_HTTPS = (b"strict-transport-security", b"max-age=31536000")
-
 
 class Api(Litestar):
-    """The application, which tells the server that it runs in nothing of a socket's query: there
-    stands the token, and the server logs the address of each socket that it takes or refuses.
-    """
+    """The application, as the server sees it."""
 
     async def __call__(
         self,
@@ -78,8 +56,23 @@ class Api(Litestar):
     ) -> None:
         own = scope.copy()
         if scope["type"] == ScopeType.WEBSOCKET:
+            # There stands the token, and the server logs the address of each socket.
             cast("Scope", scope)["query_string"] = b""
-        await super().__call__(own, receive, send)
+        try:
+            await super().__call__(own, receive, send)
+        except BaseException:
+            if scope["type"] == ScopeType.HTTP:
+                await _answer_last(cast("Scope", scope), cast("Send", send))
+            raise
+
+
+async def _answer_last(scope: Scope, send: Send) -> None:
+    """Instead of the server, which has a text of its own. It logs the error and closes."""
+    status, said, body = REFUSALS[500, scope["scheme"] == "https"]
+    # Where an answer has begun, it takes no other.
+    with suppress(RuntimeError):
+        await send({"type": "http.response.start", "status": status, "headers": said})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -123,7 +116,21 @@ def create_app(settings: Settings) -> Litestar:
         debug=False,
     )
     app.state.services = services
+    _open_options(app)
     return app
+
+
+def _open_options(app: Litestar) -> None:
+    """Whoever may ask for a path may ask how: the framework adds that method by itself."""
+    by_path: defaultdict[str, dict[Method, HTTPRouteHandler]] = defaultdict(dict)
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            found = {method: handler for method, (handler, _) in route.route_handler_map.items()}
+            by_path[route.path_format].update(found)
+    for handlers in by_path.values():
+        options = handlers.pop("OPTIONS", None)
+        if options is not None and all(handler.opt.get(PUBLIC) for handler in handlers.values()):
+            options.opt[PUBLIC] = True
 
 
 async def _refuse_unnameable(request: AnyRequest) -> None:
@@ -155,17 +162,7 @@ async def _tell_methods(message: Message, scope: Scope) -> None:
 
 
 async def _secure(message: Message, scope: Scope) -> None:
-    """Every answer says how browsers may use it; what belongs to a user is not kept by them, unless
-    the answer itself says how.
-    """
     if message["type"] == "http.response.start":
-        path = scope["path"]
-        says_how = any(name == b"cache-control" for name, _ in message["headers"])
-        is_kept = says_how or path.startswith(documents.ASSETS)
-        message["headers"] = [
-            *message["headers"],
-            *(SECURITY_HEADERS if is_kept else PRIVATE_HEADERS),
-            OWN_CONTENT if path.startswith(documents.PATH) else NO_CONTENT,
-            # Without TLS, here or at a proxy on this host, it would promise what is not there.
-            *([ALWAYS_HTTPS] if scope["scheme"] == "https" else []),
-        ]
+        said = list(message["headers"])
+        is_tls = scope["scheme"] == "https"
+        message["headers"] = [*said, *headers.of_answer(scope["path"], said, is_tls=is_tls)]

@@ -58,6 +58,8 @@ SLUGS = {
     429: "rate_limited",
 }
 
+INTERNAL_ERROR = "internal_error"
+INTERNAL_MESSAGE = "Something went wrong inside Evergraph."
 RETRY_SECONDS = "1"
 PROBLEM_JSON = "application/problem+json"
 
@@ -183,8 +185,7 @@ def _about(request: AnyRequest) -> dict[str, str | None]:
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
     log.error("request.failed", **_about(request), exc_info=error)
-    message = "Something went wrong inside Evergraph."
-    return problem(500, "internal_error", message, message)
+    return problem(500, INTERNAL_ERROR, INTERNAL_MESSAGE, INTERNAL_MESSAGE)
 
 
 HANDLERS: ExceptionHandlersMap = {

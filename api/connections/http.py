@@ -16,7 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from api.connections.places import Places
-from api.connections.refusals import REFUSALS
+from api.connections.proxies import is_tls
+from api.connections.refusals import ENCODED
 from api.connections.sockets import SocketProtocol
 from api.connections.watched import Watched
 from domain import connection_limits
@@ -228,8 +229,14 @@ class HttpProtocol(Watched, HttpToolsProtocol):
 
     def _say(self, status: int) -> None:
         self.flow.resume_reading()
-        self.transport.write(REFUSALS[status])
+        self.transport.write(ENCODED[status, self._is_tls()])
         self.transport.write_eof()
+
+    def _is_tls(self) -> bool:
+        """As far as that is known: a head may be refused before it has said so."""
+        if self.scope is None:
+            return False
+        return self.scope["scheme"] == "https" or is_tls(self.app, self.client, self.headers)
 
     def _upgrade(self) -> None:
         """Whoever wants another protocol than a socket's gets this one, for one request."""
