@@ -26,6 +26,12 @@ hypothesis_settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 TEMPLATE = "evergraph_template"
+SEED_OPTION = "--schemathesis-seed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_ = "what schemathesis makes up its requests from (1); another seed makes up others"
+    parser.addoption(SEED_OPTION, type=int, default=1, help=help_)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -123,7 +123,8 @@ async def test_a_kept_answer_needs_a_good_token(
 ) -> None:
     """Who may not ask is not told what was answered."""
     key = new_key()
-    answered(await user.post(execute(graph), {}, Idempotency_Key=key))
+    kept = answered(await user.post(execute(graph), {}, Idempotency_Key=key))
     expired = installation.caller(user.user_id, seconds=-60)
     refused = await expired.post(execute(graph), {}, Idempotency_Key=key)
     assert answered(refused, 401)["message"] == "Token has expired"
+    assert kept["id"] not in refused.text

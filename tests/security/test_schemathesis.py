@@ -5,17 +5,16 @@ a server's error, and each is one that the document knows.
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 from structlog.testing import capture_logs
 
 from blocks.reviews import HumanInTheLoop
 from runtime.embedded.postgres import PostgresServer
+from tests.conftest import SEED_OPTION
 from tests.support.api import Platform, answered, platform
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
 
@@ -87,12 +86,7 @@ async def config(served: Platform) -> str:
     )
 
 
-def seed() -> int:
-    """Always the same where nothing is left to chance."""
-    return 1 if hypothesis_settings().derandomize else random.randrange(2**31)
-
-
-async def schemathesis(served: Platform, folder: Path) -> tuple[int | None, str]:
+async def schemathesis(served: Platform, folder: Path, seed: int) -> tuple[int | None, str]:
     """Its exit code, and all that it has to say, which tells the seed too."""
     chosen = folder / "schemathesis.toml"
     chosen.write_text(await config(served), encoding="utf-8")
@@ -100,7 +94,7 @@ async def schemathesis(served: Platform, folder: Path) -> tuple[int | None, str]
         *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
         *("--config-file", str(chosen), "run", f"{served.http.base_url}/schema/openapi.json"),
         *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing,stateful"),
-        *("--seed", str(seed()), "--max-time", str(SECONDS_MAX)),
+        *("--seed", str(seed), "--max-time", str(SECONDS_MAX)),
         *("--max-examples", str(EXAMPLES_MAX), "--generation-database", "none", "--no-color"),
     ]
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=PIPE, stderr=STDOUT)
@@ -111,13 +105,19 @@ async def schemathesis(served: Platform, folder: Path) -> tuple[int | None, str]
 @pytest.mark.timeout(3 * SECONDS_MAX)
 @pytest.mark.holds("S15", "S18")
 async def test_no_request_is_answered_otherwise_than_documented(
-    postgres: PostgresServer, tmp_path: Path
+    postgres: PostgresServer,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In an installation of its own, as it leaves runs behind that nobody ends."""
+    seed = int(pytestconfig.getoption(SEED_OPTION))
+    with capsys.disabled():
+        print(f"\nschemathesis: {SEED_OPTION} {seed}")
     async with platform(postgres, tmp_path / "data") as served:
         document = answered(await served.http.get("/schema/openapi.json"))
         with capture_logs() as logged:
-            code, said = await schemathesis(served, tmp_path)
+            code, said = await schemathesis(served, tmp_path, seed)
     print(said)
     assert code == 0
     assert f"Tested: {sum(map(len, document['paths'].values()))}\n" in said
