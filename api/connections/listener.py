@@ -95,6 +95,9 @@ async def bind(host: str, port: int) -> list[socket.socket]:
             # that it has taken some. Connections inherit this.
             unsent = connection_limits.UNSENT_BYTES_MAX
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent)
+            # asyncio does this for sockets of its own making alone. Without it the body of an
+            # answer waits until the peer has said that it has the head.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         for listening in sockets:
             listening.close()
