@@ -21,7 +21,7 @@ from domain.run_starts import Budget
 from domain.runs import Parent
 from runtime import clock
 from runtime.aggregates.plan_cache import PlanCache
-from runtime.aggregates.repository import Repository, owned
+from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import StreamWrite
 
 
@@ -59,9 +59,9 @@ async def part(
     child_id = runs.execution_id(parent.run_id, execution.number)
     stream = runs.stream_of(child_id)
     found, versions = await asyncio.gather(
-        repository.load(GRAPH, graph_id), repository.log.versions_of([stream])
+        repository.load_owned(GRAPH, graph_id, owner), repository.log.versions_of([stream])
     )
-    graph = owned(GRAPH, graph_id, found, owner).state
+    graph = found.state
     version = graph.version(number)
     plan = await plans.of(graph, version)
     run_starts.require_startable(plan, execution.data, contracts)

@@ -35,7 +35,7 @@ from domain.runs import (
 from runtime import ids
 from runtime.aggregates.context import Context
 from runtime.aggregates.plan_cache import PlanCache
-from runtime.aggregates.repository import Decision, Done, Repository, owned
+from runtime.aggregates.repository import Decision, Done, Repository
 from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.eventlog.log import EventLog
 
@@ -158,10 +158,10 @@ async def _accept(
         source = beginning.source
         account, found = await asyncio.gather(
             repository.load(ACCOUNT, context.owner),
-            repository.load(GRAPH, source.graph_id),
+            repository.load_owned(GRAPH, source.graph_id, context.owner),
         )
         accounts.require_positive(account.state)
-        graph = owned(GRAPH, source.graph_id, found, context.owner).state
+        graph = found.state
         version = graph.version(source.graph_version)
         budget = Budget(source.steps_max, source.seconds_max, source.credits_max)
         plan = await plans.of(graph, version)

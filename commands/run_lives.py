@@ -30,10 +30,10 @@ class LifeReader:
         self._log = repository.log
         self._life: Life | None = None
 
-    async def read(self) -> Life | None:
-        """The life as of now; None when there is no such run."""
+    async def read(self, owner: str | None = None) -> Life | None:
+        """The life as of now; None when there is no such run, or none of the named owner's."""
         after = 0 if self._life is None else self._life.version
-        entries, version = await self._log.read_topics(self.stream, run_life.TOPICS, after)
+        entries, version = await self._log.read_topics(self.stream, run_life.TOPICS, after, owner)
         for entry in entries:
             self._life = run_life.evolve(self._life, entry.event)
         if self._life is not None:
@@ -46,7 +46,7 @@ class LifeReader:
         Raises NotFound for another's as for none.
         """
         _uuid_of(self.run_id)
-        life = await self.read()
+        life = await self.read(user_id)
         if life is None or life.user_id != user_id or graph_id not in {None, life.graph_id}:
             raise NotFound(f"Execution {self.run_id} not found")
         return life

@@ -21,7 +21,7 @@ from domain.storage import DEFAULT, Quota
 from runtime import ids
 from runtime.aggregates.context import Context
 from runtime.aggregates.plan_cache import PlanCache
-from runtime.aggregates.repository import Decision, Done, Repository, owned
+from runtime.aggregates.repository import Decision, Done, Repository
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
@@ -58,10 +58,10 @@ async def start(
 
     async def decide() -> Decision[RunAccepted]:
         account, found = await asyncio.gather(
-            repository.load(ACCOUNT, owner), repository.load(GRAPH, graph_id)
+            repository.load(ACCOUNT, owner), repository.load_owned(GRAPH, graph_id, owner)
         )
         accounts.require_positive(account.state)
-        graph = owned(GRAPH, graph_id, found, owner).state
+        graph = found.state
         version = graph.version(graph_version)
         plan = await plans.of(graph, version)
         run_starts.require_startable(plan, inputs, contracts)

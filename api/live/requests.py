@@ -16,7 +16,7 @@ from api.live.history import read_page
 from api.live.messages import Message
 from api.live.outbox import Outbox
 from api.services import Services
-from domain import limits
+from domain import limits, runs
 from domain.errors import NotFound
 from domain.graphs import GRAPH
 from projections import run_details
@@ -95,14 +95,14 @@ class Requests:
         Raises NotFound unless the run is the user's, Refused if it is not at `version` yet.
         """
         event_log = self._services.log
-        page = await read_page(event_log, run_id, max(version, 1) - 1, 1)
-        if not page and version > 1:
-            page = await read_page(event_log, run_id, 0, 1)
-        if not page or page[0].owner != self._audience.user_id:
+        if await event_log.owner_of(runs.stream_of(run_id)) != self._audience.user_id:
             raise NotFound(NO_RUN)
-        if page[0].version < version:
+        if version == 0:
+            return 0
+        page = await read_page(event_log, run_id, version - 1, 1)
+        if not page:
             raise Refused("Invalid after_version: the execution has not got that far")
-        return page[0].position if version else 0
+        return page[0].position
 
     async def _unsubscribe(self, request: Request) -> None:
         run_id = _id(request, "execution_id", NO_RUN)

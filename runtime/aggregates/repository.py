@@ -145,8 +145,18 @@ class Repository:
         return loaded
 
     async def load_owned(self, aggregate: Aggregate[S | None], key: str, owner: str) -> Loaded[S]:
-        """One that is this user's. Raises NotFound for another's as for none."""
-        return owned(aggregate, key, await self.load(aggregate, key), owner)
+        """One that is this user's. Raises NotFound for another's as for none, and as soon: nothing
+        of a stranger's is read or kept, which may be much.
+        """
+        stream = aggregate.stream_of(key)
+        cached = self._cache.get(stream)
+        is_known = cached is not None and _is_owned(aggregate, cached.state, owner)
+        if not is_known and await self.log.owner_of(stream) != owner:
+            raise _not_found(aggregate, key)
+        loaded = await self.load(aggregate, key)
+        if not _is_owned(aggregate, loaded.state, owner):
+            raise _not_found(aggregate, key)
+        return cast("Loaded[S]", loaded)
 
     def _keep(self, loaded: Loaded[Any], *, is_quiet: bool) -> None:
         state = loaded.state
@@ -239,14 +249,13 @@ def new(aggregate: Aggregate[S], key: str) -> Loaded[S]:
     return Loaded(aggregate.stream_of(key), aggregate.initial, 0, aggregate.evolve)
 
 
-def owned(
-    aggregate: Aggregate[S | None], key: str, loaded: Loaded[S | None], owner: str
-) -> Loaded[S]:
-    """What was loaded, if it is this user's. Raises NotFound for another's as for none."""
+def _is_owned(aggregate: Aggregate[S | None], state: S | None, owner: str) -> bool:
     assert aggregate.owner is not None, f"a {aggregate.name} has no owner"
-    if loaded.state is None or aggregate.owner(loaded.state) != owner:
-        raise NotFound(f"{aggregate.noun} {key} not found")
-    return cast("Loaded[S]", loaded)
+    return state is not None and aggregate.owner(state) == owner
+
+
+def _not_found(aggregate: Aggregate[Any], key: str) -> NotFound:
+    return NotFound(f"{aggregate.noun} {key} not found")
 
 
 def _folded(

@@ -80,15 +80,21 @@ class EventLog:
         return self._pages.pages(stream, after, upto)
 
     async def read_topics(
-        self, stream: str, topics: Collection[str], after: int = 0
+        self, stream: str, topics: Collection[str], after: int = 0, owner: str | None = None
     ) -> tuple[list[StreamEvent], int]:
         """The events of `stream` behind version `after` that have one of the topics, and the
         version that the stream had at that moment, 0 when it had none.
 
-        The server looks at each event behind `after`; only those are sent.
+        The server looks at each event behind `after`; only those are sent. Of a stream that is not
+        the named owner's it looks at none, so that costs what one costs that is not there.
         """
         async with self.pool.connection() as connection:
-            return await reader.read_topics(connection, stream, topics, after)
+            return await reader.read_topics(connection, stream, topics, after, owner)
+
+    async def owner_of(self, stream: str) -> str | None:
+        """Whose the stream is, None where there is none. It costs the same for both."""
+        async with self.pool.connection() as connection:
+            return await reader.read_owner(connection, stream)
 
     async def read_events(self, stream: str, versions: Collection[int]) -> list[StreamEvent]:
         """The events of `stream` with these versions, in order; the caller knows their sizes."""

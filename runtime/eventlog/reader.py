@@ -17,6 +17,7 @@ from runtime.eventlog.mapper import Encoded
 SELECT_PAGE = sql.load(__file__, "select_page")
 SELECT_EXCERPT = sql.load(__file__, "select_excerpt")
 SELECT_TOPICS = sql.load(__file__, "select_topics")
+SELECT_OWNER = sql.load(__file__, "select_owner")
 SELECT_LAST = sql.load(__file__, "select_last")
 SELECT_VERSIONS = sql.load(__file__, "select_versions")
 SELECT_HEAD = sql.load(__file__, "select_head")
@@ -80,10 +81,17 @@ def to_stream_event(row: database.Row) -> StreamEvent:
 
 
 async def read_topics(
-    connection: AsyncConnection[database.Row], stream: str, topics: Collection[str], after: int
+    connection: AsyncConnection[database.Row],
+    stream: str,
+    topics: Collection[str],
+    after: int,
+    owner: str | None,
 ) -> tuple[list[StreamEvent], int]:
-    """The stream's events behind version `after` with one of the topics, and its version."""
-    parameters = {"stream": stream, "after": after, "topics": arrays.text_array(topics)}
+    """The stream's events behind version `after` with one of the topics, and its version. If an
+    owner is named, none of another's.
+    """
+    wanted = arrays.text_array(topics)
+    parameters = {"stream": stream, "after": after, "topics": wanted, "owner": owner}
     cursor = await connection.execute(SELECT_TOPICS, parameters, binary=True)
     rows = await cursor.fetchall()
     return [to_stream_event(row) for row in rows if row[0] is not None], rows[0][5]
@@ -118,6 +126,13 @@ async def read_version_at(
     cursor = await connection.execute(SELECT_VERSION_AT, parameters, binary=True)
     row = await cursor.fetchone()
     return row[0] if row else 0
+
+
+async def read_owner(connection: AsyncConnection[database.Row], stream: str) -> str | None:
+    """Whose the stream is, None where there is none."""
+    cursor = await connection.execute(SELECT_OWNER, (arrays.text_array([stream]),), binary=True)
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def read_last(

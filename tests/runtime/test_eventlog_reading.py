@@ -17,7 +17,7 @@ from runtime.database import Row
 from runtime.eventlog import reader
 from runtime.eventlog.bell import LogBell
 from runtime.eventlog.errors import ReceiptExists, VersionConflict
-from runtime.eventlog.log import EventLog, StreamWrite, opened
+from runtime.eventlog.log import EventLog, Origin, StreamWrite, opened
 from runtime.eventlog.reader import Excerpt, GapFound
 from tests.support.log import ORIGIN, append, eventually, granted, receipt, whole_stream
 
@@ -213,6 +213,7 @@ async def use_every_statement(log: EventLog, stream: str) -> None:
         )
     await whole_stream(log, stream, after=0)
     await log.read_topics(stream, [GRANTED])
+    await log.owner_of(stream)
     await log.read_last([stream])
     await log.versions_of([stream])
     await log.read_head()
@@ -287,6 +288,17 @@ async def test_only_what_a_decision_needs_is_read_of_a_stream(event_log: EventLo
     assert await event_log.read_topics("s", []) == ([], 4)
     assert await event_log.read_topics("t", [HELD]) == ([], 1)
     assert await event_log.read_topics("none", [GRANTED]) == ([], 0)
+    assert await event_log.read_topics("s", [GRANTED], owner=ORIGIN.owner) == (found, 4)
+    assert await event_log.read_topics("s", [GRANTED], owner="another") == ([], 4)
+    assert await event_log.read_topics("none", [GRANTED], owner=ORIGIN.owner) == ([], 0)
+
+
+async def test_a_stream_is_whose_first_event_it_is(event_log: EventLog) -> None:
+    await append(event_log, "s", 0, granted(1))
+    others = Origin(owner="another", actor="another")
+    await event_log.append([StreamWrite.of("s", 1, [granted(2)])], others)
+    assert await event_log.owner_of("s") == ORIGIN.owner
+    assert await event_log.owner_of("none") is None
 
 
 async def test_the_ends_of_streams_are_read_as_of_one_moment(event_log: EventLog) -> None:

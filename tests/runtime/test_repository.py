@@ -11,7 +11,9 @@ import pytest
 from domain import credits as accounts
 from domain import limits
 from domain.credits import Account, CreditsHeld
-from domain.errors import Invalid, KeyReused, PaymentRequired, Unavailable
+from domain.errors import Invalid, KeyReused, NotFound, PaymentRequired, Unavailable
+from domain.graphs import GRAPH
+from runtime import ids
 from runtime.aggregates.context import Context, Idempotency
 from runtime.aggregates.repository import Decision, Done, Repository
 from runtime.eventlog.append import Appended, StreamWrite
@@ -19,6 +21,7 @@ from runtime.eventlog.log import EventLog, opened
 from runtime.eventlog.reader import StreamEvent
 from tests.support import credits as credit_support
 from tests.support import log as logs
+from tests.support.live import saved_graph
 from tests.support.log import append, granted
 
 ADA = Context(owner="ada", actor="ada")
@@ -58,6 +61,28 @@ async def test_the_cache_is_bounded(
     for user in "abcabc":
         await grant(small, Context(owner=user, actor=user))
     assert [(await small.load(accounts.ACCOUNT, user)).state.granted for user in "abc"] == [2, 2, 2]
+
+
+async def test_of_what_is_anothers_nothing_is_read_or_kept(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether somebody has it in the cache or not; and its owner is asked for no more than once."""
+    owner = ids.new_id()
+    saved = await saved_graph(repository, owner)
+    graph_id = str(saved.graph.id)
+    own, others = Repository(repository.log), Repository(repository.log)
+
+    async def refused(there: Repository) -> None:
+        with pytest.raises(NotFound, match=f"Graph {graph_id} not found"):
+            await there.load_owned(GRAPH, graph_id, str(ids.new_id()))
+
+    assert (await own.load_owned(GRAPH, graph_id, str(owner))).version == 1
+    with monkeypatch.context() as unread:
+        unread.setattr(EventLog, "stream_pages", None)
+        await refused(own)
+        await refused(others)
+    monkeypatch.setattr(EventLog, "owner_of", None)
+    assert (await own.load_owned(GRAPH, graph_id, str(owner))).version == 1
 
 
 async def test_a_cached_state_ahead_of_its_stream_is_read_anew(

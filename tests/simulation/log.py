@@ -185,11 +185,15 @@ class MemoryLog:
                 return
 
     async def read_topics(
-        self, stream: str, topics: Collection[str], after: int = 0
+        self, stream: str, topics: Collection[str], after: int = 0, owner: str | None = None
     ) -> tuple[list[StreamEvent], int]:
         rows = await self._ask(lambda: list(self._rows(stream)))
-        wanted = [_event(row) for row in rows[after:] if row.topic in topics]
+        is_foreign = owner is not None and bool(rows) and rows[0].owner != owner
+        wanted = [_event(row) for row in rows[after:] if row.topic in topics and not is_foreign]
         return wanted, len(rows)
+
+    async def owner_of(self, stream: str) -> str | None:
+        return await self._ask(lambda: next((row.owner for row in self._rows(stream)), None))
 
     async def read_events(self, stream: str, versions: Collection[int]) -> list[StreamEvent]:
         rows = await self._ask(lambda: list(self._rows(stream)))

@@ -137,6 +137,10 @@ async def test_events_are_found_by_type_version_and_moment(log: EventLog) -> Non
     assert (reasons(found), version) == (["y"], 2)
     assert await log.read_topics("a", ["credits.CreditsHeld@1"]) == ([], 2)
     assert await log.read_topics("nobody", [topic]) == ([], 0)
+    owner = await log.owner_of("a")
+    assert reasons((await log.read_topics("a", [topic], owner=owner))[0]) == ["x", "y"]
+    assert await log.read_topics("a", [topic], owner="another") == ([], 2)
+    assert await log.owner_of("nobody") is None
     assert reasons(await log.read_events("a", [2])) == ["y"]
     [first, *_] = await whole_stream(log, "a")
     assert await log.version_at("a", first.recorded_at) == 2
