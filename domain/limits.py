@@ -303,6 +303,12 @@ SOCKET_MESSAGES_PER_SECOND = 40
 """Messages that a peer may send in the long run,"""
 SOCKET_MESSAGES_BURST = 400
 """and at once, as when it follows its runs again."""
+SOCKET_USER_MESSAGES_PER_SECOND = 100
+"""Messages of all sockets of a user that a process answers in the long run,"""
+SOCKET_USER_MESSAGES_BURST = 200
+"""and at once. More of them wait."""
+SOCKET_RATES_KEPT_MAX = 10_000
+"""Users of whom a process knows how much they have said."""
 SOCKET_FRAMES_PER_SECOND = 400
 """Pings and pieces of messages that a peer may send in the long run,"""
 SOCKET_FRAMES_BURST = 4_000

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from api.feed import Feed
 from api.live.following import Following
 from api.live.narrator import Narrator
+from api.live.rate import TokenBucket
 from domain import limits
 from domain.runs import run_of
 from projections.projection import Recorded
+from runtime.cache import BoundedCache
 
 
 class TooManySockets(Exception):
@@ -21,12 +23,13 @@ class TooManySockets(Exception):
 
 
 class Audience:
-    """The sockets of one user."""
+    """The sockets of one user, and the `rate` at which these may speak, all together."""
 
-    def __init__(self, feed: Feed, narrator: Narrator, user_id: str) -> None:
+    def __init__(self, feed: Feed, narrator: Narrator, user_id: str, rate: TokenBucket) -> None:
         self._feed = feed
         self._narrator = narrator
         self.user_id = user_id
+        self.rate = rate
         self._members: set[Following] = set()
         self._subscribers: dict[str, set[Following]] = {}
         self._joining = asyncio.Lock()
@@ -86,13 +89,16 @@ class Audiences:
         self._feed = feed
         self.narrator = narrator
         self._audiences: dict[str, Audience] = {}
+        self._rates: BoundedCache[str, TokenBucket] = BoundedCache(limits.SOCKET_RATES_KEPT_MAX)
+        """By user, also of those who have left: a rate that began anew for whoever comes again
+        would be none."""
 
     @asynccontextmanager
     async def joined(self, user_id: str, member: Following) -> AsyncIterator[Audience]:
         """The user's audience, with `member` in it. Raises what `Audience.join` raises."""
         audience = self._audiences.get(user_id)
         if audience is None:
-            audience = Audience(self._feed, self.narrator, user_id)
+            audience = Audience(self._feed, self.narrator, user_id, self._rate_of(user_id))
             self._audiences[user_id] = audience
         try:
             await audience.join(member)
@@ -101,3 +107,11 @@ class Audiences:
             audience.leave(member)
             if audience.is_empty:
                 self._audiences.pop(user_id, None)
+
+    def _rate_of(self, user_id: str) -> TokenBucket:
+        rate = self._rates.get(user_id)
+        if rate is None:
+            per_second = limits.SOCKET_USER_MESSAGES_PER_SECOND
+            rate = TokenBucket(per_second, limits.SOCKET_USER_MESSAGES_BURST)
+            self._rates.put(user_id, rate)
+        return rate

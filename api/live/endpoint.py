@@ -75,7 +75,7 @@ async def _converse(socket: Socket, services: Services, proof: Proof) -> None:
             requests = Requests(services, audience, following, outbox)
             await _until_first(
                 outbox.overflowed,
-                asyncio.create_task(_listen(socket, requests)),
+                asyncio.create_task(_listen(socket, audience.rate, requests)),
                 asyncio.create_task(outbox.drain(socket)),
                 asyncio.create_task(following.run()),
                 asyncio.create_task(until_expired(proof)),
@@ -98,9 +98,13 @@ def _audiences(socket: Socket, services: Services) -> Audiences:
     return audiences
 
 
-async def _listen(socket: Socket, requests: Requests) -> None:
-    """Until the peer leaves. Raises Goodbye when a message is too large, or one too many."""
-    bucket = TokenBucket(limits.SOCKET_MESSAGES_PER_SECOND, limits.SOCKET_MESSAGES_BURST)
+async def _listen(socket: Socket, users: TokenBucket, requests: Requests) -> None:
+    """Until the peer leaves. Raises Goodbye when a message is too large, or one too many.
+
+    A message that is too many for the user waits, and all behind it with the peer: whoever was
+    closed instead would come again at once, which costs more.
+    """
+    own = TokenBucket(limits.SOCKET_MESSAGES_PER_SECOND, limits.SOCKET_MESSAGES_BURST)
     while True:
         event = await socket.receive()
         if event["type"] != "websocket.receive":
@@ -108,8 +112,9 @@ async def _listen(socket: Socket, requests: Requests) -> None:
         data = event.get("text") or event.get("bytes") or ""
         if len(data) > limits.SOCKET_MESSAGE_BYTES_MAX:
             raise Goodbye(WS_1009_MESSAGE_TOO_BIG, "message too big")
-        if not bucket.take():
+        if not own.take():
             raise Goodbye(TOO_MUCH, "too_many_messages")
+        await users.turn()
         await requests.answer(data)
 
 

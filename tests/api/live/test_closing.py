@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from domain import limits
 from domain.runs import NodeFailed
-from runtime import ids
+from runtime import clock, ids
 from runtime.secrets import AUDIENCE, jwt_key, sign_token
 from runtime.settings import Settings
 from tests.support.live import (
@@ -117,6 +117,30 @@ async def test_who_says_too_much_is_closed(
         assert (closed.code, closed.reason) == (4429, "too_many_messages")
         assert len(closed.messages) < limits.SOCKET_MESSAGES_BURST
         assert (await other.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.holds("S51")
+async def test_sockets_of_a_user_have_one_rate(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that come when others have left. Who asks too fast waits; nobody else does."""
+    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_BURST", 5)
+    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_PER_SECOND", 50)
+    began = clock.monotonic()
+    for _ in range(3):
+        async with api.peer(user_id) as one, api.peer(user_id) as another:
+            for peer in (one, another) * 5:
+                await peer.ask("ping")
+    assert clock.monotonic() - began >= (30 - 5) / 50
+    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_PER_SECOND", 1)
+    slow = ids.new_id()
+    async with api.peer(slow) as waiting, api.peer(ids.new_id()) as other:
+        for _ in range(5):
+            await waiting.ask("ping")
+        late = asyncio.create_task(waiting.ask("ping"))
+        assert (await other.ask("ping"))["type"] == "pong"
+        assert not late.done()
+        late.cancel()
 
 
 async def test_nobody_has_more_sockets_than_one_may(
@@ -246,6 +270,7 @@ async def test_who_asks_and_never_reads_the_answers_is_closed(
 ) -> None:
     monkeypatch.setattr(limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
     monkeypatch.setattr(limits, "SOCKET_MESSAGES_BURST", 10**9)
+    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_BURST", 10**9)
     async with api.peer(user_id, **lazily(api)) as peer:
         await peer.ask("ping")
         asking = asyncio.create_task(ask_for_ever(peer))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from api.live.rate import TokenBucket
@@ -25,3 +28,22 @@ def test_silence_saves_no_more_than_a_burst(time: list[float]) -> None:
     bucket = TokenBucket(rate=2, burst=3)
     time[0] += 1_000
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+async def test_who_waits_is_let_through_at_the_rate() -> None:
+    bucket, began = TokenBucket(rate=100, burst=2), clock.monotonic()
+    await asyncio.gather(*(bucket.turn() for _ in range(12)))
+    assert clock.monotonic() - began >= (12 - 2) / 100
+
+
+async def test_who_leaves_while_it_waits_takes_no_turn(time: list[float]) -> None:
+    bucket = TokenBucket(rate=1, burst=1)
+    await bucket.turn()
+    waiting = asyncio.create_task(bucket.turn())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    assert not bucket.take()
+    time[0] += 1
+    assert bucket.take()
