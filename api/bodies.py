@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -15,21 +14,16 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.typing import FieldDefinition
 
 from api import large_bodies
 from domain import limits, memory_limits
-from domain.json_values import places
+from domain.json_values import has_repeats, places
 
 BODY = "data"
 """How handlers call their body."""
 
 
-class Body(msgspec.Struct):
-    """A body of ordinary size in which no member may stand twice."""
-
-
-class OwnBody(Body, forbid_unknown_fields=True):
+class OwnBody(msgspec.Struct, forbid_unknown_fields=True):
     """One that no other platform has, so that a member that we do not know is a mistake."""
 
 
@@ -58,8 +52,8 @@ class BodyRequest(Request[Any, Any, State]):
             await large_bodies.turn(self.scope, self.user.user_id)
         try:
             value = await super().json()
-            if expected is not None and _is_ordinary(expected):
-                _refuse_repeats(body)
+            if has_repeats(body, value):
+                raise ClientException("The body has an object with two members of one name")
         except RecursionError:
             raise ClientException("The body is nested too deep") from None
         except UnicodeDecodeError:
@@ -69,10 +63,6 @@ class BodyRequest(Request[Any, Any, State]):
         if expected is not None and value is not None:
             _check_types(value, expected.annotation)
         return value
-
-
-def _is_ordinary(expected: FieldDefinition) -> bool:
-    return expected.is_subclass_of(Body) or expected.has_inner_subclass_of(Body)
 
 
 def _check_types(value: Any, expected: Any) -> None:
@@ -91,21 +81,3 @@ def _refuse_crowds(body: bytes) -> None:
     few = most > len(body) or most > body.count(b",") + body.count(b"[") + body.count(b"{")
     if not few and places(body) > most:
         raise RequestEntityTooLarge(f"The body must have at most {most} values")
-
-
-def _refuse_repeats(body: bytes) -> None:
-    """Of a body that was decoded: that takes the last of two members and does not tell."""
-    if body:
-        _MEMBERS.decode(body.decode())
-
-
-def _check_members(members: list[tuple[str, Any]]) -> None:
-    names = {name for name, _ in members}
-    if len(names) < len(members):
-        raise ClientException("The body has an object with two members of one name")
-
-
-_MEMBERS = json.JSONDecoder(
-    object_pairs_hook=_check_members, parse_int=str, parse_float=str, strict=False
-)
-"""Makes nothing of numbers, which may be long."""

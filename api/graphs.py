@@ -9,7 +9,6 @@ from litestar import Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from api.bodies import Body
 from api.commands import AnyRequest, answer, catch_up, context_of
 from api.graph_shapes import (
     GraphMeta,
@@ -39,7 +38,7 @@ class CreateGraph(msgspec.Struct):
     source: Literal["builder", "upload"] | None = None
 
 
-class GraphSettingsChange(Body):
+class GraphSettingsChange(msgspec.Struct):
     """What is missing or null stays as it is."""
 
     human_in_the_loop_safe_mode: bool | None = None

@@ -11,7 +11,6 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from api.bodies import Body
 from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
 from api.documents import OptionalBody
 from api.paging import After, ExecutionsLimit, Page, PageSize, check_after, offset_of, pagination
@@ -37,7 +36,7 @@ from projections import runs as run_lists
 from projections.run_details import NOW, AsOf
 
 
-class ExecuteGraph(Body):
+class ExecuteGraph(msgspec.Struct):
     """The body of a start; an empty body is an empty object."""
 
     inputs: dict[str, Any] = msgspec.field(default_factory=dict)

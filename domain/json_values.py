@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
 from domain import limits
 from domain.errors import Invalid
 
@@ -29,9 +31,29 @@ def places(encoded: bytes) -> int:
     """How many values a JSON text has at the most, without decoding it: each stands behind a comma
     or an opening bracket outside of texts.
     """
-    bare = encoded.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(bare.split(b'"')[::2])
-    return outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+    marks = _marks(encoded)
+    return marks.count(b",") + marks.count(b"[") + marks.count(b"{")
+
+
+def has_repeats(encoded: bytes, value: Any) -> bool:
+    """Whether an object of a JSON text has two members of one name, of which its decoded `value`
+    has the last and does not tell.
+    """
+    kept = msgspec.json.encode(value)
+    # Each member has a colon. Those in texts are as many in both, unless written by code.
+    if encoded.count(b":") == kept.count(b":") and b"\\u003" not in encoded:
+        return False
+    return _marks(encoded).count(b":") > _marks(kept).count(b":")
+
+
+_OTHER_BYTES = bytes(set(range(256)) - set(b'",:[{'))
+
+
+def _marks(encoded: bytes) -> bytes:
+    """The commas, colons and opening brackets of a JSON text that stand outside of its texts."""
+    bare = encoded.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER_BYTES)
+    # Most texts have no marks. Without these pairs of quotes the others still are in pairs.
+    return b"".join(bare.replace(b'""', b"").split(b'"')[::2])
 
 
 def finite_or_text(number: float) -> float | str:

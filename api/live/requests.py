@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from api.services import Services
 from domain import limits, runs
 from domain.errors import NotFound
 from domain.graphs import GRAPH
+from domain.json_values import has_repeats
 from projections import run_details
 from runtime import process
 
@@ -151,13 +152,12 @@ def _refusing(failure: str, missing: str) -> Iterator[None]:
 
 
 def _read(data: str | bytes) -> Request:
-    try:
-        request = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        request = None
-    if not isinstance(request, dict):
-        raise Refused("Invalid message format")
-    return request
+    with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+        encoded = data.encode() if isinstance(data, str) else data
+        request = msgspec.json.decode(encoded)
+        if isinstance(request, dict) and not has_repeats(encoded, request):
+            return request
+    raise Refused("Invalid message format")
 
 
 def _id(request: Request, field: str, missing: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain import limits
@@ -17,6 +17,7 @@ from domain.json_values import (
     check_json,
     check_text,
     finite_or_text,
+    has_repeats,
     places,
     weight,
 )
@@ -155,6 +156,54 @@ def test_a_text_has_no_more_values_than_places(value: Any) -> None:
 )
 def test_places_are_counted_outside_of_texts(encoded: bytes, expected: int) -> None:
     assert places(encoded) == expected
+
+
+Written = tuple[str, bool]
+"""A JSON text, and whether an object in it has two members of one name."""
+
+
+def written_list(items: list[Written], blank: str) -> Written:
+    text = f"{blank},".join(item for item, _ in items)
+    return f"[{text}{blank}]", any(repeats for _, repeats in items)
+
+
+def spelled(text: str, way: int) -> str:
+    quoted = json.dumps(text, ensure_ascii=way % 2 == 0)
+    return quoted.replace(":", "\\u003a") if way % 3 == 0 else quoted
+
+
+def written_object(members: list[tuple[str, Written]], blank: str) -> Written:
+    """Names are written now as they are and now by their codes."""
+    quoted = [spelled(name, n) for n, (name, _) in enumerate(members)]
+    pairs = zip(quoted, members, strict=True)
+    text = ",".join(f"{name}{blank}:{blank}{inner}" for name, (_, (inner, _)) in pairs)
+    names = [name for name, _ in members]
+    inner = any(repeats for _, (_, repeats) in members)
+    return f"{{{text}}}", inner or len(set(names)) < len(names)
+
+
+marks = st.text(':,[{}"\\\u56fe', max_size=3)
+blanks = st.sampled_from(["", " ", "\n\t"])
+written = st.recursive(
+    st.one_of(
+        st.builds(lambda text, way: (spelled(text, way), False), marks, st.integers(0, 5)),
+        st.integers(-5, 5).map(lambda number: (str(number), False)),
+    ),
+    lambda inner: st.one_of(
+        st.builds(written_list, st.lists(inner), blanks),
+        st.builds(written_object, st.lists(st.tuples(marks, inner)), blanks),
+    ),
+    max_leaves=12,
+)
+
+
+@given(written)
+@example(('{"a":1,"a":2,"b":"\\u003a"}', True))
+@example(('{"a":1,"b":"\\u003A"}', False))
+def test_two_members_of_one_name_are_found(written: Written) -> None:
+    text, repeats = written
+    encoded = text.encode()
+    assert has_repeats(encoded, msgspec.json.decode(encoded)) is repeats
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,8 @@ async def test_a_body_that_nobody_reads_is_bounded_under_a_key(quiet: Quiet) -> 
     answered(refused, 413)
 
 
+CREATE = "POST /api/graphs"
+UPDATE = "PUT /api/graphs/{graph_id}"
 EXECUTE = "POST /api/graphs/{graph_id}/execute"
 FORK = "POST /api/graphs/{graph_id}/executions/{run_id}/fork"
 SETTINGS = "PATCH /api/graphs/{graph_id}/settings"
@@ -291,6 +293,14 @@ LAX = {
     "twice": (FORK, b'{"version":1,"version":2}', "The body has an object with two members"),
     "twice within": (EXECUTE, b'{"inputs":{"x":[{"a":1,"a":2}]}}', "The body has an object"),
     "twice in other words": (SETTINGS, b'{"a":1,"\\u0061":1}', "The body has an object"),
+    "twice in a review": (
+        ACTION,
+        b'{"reviews":[{"node_exec_id":"x","approved":false,"approved":true}]}',
+        "The body has an object with two members of one name",
+    ),
+    "twice around a graph": (CREATE, b'{"graph":{},"graph":{}}', "The body has an object"),
+    "twice in a graph": (CREATE, b'{"graph":{"nodes":[],"nodes":[1]}}', "The body has an object"),
+    "twice in a version": (UPDATE, b'{"nodes":[],"nodes":[1]}', "The body has an object"),
     "0 in a review": (ACTION, b'{"reviews":[{"node_exec_id":"x","approved":1}]}', "reviews"),
 }
 

@@ -32,6 +32,8 @@ REFUSALS: tuple[tuple[str | bytes, str], ...] = (
     (b"\xff\xfe", "Invalid message format"),
     ('{"type": "\\ud800"}', "Invalid message format"),
     ("[" * 30_000, "Invalid message format"),
+    ('{"type": "ping", "type": "ping"}', "Invalid message format"),
+    (b'{"type": "ping", "more": [{"a": 1, "\\u0061": 2}]}', "Invalid message format"),
     ("{}", "Missing message type"),
     ('{"type": null}', "Missing message type"),
     ('{"type": "dance"}', "Unknown message type: dance"),
