@@ -8,16 +8,15 @@ So `straight` picks the templates that have neither, and the others are rendered
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Undefined
+from jinja2.runtime import LoopContext, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
-from markupsafe import soft_str
 
 from blocks.template_jobs import Answer, Job
 from domain import template_limits
@@ -44,14 +43,12 @@ STRAIGHT_FILTERS = frozenset(
 )
 """Filters whose work and result are of the order of their input."""
 
-PRINTABLE = "printable"
-
 
 def render(job: Job) -> Answer:
     """Render with no bound on time and memory, to be called where something else bounds them."""
     try:
-        environment = _environment(_Unprintable, escape_html=job.escape_html)
-        template = environment.from_string(_checked(environment.parse(job.source)))
+        environment = _environment(_Hiding, escape_html=job.escape_html)
+        template = environment.from_string(job.source)
         return Answer(text=_joined(template.generate(job.values)))
     except Exception as error:  # noqa: BLE001 - a template can raise whatever Python can
         return Answer(failure=_explained(error))
@@ -75,62 +72,75 @@ class _NoAttributes(ImmutableSandboxedEnvironment):
         return False
 
 
-class _Function:
-    """A function or a method of a value: to be called, and nothing else."""
+class _Hidden:
+    """What Python prints as an address in its memory: to be used, and not to be printed."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+    CALLED: ClassVar[str]
 
-    def __call__(self, *positional: Any, **named: Any) -> Any:
-        return self._function(*positional, **named)
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
 
     def __repr__(self) -> str:
-        raise SecurityError("a function cannot be printed")
+        raise SecurityError(f"{self.CALLED} cannot be printed")
 
 
-class _Unprintable(ImmutableSandboxedEnvironment):
-    """Hands functions out in a wrapping, since inside a list nobody looks at what is printed."""
+class _Function(_Hidden):
+    """A function or a method of a value."""
+
+    CALLED = "a function"
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        return self._inner(*positional, **named)
+
+
+class _Iterator(_Hidden):
+    """What a filter makes of a list, piece by piece."""
+
+    CALLED = "an iterator"
+
+    def __iter__(self) -> Any:
+        return self._inner
+
+
+def _hidden(value: Any) -> Any:
+    """The value, in a wrapping if it would print as an address. Whoever looks at a text that comes
+    out finds it too late: inside a list, or a refusal, it is printed by Python.
+    """
+    if isinstance(value, _Hidden | Undefined | LoopContext):
+        return value
+    if isinstance(value, Iterator):
+        return _Iterator(value)
+    return _Function(value) if callable(value) else value
+
+
+def _hiding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter, with its result hidden."""
+
+    @wraps(function)
+    def hiding(*positional: Any, **named: Any) -> Any:
+        return _hidden(function(*positional, **named))
+
+    return hiding
+
+
+class _Hiding(ImmutableSandboxedEnvironment):
+    """Hands out what prints as an address in a wrapping, when the sandbox has judged it."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        return self._wrapped(super().getattr(obj, attribute))
+        return _hidden(super().getattr(obj, attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        return self._wrapped(super().getitem(obj, argument))
-
-    def _wrapped(self, value: Any) -> Any:
-        # The sandbox has judged it by now, and formats texts by a function of its own.
-        is_function = callable(value) and not isinstance(value, Undefined)
-        return _Function(value) if is_function else value
-
-
-def _checked(tree: nodes.Template) -> nodes.Template:
-    """The template, in which `~` joins only what could be printed alone."""
-    for concat in tree.find_all(nodes.Concat):
-        concat.nodes = [
-            nodes.Filter(part, PRINTABLE, [], [], None, None, lineno=concat.lineno)
-            for part in concat.nodes
-        ]
-    return tree
+        return _hidden(super().getitem(obj, argument))
 
 
 @lru_cache(maxsize=4)
 def _environment(kind: type[Environment], *, escape_html: bool) -> Environment:
-    environment = kind(
-        autoescape=escape_html, undefined=StrictUndefined, finalize=_printable, cache_size=0
-    )
+    environment = kind(autoescape=escape_html, undefined=StrictUndefined, cache_size=0)
     # Blocks are pure, so nothing random is offered.
     del environment.filters["random"]
-    environment.filters[PRINTABLE] = _printable
-    environment.filters["string"] = lambda value: soft_str(_printable(value))
-    environment.globals = {"range": _Function(safe_range), "namespace": Namespace}
+    environment.filters = {name: _hiding(each) for name, each in environment.filters.items()}
+    environment.globals = {"range": _Function(safe_range), "namespace": _Function(Namespace)}
     return environment
-
-
-def _printable(value: Any) -> Any:
-    """Functions and iterators print as memory addresses, which nobody wants to tell or read."""
-    if not isinstance(value, Undefined) and (callable(value) or isinstance(value, Iterator)):
-        raise SecurityError(f"a {type(value).__name__.strip('_').lower()} cannot be printed")
-    return value
 
 
 class Straight(NamedTuple):

@@ -238,32 +238,3 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
         assert ended
     finally:
         os.close(helper)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "{{ a.upper ~ '' }}",
-        "{{ a.upper|string }}",
-        "{{ a.upper|e }}",
-        "{{ [a.upper] }}",
-        "{{ {'k': a['upper']} ~ '' }}",
-        "{{ '%s' % a.upper }}",
-        "{{ '{}'.format(a.upper) }}",
-        "{{ names|map(attribute='upper')|list }}",
-        "{{ names|map('upper') ~ '' }}",
-        "{{ range ~ '' }}",
-        "{{ [range] }}",
-        "{% for n in names %}{{ [loop.cycle] }}{% endfor %}",
-    ],
-)
-async def test_no_address_of_the_memory_is_printed(source: str) -> None:
-    with pytest.raises(TemplateFailure, match=r"cannot be printed|is unsafe"):
-        await render(source, {"a": "x", "names": ["y"]})
-
-
-async def test_functions_are_called_and_texts_joined_as_ever() -> None:
-    source = (
-        "{% for n in range(2) %}{{ names[n].upper() ~ '-' ~ n }};{% endfor %}{{ '{}'.format(a) }}"
-    )
-    assert await render(source, {"a": "x", "names": ["y", "z"]}) == "Y-0;Z-1;x"
