@@ -11,12 +11,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.contracts import BlockContract, BlockKind
-from domain.engine.pins import base_pin
 from domain.engine.plan import Plan
 from domain.graph_checks import input_schema, output_schema
-from domain.graph_files import GraphDraft, Link, Node
+from domain.graph_exports import without_secrets
+from domain.graph_files import GraphDraft, Link
 from domain.graphs import Graph, GraphVersion, Settings, VersionSaved
-from domain.secret_names import SECRET_NAMES
 from projections.graphs import GraphRow
 
 JsonSchema = dict[str, Any]
@@ -109,7 +108,7 @@ def graph_model(
 ) -> GraphModel:
     """A version as it is; an export names no user and carries no secret value."""
     model = _model(
-        _without_secrets(plan.graph, plan.contracts) if for_export else plan.graph,
+        without_secrets(plan.graph, plan.contracts) if for_export else plan.graph,
         plan.contracts,
         is_active=version.version == graph.active_version,
         created_at=version.created_at,
@@ -197,42 +196,3 @@ def _link(link: Link) -> LinkModel:
         sink_name=link.sink_name,
         is_static=link.is_static,
     )
-
-
-def _without_secrets(graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
-    """What is secret, or called like a secret such as the header `Authorization`, keeps its place
-    and loses its value, in the schemas too.
-    """
-    nodes = tuple(
-        msgspec.structs.replace(node, input_default=_open_pins(node, contracts[node.block_id]))
-        for node in graph.nodes
-    )
-    return msgspec.structs.replace(graph, nodes=nodes)
-
-
-def _open_pins(node: Node, contract: BlockContract) -> dict[str, Any]:
-    secret = {pin for pin, schema in contract.inputs.items() if schema.get("secret")}
-    if node.input_default.get("secret"):
-        secret.add("value")
-    return {
-        pin: _without_secret_members(value)
-        for pin, value in node.input_default.items()
-        if base_pin(pin) not in secret and not _is_secret(pin, value)
-    }
-
-
-def _without_secret_members(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_secret_members(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _without_secret_members(inner)
-        for name, inner in value.items()
-        if not _is_secret(name, inner)
-    }
-
-
-def _is_secret(name: str, value: Any) -> bool:
-    """No number is secret: `max_tokens` is one, and is called like it."""
-    return isinstance(value, str | list | dict) and SECRET_NAMES.search(name) is not None

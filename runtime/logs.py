@@ -18,24 +18,13 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 from domain import limits
-from domain.secret_names import SECRET_NAMES
+from domain.redaction import HIDDEN, is_secret_name, redacted
 from runtime.log_repeats import Kind, Repeats
 from runtime.pipes import lead_nowhere
 
-HIDDEN = "***"
 HEADING = ("timestamp", "level", "process", "event")
 CHATTERS = ("httpx2", "httpcore2", "uvicorn.error")
 """Libraries that tell every request that they make or take."""
-
-SECRETS_IN_TEXT = re.compile(
-    r"(?<=://)[^/@\s]+(?=@)"
-    r"|(?<=\bBearer )[\w.~+/=-]+"
-    r"|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"
-    r"|(?P<name>[?&][\w-]*(?:token|key|secret|password)=)[^&\s\"']+",
-    re.IGNORECASE,
-)
-"""What stands before the host of a URL, what follows `Bearer`, a JWT wherever it stands, and what
-the query of an address calls a secret."""
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What moves the cursor of a terminal, begins a line in some viewers, or turns the text around."""
@@ -101,13 +90,13 @@ class _Stream(io.TextIOBase):
 
 
 def _hide(key: str, value: Any) -> Any:
-    if SECRET_NAMES.search(key) and value is not None:
+    if is_secret_name(key) and value is not None:
         return HIDDEN
     match value:
         case None | bool() | int() | float():
             return value
         case str():
-            shown = SECRETS_IN_TEXT.sub(lambda found: (found["name"] or "") + HIDDEN, value)
+            shown = redacted(value)
             return CONTROLS.sub(_escaped, _cut(_on_one_line(shown) if key == "event" else shown))
         case Mapping():
             return {str(name): _hide(str(name), inner) for name, inner in value.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from blocks.data import StoreValue
 from blocks.io import AgentInput, AgentOutput
 from blocks.logic import Calculator, Condition
 from blocks.web import SendWebRequest
@@ -154,11 +155,18 @@ async def test_an_export_holds_nothing_that_is_called_a_secret(user: Caller) -> 
         body={"users": [{"password": "s3cret", "max_tokens": 5}]},
         **{"headers_#_Cookie": "s3cret", "headers_#_Accept-Language": "de"},
     )
-    saved_ = await user.save(graph(request))
+    stored = node("keep", StoreValue, input='{"Authorization":"Bearer s3cret","n":1}')
+    stored["metadata"] = {"note": "see https://me:s3cret@example.com", "clientSecret": "s3cret"}
+    field = agent_input("accessToken", value="s3cret")
+    saved_ = await user.save(graph(request, stored, field, instructions="GET /?token=s3cret"))
     path = f"/api/v1/graphs/{saved_.graph_id}"
     response = await user.get(f"{path}?for_export=true")
     assert "s3cret" not in response.text
-    assert answered(response)["nodes"][0]["input_default"] == {
+    asked, kept, given = answered(response)["nodes"]
+    assert kept["input_default"] == {"input": '{"n":1}'}
+    assert kept["metadata"] == {"note": "see https://***@example.com"}
+    assert given["input_default"] == {"name": "accessToken"}
+    assert asked["input_default"] == {
         "url": "https://example.com",
         "headers": {"Accept": "text/html"},
         "body": {"users": [{"max_tokens": 5}]},

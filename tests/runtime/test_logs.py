@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from domain import limits
-from runtime.logs import HEADING, HIDDEN, redact
+from domain.redaction import HIDDEN
+from runtime.logs import HEADING, redact
 
 PROGRAM = """
 import logging, sys
