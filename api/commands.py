@@ -18,9 +18,9 @@ from runtime.aggregates.repository import Done
 
 POSITION = "Evergraph-Position"
 """Answer header of a command: where its last event stands in the log."""
-AT_LEAST = "at-least"
+AT_LEAST = "At-Least"
 """Request header of a list: wait until it shows this position."""
-IDEMPOTENCY_KEY = "idempotency-key"
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 POSITION_TEXT = re.compile(r"[0-9]{1,19}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from mimetypes import guess_type
 from pathlib import Path, PurePath
@@ -15,7 +14,7 @@ from litestar.enums import HttpMethod
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
-from litestar.openapi.spec import Components, Operation, RequestBody, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
 
 from api.auth import PUBLIC
@@ -58,15 +57,6 @@ CONFIG = OpenAPIConfig(
         JsonRenderPlugin(),
     ],
 )
-
-
-@dataclass
-class OptionalBody(Operation):
-    """An operation that can be called without its body."""
-
-    def __post_init__(self) -> None:
-        assert isinstance(self.request_body, RequestBody)
-        self.request_body.required = False
 
 
 class Asset(NamedTuple):

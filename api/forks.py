@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, post
@@ -12,11 +12,14 @@ from litestar.params import FromPath, JSONBody
 
 from api.bodies import OwnBody
 from api.commands import AnyRequest, answer, context_of
+from api.operations import Command
 from api.problems import refusals
 from api.run_shapes import ForkedExecutionMeta, forked_meta
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import forks
+from domain import limits
+from domain.bounds import documented
 from domain.engine.views import View
 from domain.errors import NotFound
 from domain.json_values import check_json
@@ -35,12 +38,13 @@ class ForkRun(OwnBody):
     """
 
     node_exec_id: str | None = None
-    version: int | None = None
+    version: Annotated[int | None, documented(minimum=1, maximum=limits.JSON_INTEGER_MAX)] = None
     inputs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 @post(
     "/graphs/{graph_id:str}/executions/{run_id:str}/fork",
+    operation_class=Command,
     operation_id="postV1ForkGraphExecution",
     responses=refusals(402, 404, 409, 413, 422),
     status_code=200,
@@ -79,6 +83,7 @@ async def fork_run(
 
 @post(
     "/graphs/{graph_id:str}/executions/{run_id:str}/retry",
+    operation_class=Command,
     operation_id="postV1RetryGraphExecution",
     responses=refusals(402, 404, 409, 413, 422),
     status_code=200,

@@ -19,7 +19,8 @@ from api.graph_shapes import (
     graph_settings,
     saved_model,
 )
-from api.paging import After, check_after, next_link
+from api.operations import Command, Listing
+from api.paging import After, VersionInPath, VersionInQuery, check_after, next_link
 from api.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
@@ -47,6 +48,7 @@ class GraphSettingsChange(msgspec.Struct):
 
 @post(
     "/graphs",
+    operation_class=Command,
     operation_id="postV1CreateNewGraph",
     responses=refusals(403, 413, 422),
     status_code=200,
@@ -71,6 +73,7 @@ async def create_graph(
 
 @put(
     "/graphs/{graph_id:str}",
+    operation_class=Command,
     operation_id="putV1UpdateGraphVersion",
     responses=refusals(403, 404, 413, 422),
     tags=["graphs"],
@@ -95,7 +98,13 @@ async def update_graph(
     return answer(services, context, done, saved_model(done.answer))
 
 
-@get("/graphs", operation_id="getV1ListUserGraphs", responses=refusals(), tags=["graphs"])
+@get(
+    "/graphs",
+    operation_class=Listing,
+    operation_id="getV1ListUserGraphs",
+    responses=refusals(),
+    tags=["graphs"],
+)
 async def list_graphs(
     request: AnyRequest, services: NamedDependency[Services], after: After = 0
 ) -> Response[list[GraphMeta]]:
@@ -123,7 +132,7 @@ async def get_graph(
     request: AnyRequest,
     graph_id: FromPath[str],
     services: NamedDependency[Services],
-    version: FromQuery[int | None] = None,
+    version: VersionInQuery = None,
     for_export: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
 ) -> GraphModel:
     """One version of a graph, by default the active one."""
@@ -175,7 +184,7 @@ async def list_versions(
 async def get_version(
     request: AnyRequest,
     graph_id: FromPath[str],
-    version: FromPath[int],
+    version: VersionInPath,
     services: NamedDependency[Services],
     for_export: FromQuery[bool] = False,  # noqa: FBT002
 ) -> GraphModel:
@@ -186,6 +195,7 @@ async def get_version(
 
 @patch(
     "/graphs/{graph_id:str}/settings",
+    operation_class=Command,
     operation_id="patchV1UpdateGraphSettings",
     responses=refusals(404, 413, 422),
     tags=["graphs"],

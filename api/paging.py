@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from domain import limits
 from domain.errors import Invalid
@@ -20,6 +20,9 @@ ExecutionsLimit = Annotated[
 After = Annotated[
     int, QueryParameter(schema_extra={"minimum": 0, "maximum": limits.JSON_INTEGER_MAX})
 ]
+_VERSIONS = {"minimum": 1, "maximum": limits.GRAPH_VERSION_MAX}
+VersionInPath = Annotated[int, PathParameter(schema_extra=_VERSIONS)]
+VersionInQuery = Annotated[int | None, QueryParameter(schema_extra=_VERSIONS)]
 """The document says the bounds; who refuses what is beyond them says why."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get, post
@@ -13,11 +13,13 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from api.commands import AnyRequest, answer, catch_up, context_of
+from api.operations import Command, Listing
 from api.paging import Page, PageSize, offset_of
 from api.problems import refusals
 from api.services import Services
 from commands import reviews
 from domain import limits
+from domain.bounds import documented
 from domain.errors import Conflict, Invalid, NotFound
 from domain.json_values import check_text
 from domain.large_values import LargeValue
@@ -62,7 +64,7 @@ class ReviewItem(msgspec.Struct):
 
     node_exec_id: str
     approved: bool
-    message: str | None = None
+    message: Annotated[str | None, documented(maxLength=limits.REVIEW_MESSAGE_CHARS_MAX)] = None
     reviewed_data: Any = None
     auto_approve_future: bool = False
 
@@ -70,7 +72,9 @@ class ReviewItem(msgspec.Struct):
 class ReviewRequest(msgspec.Struct):
     """Answers to questions of one run."""
 
-    reviews: list[ReviewItem]
+    reviews: Annotated[
+        list[ReviewItem], documented(minItems=1, maxItems=limits.REVIEWS_DECIDED_MAX)
+    ]
 
 
 class ReviewResponse(msgspec.Struct):
@@ -84,6 +88,7 @@ class ReviewResponse(msgspec.Struct):
 
 @get(
     "/review/pending",
+    operation_class=Listing,
     operation_id="getV1GetPendingReviews",
     responses=refusals(),
     tags=["reviews"],
@@ -106,6 +111,7 @@ async def list_pending(
 
 @get(
     "/review/execution/{run_id:str}",
+    operation_class=Listing,
     operation_id="getV1GetPendingReviewsForExecution",
     responses=refusals(404),
     tags=["reviews"],
@@ -130,6 +136,7 @@ async def list_of_run(
 
 @post(
     "/review/action",
+    operation_class=Command,
     operation_id="postV1ProcessReviewAction",
     responses=refusals(404, 409, 413, 422),
     status_code=200,

@@ -13,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from api.commands import AnyRequest, answer, catch_up, context_of
+from api.operations import Command, CommandForAll
 from api.problems import refusals
 from api.run_shapes import GraphExecutionMeta, current_meta
 from api.services import Services
@@ -45,6 +46,7 @@ class Control(Protocol):
 
 @post(
     "/graphs/{graph_id:str}/executions/{run_id:str}/stop",
+    operation_class=Command,
     operation_id="postV1StopGraphExecution",
     responses=refusals(404, 409, 413, 422),
     status_code=200,
@@ -71,6 +73,7 @@ async def stop_run(
 
 @post(
     "/graphs/{graph_id:str}/executions/{run_id:str}/pause",
+    operation_class=Command,
     operation_id="postV1PauseGraphExecution",
     responses=refusals(404, 409, 413, 422),
     status_code=200,
@@ -90,6 +93,7 @@ async def pause_run(
 
 @post(
     "/graphs/{graph_id:str}/executions/{run_id:str}/resume",
+    operation_class=Command,
     operation_id="postV1ResumeGraphExecution",
     responses=refusals(404, 409, 413, 422),
     status_code=200,
@@ -109,6 +113,7 @@ async def resume_run(
 
 @post(
     "/graphs/{graph_id:str}/executions/pause",
+    operation_class=CommandForAll,
     operation_id="postV1PauseGraphExecutions",
     responses=refusals(404, 409, 413, 422),
     status_code=200,
@@ -123,6 +128,7 @@ async def pause_runs(
 
 @post(
     "/graphs/{graph_id:str}/executions/resume",
+    operation_class=CommandForAll,
     operation_id="postV1ResumeGraphExecutions",
     responses=refusals(404, 409, 413, 422),
     status_code=200,

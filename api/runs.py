@@ -12,8 +12,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api.commands import POSITION_TEXT, AnyRequest, answer, catch_up, context_of
-from api.documents import OptionalBody
-from api.paging import After, ExecutionsLimit, Page, PageSize, check_after, offset_of, pagination
+from api.operations import Listing, Start
+from api.paging import (
+    After,
+    ExecutionsLimit,
+    Page,
+    PageSize,
+    VersionInPath,
+    check_after,
+    offset_of,
+    pagination,
+)
 from api.problems import refusals
 from api.run_shapes import (
     GraphExecutionMeta,
@@ -76,7 +85,7 @@ async def _execute(
 
 @post(
     "/graphs/{graph_id:str}/execute/{graph_version:int}",
-    operation_class=OptionalBody,
+    operation_class=Start,
     operation_id="postV1ExecuteGraphAgent",
     responses=refusals(402, 403, 404, 413, 422),
     status_code=200,
@@ -85,7 +94,7 @@ async def _execute(
 async def execute_version(
     request: AnyRequest,
     graph_id: FromPath[str],
-    graph_version: FromPath[int],
+    graph_version: VersionInPath,
     services: NamedDependency[Services],
     data: JSONBody[ExecuteGraph | None] = None,
 ) -> Response[GraphExecutionMeta]:
@@ -95,7 +104,7 @@ async def execute_version(
 
 @post(
     "/graphs/{graph_id:str}/execute",
-    operation_class=OptionalBody,
+    operation_class=Start,
     operation_id="postV1ExecuteActiveGraphAgent",
     responses=refusals(402, 403, 404, 413, 422),
     status_code=200,
@@ -111,7 +120,13 @@ async def execute_active(
     return await _execute(request, services, graph_id, None, data)
 
 
-@get("/executions", operation_id="getV1ListAllExecutions", responses=refusals(), tags=["graphs"])
+@get(
+    "/executions",
+    operation_class=Listing,
+    operation_id="getV1ListAllExecutions",
+    responses=refusals(),
+    tags=["graphs"],
+)
 async def list_all(
     request: AnyRequest, services: NamedDependency[Services]
 ) -> list[GraphExecutionMeta]:
@@ -129,6 +144,7 @@ async def list_all(
 
 @get(
     "/graphs/{graph_id:str}/executions",
+    operation_class=Listing,
     operation_id="getV1ListGraphExecutions",
     responses=refusals(404),
     tags=["graphs"],

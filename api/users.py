@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 
 from api.commands import AnyRequest, answer, context_of
+from api.operations import Command
 from api.problems import refusals
 from api.services import Services
 from commands import users
@@ -26,6 +27,7 @@ class UserModel(msgspec.Struct):
 
 @post(
     "/auth/user",
+    operation_class=Command,
     operation_id="postV1GetOrCreateUser",
     responses=refusals(413, 422),
     status_code=200,

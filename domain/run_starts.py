@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from domain import budgets, limits
+from domain.bounds import documented
 from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
 from domain.engine.plan import Plan
@@ -20,9 +21,11 @@ from domain.runs import Parent, RunCreated
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a run and all its sub-graphs may use up; None: as much as any run of its graph."""
 
-    steps: int | None = None
-    seconds: float | None = None
-    credits: int | None = None
+    steps: Annotated[int | None, documented(minimum=1, maximum=limits.RUN_STEPS_MAX)] = None
+    seconds: Annotated[
+        float | None, documented(exclusiveMinimum=0, maximum=limits.RUN_SECONDS_MAX)
+    ] = None
+    credits: Annotated[int | None, documented(minimum=0, maximum=limits.RUN_CREDITS_MAX)] = None
 
 
 UNBOUNDED = Budget()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +16,9 @@ from domain import limits
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import echo
 from tests.support.routes import Endpoint, endpoints
+
+Member = tuple[str, dict[str, Any]]
+"""A place in a request, and its schema."""
 
 STATUSES = {"200", "400", "401", "503"}
 
@@ -143,18 +150,100 @@ async def test_the_page_asks_no_foreign_host(installation: Platform, path: str) 
             assert (await installation.http.get(link)).status_code == 200, link
 
 
-async def test_numbers_in_queries_have_their_bounds(document: dict[str, Any]) -> None:
-    numbers = {
-        parameter["name"]: parameter["schema"]
-        for operation in operations(document).values()
-        for parameter in operation.get("parameters", [])
-        if parameter["schema"].get("type") == "integer" and parameter["in"] == "query"
-    }
-    bounds = {name: (schema["minimum"], schema["maximum"]) for name, schema in numbers.items()}
-    assert bounds == {
-        "page": (1, limits.PAGE_MAX),
-        "page_size": (1, limits.PAGE_SIZE_MAX),
-        "limit": (1, limits.EXECUTIONS_PAGE),
-        "after": (0, limits.JSON_INTEGER_MAX),
-        "outputs_after": (0, limits.JSON_INTEGER_MAX),
-    }
+BOUNDS = {
+    "Budget.steps": (1, limits.RUN_STEPS_MAX),
+    "Budget.seconds": (0, limits.RUN_SECONDS_MAX),
+    "Budget.credits": (0, limits.RUN_CREDITS_MAX),
+    "ForkRun.version": (1, limits.JSON_INTEGER_MAX),
+    "ReviewRequest.reviews": (1, limits.REVIEWS_DECIDED_MAX),
+    "ReviewItem.message": (0, limits.REVIEW_MESSAGE_CHARS_MAX),
+    "header Idempotency-Key": (1, limits.IDEMPOTENCY_KEY_CHARS_MAX),
+    "path graph_version": (1, limits.GRAPH_VERSION_MAX),
+    "path version": (1, limits.GRAPH_VERSION_MAX),
+    "query version": (1, limits.GRAPH_VERSION_MAX),
+    "query page": (1, limits.PAGE_MAX),
+    "query page_size": (1, limits.PAGE_SIZE_MAX),
+    "query limit": (1, limits.EXECUTIONS_PAGE),
+    "query after": (0, limits.JSON_INTEGER_MAX),
+    "query outputs_after": (0, limits.JSON_INTEGER_MAX),
+}
+LEAST = {"minimum", "exclusiveMinimum", "minItems", "minLength"}
+MOST = {"maximum", "maxItems", "maxLength"}
+
+
+def members(document: dict[str, Any], place: str, schema: dict[str, Any]) -> Iterator[Member]:
+    """All that a schema describes, with the keywords that hold for it whatever it is."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        yield from members(document, name, document["components"]["schemas"][name])
+        return
+    forms = [*schema.get("oneOf", []), *schema.get("anyOf", [])]
+    for form in forms or [{}]:
+        if "$ref" in form:
+            yield from members(document, place, form)
+        else:
+            yield place, {**schema, **form}
+    for name, inner in schema.get("properties", {}).items():
+        yield from members(document, f"{place}.{name}", inner)
+    if "items" in schema:
+        yield from members(document, f"{place}[]", schema["items"])
+
+
+def asked(document: dict[str, Any]) -> Iterator[Member]:
+    """All that a request can have in it."""
+    for operation in operations(document).values():
+        for parameter in operation.get("parameters", []):
+            place = f"{parameter['in']} {parameter['name']}"
+            yield from members(document, place, parameter["schema"])
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            yield from members(document, "body", media["schema"])
+
+
+async def test_what_is_asked_for_has_its_bounds(document: dict[str, Any]) -> None:
+    """Numbers and lists always, texts where they have some of their own."""
+    found = defaultdict(set)
+    for place, schema in asked(document):
+        named = schema.get("type", [])
+        types = {named} if isinstance(named, str) else {*named}
+        if types & {"integer", "number", "array"} or ("string" in types and "maxLength" in schema):
+            least = [schema[keyword] for keyword in schema.keys() & LEAST]
+            most = [schema[keyword] for keyword in schema.keys() & MOST]
+            found[place].add((*(least or [0]), *most))
+    assert found == {place: {bounds} for place, bounds in BOUNDS.items()}
+
+
+def called(function: Any) -> set[str]:
+    """What a handler calls, itself or by the functions beside it."""
+    loaded = [each for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"]
+    names = {each.argval for each in loaded}
+    for name in tuple(names):
+        inner = function.__globals__.get(name)
+        if inspect.isfunction(inner) and inner.__module__ == function.__module__:
+            names |= called(inner)
+    return names
+
+
+async def test_headers_are_described_where_they_are_read_and_written(
+    document: dict[str, Any], installation: Platform
+) -> None:
+    found = operations(document)
+    for endpoint in contract(installation):
+        operation, names = found[str(endpoint)], called(endpoint.handler.fn)
+        headers = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+        expected = {"Idempotency-Key"} if "context_of" in names else set()
+        assert headers == expected | ({"At-Least"} if "catch_up" in names else set()), endpoint
+        answer = operation["responses"]["200"].get("headers", {})
+        assert answer.keys() == ({"Evergraph-Position"} if "answer" in names else set()), endpoint
+
+
+async def test_headers_do_what_is_said_of_them(user: Caller) -> None:
+    first, again = [
+        await user.post("/api/v1/graphs", {"graph": echo()}, Idempotency_Key="k") for _ in range(2)
+    ]
+    position = first.headers["Evergraph-Position"]
+    assert (again.text, again.headers["Evergraph-Position"]) == (first.text, position)
+    shown = answered(await user.get("/api/v1/graphs", At_Least=position))
+    assert [graph["id"] for graph in shown] == [answered(first)["id"]]
+    answered(await user.get("/api/v1/graphs", At_Least="-1"), 400)
+    for key in ("", "k" * (limits.IDEMPOTENCY_KEY_CHARS_MAX + 1)):
+        answered(await user.post("/api/v1/auth/user", Idempotency_Key=key), 400)

@@ -51,8 +51,10 @@ values = {{ values = ["{value}"] }}
 "path.version" = {{ dictionary = "versions", probability = 0.8 }}
 "path.value_id" = {{ dictionary = "values", probability = 0.8 }}
 "path.graph_version" = {{ dictionary = "versions", probability = 0.8 }}
+"header.At-Least" = "0"
 """
-"""Mostly what there is, or nearly every answer would be that it is not there."""
+"""Mostly what there is, or nearly every answer would be that it is not there. No list is asked to
+wait for what nobody will write."""
 
 
 def asks() -> Document:
