@@ -18,6 +18,9 @@ CALLINGS = ("name", "key", "header")
 CALLED = "value"
 """How a member ends that says what another one is, and that one."""
 PAIR = 2
+PROPERTIES = "properties"
+DESCRIBING = ("type", "title", "description", "format", "advanced", "secret")
+"""What a JSON Schema says of a value without telling one."""
 
 
 def without_secrets(graph: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
@@ -61,11 +64,27 @@ def _open(value: Any) -> Any:
 
 def _open_members(members: dict[str, Any]) -> dict[str, Any]:
     told = _told_secret(members)
+    described = PROPERTIES if members.get("type") == "object" else None
     return {
-        name: _open(value)
+        name: _open_properties(value) if name == described else _open(value)
         for name, value in members.items()
         if name not in told and not _is_secret(name, value)
     }
+
+
+def _open_properties(properties: Any) -> Any:
+    """The properties of a JSON Schema, such as that of an agent within this one: links lead to
+    them by their names, so that one that is called a secret is still described.
+    """
+    if not isinstance(properties, dict):
+        return _open(properties)
+    described = {
+        name: _open({keyword: schema[keyword] for keyword in DESCRIBING if keyword in schema})
+        for name, schema in properties.items()
+        if isinstance(schema, dict) and is_secret_name(name)
+    }
+    shown = _open_members(properties) | described
+    return {name: shown[name] for name in properties if name in shown}
 
 
 def _open_item(item: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from blocks.agents import AgentExecutor
 from blocks.data import StoreValue
 from blocks.io import AgentInput, AgentOutput
 from blocks.logic import Calculator, Condition
@@ -173,3 +174,22 @@ async def test_an_export_holds_nothing_that_is_called_a_secret(user: Caller) -> 
         "headers_#_Accept-Language": "de",
     }
     assert "s3cret" in (await user.get(path)).text
+
+
+async def test_an_export_keeps_the_links_to_what_an_agent_within_it_takes(user: Caller) -> None:
+    """Also where that is called a secret."""
+    takes = await user.save(graph(agent_input("api_key"), agent_output("y")))
+    agent = node(
+        "agent",
+        AgentExecutor,
+        graph_id=takes.graph_id,
+        graph_version=1,
+        input_schema=takes.model["input_schema"],
+        output_schema=takes.model["output_schema"],
+        inputs={"api_key": "s3cret"},
+    )
+    saved_ = await user.save(graph(agent_input("x"), agent, links="x.result > agent.api_key"))
+    exported = await user.read(f"/api/v1/graphs/{saved_.graph_id}?for_export=true")
+    assert exported["nodes"][1]["input_default"]["inputs"] == {}
+    again = await user.save(exported)
+    assert len(again.model["links"]) == 1

@@ -23,6 +23,12 @@ def exported(value: Any) -> Any:
     return node.input_default.get("input")
 
 
+def schema(**of_the_key: Any) -> dict[str, Any]:
+    """As a node has it that runs another agent."""
+    properties = {"api_key": of_the_key, "city": {"type": "string", "default": "Lyon"}}
+    return {"type": "object", "properties": properties, "required": ["api_key"]}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -37,6 +43,9 @@ def exported(value: Any) -> Any:
         ('{"a":"{\\"jwt\\":\\"x\\",\\"b\\":1}"}', '{"a":"{\\"b\\":1}"}'),
         ('{"url":"https://u:p@h"}', '{"url":"https://***@h"}'),
         ('{"cut": "https://u:p@h', '{"cut": "https://***@h'),
+        (schema(type="string", title="Key", default="x"), schema(type="string", title="Key")),
+        (schema(default="x"), schema()),
+        ({"properties": {"auth": {"user": "x"}, "pwd": "x"}}, {"properties": {}}),
         ("https://u:p@h/?api_key=x", "https://***@h/?api_key=***"),
         (["Authorization: Basic dTpw"], ["Authorization: ***"]),
     ],
