@@ -11,7 +11,8 @@ import msgspec
 
 from blocks.contract import Block, BlockFailure, Category, Context, Pins, Yields, pin
 from domain import limits
-from domain.json_values import finite_or_text
+from domain.errors import Invalid
+from domain.json_values import finite_or_text, read_text
 
 NonFinite = Literal["Infinity", "-Infinity", "NaN"]
 
@@ -179,9 +180,11 @@ def _collection(text: str) -> list[Any] | dict[str, Any]:
     if not text:
         return []
     try:
-        value = msgspec.json.decode(text)
+        value = read_text(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BlockFailure(f"items_str is not JSON: {error}") from None
+    except Invalid as error:
+        raise BlockFailure(f"items_str: {error}") from None
     if not isinstance(value, list | dict):
         raise BlockFailure("items_str holds neither a list nor an object")
     return value

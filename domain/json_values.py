@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from domain import limits
+from domain import limits, memory_limits
 from domain.errors import Invalid
 
 NON_FINITE_TEXTS = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -21,18 +21,21 @@ or a short text of a few bytes of JSON takes 50 to 200 of them."""
 
 def weight(encoded: bytes) -> int:
     """About how many bytes a JSON text takes when it has been decoded, and hardly ever fewer."""
-    places = encoded.count(b",") + encoded.count(b"[") + encoded.count(b"{")
     # One character beyond the first 65,536 makes all of its text four bytes wide.
     width = 1 if encoded.isascii() else 4
-    return width * len(encoded) + PLACE_BYTES * places
+    return width * len(encoded) + PLACE_BYTES * _signs(encoded)
 
 
 def places(encoded: bytes) -> int:
     """How many values a JSON text has at the most, without decoding it: each stands behind a comma
     or an opening bracket outside of texts.
     """
-    marks = _marks(encoded)
-    return marks.count(b",") + marks.count(b"[") + marks.count(b"{")
+    return _signs(_marks(encoded))
+
+
+def _signs(encoded: bytes) -> int:
+    """How many commas and opening brackets there are."""
+    return encoded.count(b",") + encoded.count(b"[") + encoded.count(b"{")
 
 
 def has_repeats(encoded: bytes, value: Any) -> bool:
@@ -54,6 +57,27 @@ def _marks(encoded: bytes) -> bytes:
     bare = encoded.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER_BYTES)
     # Most texts have no marks. Without these pairs of quotes the others still are in pairs.
     return b"".join(bare.replace(b'""', b"").split(b'"')[::2])
+
+
+def is_crowded(encoded: bytes, most: int) -> bool:
+    """Whether a JSON text may have more values than `most`, as `places` counts them."""
+    if most >= len(encoded) or most >= _signs(encoded):
+        return False
+    return places(encoded) > most
+
+
+def read_text(text: str) -> Any:
+    """The value of which a text is the JSON.
+
+    Raises msgspec.DecodeError, RecursionError, and Invalid for what is no admissible value, or
+    would take far more memory than the text.
+    """
+    most = memory_limits.TEXT_VALUES_MAX
+    if len(text) > most and is_crowded(text.encode(), most):
+        raise Invalid(f"a text is read as JSON of at most {most} values")
+    value = msgspec.json.decode(text)
+    check_json(value, "text")
+    return value
 
 
 def finite_or_text(number: float) -> float | str:

@@ -6,10 +6,15 @@ hardly ever more, and for texts and structs up to three times less.
 
 BODY_VALUES_MAX = 250_000
 """Values of the JSON in the body of a request, each of which takes about a hundred bytes."""
+TEXT_VALUES_MAX = 100_000
+"""Values of the JSON that a text holds, for it to be read where a list or an object is wanted."""
 LARGE_BODIES_AT_ONCE = 4
 """Requests with bodies beyond REQUEST_BYTES_MAX that an API process works on. Users take turns."""
 STATE_CACHE_BYTES_MAX = 32 * 1024 * 1024
 """Folded streams that a process keeps."""
+PLAN_ITEMS_MAX = 20_000
+"""Steps and items of which inputs are built once for a graph version; what is beyond them is built
+anew for each execution. They have no weight, being at most a hundred bytes each."""
 PLANS_KEPT_BYTES_MAX = 64 * 1024 * 1024
 """Graph versions that a process keeps."""
 PLAN_LIGHT_BYTES = 1024 * 1024

@@ -10,6 +10,8 @@
 | anyOf | the first member that converts without falling back to 0 |
 | enum | the member that it converts to |
 
+A text that holds more than TEXT_VALUES_MAX values stays a text.
+
 What a type cannot express stays as it is and is left to `schemas.compile_check`: a value outside
 its enum, and anything where only null is declared.
 
@@ -30,12 +32,11 @@ import msgspec
 from domain import limits
 from domain.engine.json_schema import Schema, normalise
 from domain.errors import Invalid
-from domain.json_values import NON_FINITE_TEXTS, check_json, finite_or_text
+from domain.json_values import NON_FINITE_TEXTS, finite_or_text, read_text
 
 Convert = Callable[[Any], Any]
 Fits = Callable[[Any], bool]
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -135,12 +136,6 @@ def _integer(value: Any) -> Any:
     return 0 if converted is None else converted
 
 
-def _read_json(text: str) -> Any:
-    value = _decode(text)
-    check_json(value, "text")
-    return value
-
-
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, Invalid)
 
 
@@ -152,7 +147,7 @@ def _list(value: Any) -> Any:
         return [[key, item] for key, item in value.items()]
     if kind is str and value.strip()[:1] == "[" and value.strip()[-1:] == "]":
         try:
-            return _read_json(value)
+            return read_text(value)
         except _UNREADABLE:
             return [value]
     return [value]
@@ -166,7 +161,7 @@ def _dict(value: Any) -> Any:
         return {str(index): item for index, item in enumerate(value)}
     if kind is str:
         try:
-            read = _read_json(value)
+            read = read_text(value)
         except _UNREADABLE:
             return {"value": value}
         return read if type(read) is dict else {"value": read}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from blocks.contract import BlockFailure
 from blocks.logic import Calculator, Condition, CountItems, StepThroughItems
-from domain import limits
+from domain import limits, memory_limits
 from tests.blocks.support import outputs_of
 
 NUMBERS = st.floats(width=64)
@@ -129,7 +129,10 @@ async def test_items_of_every_source_come_with_their_keys() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not JSON"), ("7", "neither"), ('"a"', "neither"), ("[" * 5000, "not JSON")],
+    [
+        *(("{", "not JSON"), ("7", "neither"), ('"a"', "neither"), ("[" * 5000, "not JSON")),
+        (f"[{'[],' * memory_limits.TEXT_VALUES_MAX}[]]", "JSON of at most 100000 values"),
+    ],
 )
 async def test_a_text_without_items_is_a_failure(text: str, message: str) -> None:
     with pytest.raises(BlockFailure, match=message):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import limits
+from domain import limits, memory_limits
 from domain.engine.coercion import compile_coercion, compile_fit
 from domain.engine.schemas import compile_check
 from domain.json_values import check_json
@@ -231,6 +231,16 @@ def test_a_block_reads_every_coerced_value_as_it_is(declared: Any, value: Any) -
 @given(value=json_values)
 def test_a_block_can_read_every_coerced_number(declared: Any, value: Any) -> None:
     msgspec.convert(compile_coercion(msgspec.json.schema(declared))(value), declared, strict=False)
+
+
+def test_a_text_that_holds_very_many_values_stays_a_text() -> None:
+    to_list, to_object = compile_coercion(ARRAY), compile_coercion({"type": "object"})
+    most = f"[{','.join(['[]'] * (memory_limits.TEXT_VALUES_MAX // 2))}]"
+    assert len(to_list(most)) == len(to_object(most)["value"]) == memory_limits.TEXT_VALUES_MAX // 2
+    more = f"[[],{most[1:]}"
+    assert to_list(more) == [more]
+    assert to_object(more) == {"value": more}
+    assert to_list(msgspec.json.encode([more]).decode()) == [more]
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
