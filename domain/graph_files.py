@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from domain import limits
+from domain.engine.pins import steps_of
 from domain.errors import Invalid
 from domain.json_values import check_json, check_text
 
@@ -62,6 +63,8 @@ def read_draft(document: object) -> GraphDraft:
     objects = [_Fields(entry, f"nodes[{index}]") for index, entry in enumerate(entries)]
     _refuse_too_many_pins(objects)
     nodes = tuple(_read_node(node, f"node {index}") for index, node in enumerate(objects))
+    links = _read_links(graph) or _gathered_links(objects, nodes)
+    _refuse_long_ways(nodes, links)
     return GraphDraft(
         id=graph.optional_text("id", limits.ID_CHARS_MAX),
         version=graph.version("version"),
@@ -76,7 +79,7 @@ def read_draft(document: object) -> GraphDraft:
         is_active=graph.flag("is_active", default=True),
         allow_cycles=graph.flag("allow_cycles", default=False),
         nodes=nodes,
-        links=_read_links(graph) or _gathered_links(objects, nodes),
+        links=links,
     )
 
 
@@ -183,6 +186,20 @@ def _refuse_too_many_pins(nodes: Iterable[_Fields]) -> None:
                 f"{node.place('input_default')} is one too many: the nodes of a graph may have"
                 f" at most {limits.GRAPH_PINS_MAX} pins with a value"
             )
+
+
+def _refuse_long_ways(nodes: Iterable[Node], links: Iterable[Link]) -> None:
+    """Each step is taken when the graph is checked, and for each execution that a link leads to."""
+    pins = [pin for node in nodes for pin in node.input_default]
+    for node in nodes:
+        inputs = node.input_default.get("inputs")
+        pins += inputs if isinstance(inputs, dict) else ()
+    ends = (pin for link in links for pin in (link.source_name, link.sink_name))
+    if sum(map(steps_of, chain(pins, ends))) > limits.GRAPH_PATH_STEPS_MAX:
+        raise Invalid(
+            "the names of pins, and of what links join, may lead over at most "
+            f"{limits.GRAPH_PATH_STEPS_MAX} steps in all"
+        )
 
 
 def _read_node(node: _Fields, own_id: str) -> Node:

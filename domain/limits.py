@@ -33,8 +33,10 @@ GRAPH_CYCLE_NODES_SHOWN_MAX = 20
 LIST_PAD_MAX = 1_000
 """The highest list index that a pin name may assign, and so the nulls it may pad a list with."""
 PATH_ITEMS_MAX = 10_000
-"""Items of lists and objects that the pin names of one node may copy, convert and pad with, in
-all, to build its input."""
+"""Steps that the paths in the pin names of one node may have, and items of lists and objects that
+they may copy, convert and pad with, in all, to build its input."""
+GRAPH_PATH_STEPS_MAX = 20_000
+"""Steps of the paths in all pin names of a graph, in those of its links too."""
 
 # --- runs -----------------------------------------------------------------------------------
 RUN_STEPS_MAX = 100_000

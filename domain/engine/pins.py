@@ -7,6 +7,7 @@ part of the pin's value. An attribute of a JSON value is a key of its object.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -113,19 +114,29 @@ def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
 
     Returns `data` itself when no name has a path. Its containers are never changed: those on a
     path are copied. A container of the other kind is converted as coercion would, a scalar gives
-    way. Raises PinError as `compile_target` does, when more than PATH_ITEMS_MAX items would be
-    copied, converted or padded with, or when one pin's path turns an object into a list more than
-    JSON_DEPTH_MAX times, for each time nests it deeper.
+    way. Raises PinError as `compile_target` does, when the paths have more than PATH_ITEMS_MAX
+    steps, with the items that are copied, converted and padded with, or when one pin's path turns
+    an object into a list more than JSON_DEPTH_MAX times, for each time nests it deeper.
     """
     for name in data:
-        if "_#_" in name or "_$_" in name or "_@_" in name:
-            return _merge(data)
+        if _leads_on(name):
+            return Merging({}).add(data)
     return data
 
 
 def has_path(name: str) -> bool:
     """Whether `merge_dynamic` would look at a pin of this name."""
     return _DELIMITER.search(name) is not None
+
+
+def merged_into(name: str) -> str:
+    """The pin that `merge_dynamic` changes for a pin of this name: itself, if it has no path."""
+    return _DELIMITER.split(name, 1)[0]
+
+
+def steps_of(name: str) -> int:
+    """About how many steps the path of a pin has, and no fewer."""
+    return name.count("_#_") + name.count("_$_") + name.count("_@_")
 
 
 @lru_cache(maxsize=4096)
@@ -175,31 +186,34 @@ def _selected_path(source_name: str) -> tuple[Step, ...]:
     return known if len(known) == len(steps) else ()
 
 
-def _merge(data: dict[str, Any]) -> dict[str, Any]:
-    merging = _Merging()
-    for name, value in data.items():
-        merging.merged[name] = value
-        if "_#_" in name or "_$_" in name or "_@_" in name:
-            merging.assign(name, value)
-    return merging.merged
+def _leads_on(name: str) -> bool:
+    return "_#_" in name or "_$_" in name or "_@_" in name
 
 
-class _Merging:
-    """The inputs merged so far, and how much of what is allowed for them is left."""
+class Merging:
+    """Inputs that are merged, as `merge_dynamic` does, over what has been before."""
 
-    __slots__ = ("_items_left", "_lists_left", "_own", "merged")
+    __slots__ = ("_lists_left", "_merged", "_own", "items_left")
 
-    def __init__(self) -> None:
-        self.merged: dict[str, Any] = {}
+    def __init__(self, before: Mapping[str, Any]) -> None:
+        """Nothing in `before` is changed."""
+        self._merged = dict(before)
         self._own: set[int] = set()
-        """The ids of the containers made for `merged`."""
-        self._items_left = limits.PATH_ITEMS_MAX
+        """The ids of the containers made here."""
+        self.items_left = limits.PATH_ITEMS_MAX
         self._lists_left = limits.JSON_DEPTH_MAX
 
-    def assign(self, name: str, value: Any) -> None:
-        """Set `value` where `name` says."""
+    def add(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """All of it with `data` behind it. Raises PinError as `merge_dynamic` does."""
+        for name, value in data.items():
+            self._merged[name] = value
+            if _leads_on(name):
+                self._assign(name, value)
+        return self._merged
+
+    def _assign(self, name: str, value: Any) -> None:
         target = compile_target(name)
-        holder: Any = self.merged
+        holder: Any = self._merged
         place: Step = target.base
         for step in target.path:
             present = holder.get(place) if type(holder) is dict else holder[place]
@@ -211,6 +225,7 @@ class _Merging:
 
     def _container(self, present: Any, step: Step, name: str) -> Any:
         """A container of our own that has room at `step`, with what `present` holds."""
+        self._spend(1, name)
         if type(step) is not int:
             return self._object(present, name)
         container = self._list(present, name)
@@ -248,10 +263,10 @@ class _Merging:
         return list(present)
 
     def _spend(self, items: int, name: str) -> None:
-        self._items_left -= items
-        if self._items_left < 0:
+        self.items_left -= items
+        if self.items_left < 0:
             raise PinError(
                 name,
-                "the paths of this node's pins copy, convert and pad with more than "
+                "the paths of this node's pins lead over, copy, convert and pad with more than "
                 f"{limits.PATH_ITEMS_MAX} items",
             )

@@ -114,7 +114,7 @@ def test_a_default_with_a_bad_path_is_refused() -> None:
 def test_defaults_whose_paths_make_too_much_are_refused() -> None:
     defaults = {f"list_$_{i}_$_{limits.LIST_PAD_MAX}": 1 for i in range(11)}
     (error,) = refusal(draft([join("a", **defaults)])).errors
-    assert error.startswith("Node a: list_$_9_$_1000: the paths of this node's pins copy")
+    assert error.startswith("Node a: list_$_9_$_1000: the paths of this node's pins lead over")
 
 
 def test_every_problem_is_told_up_to_a_bound() -> None:

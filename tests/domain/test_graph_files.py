@@ -252,6 +252,19 @@ def test_the_pins_of_all_nodes_together_are_bounded() -> None:
         read_draft(graph(nodes=[one, other]))
 
 
+@pytest.mark.parametrize(("pins", "inputs", "ends"), [(200, 0, 0), (0, 200, 0), (60, 40, 100)])
+def test_the_steps_of_all_paths_together_are_bounded(pins: int, inputs: int, ends: int) -> None:
+    path = "_#_x" * (limits.GRAPH_PATH_STEPS_MAX // 200)
+    defaults: dict[str, Any] = {f"p{i}{path}": 0 for i in range(pins)}
+    defaults["inputs"] = {f"i{i}{path}": 0 for i in range(inputs)}
+    link = {**LINK, "source_name": f"out{path}", "sink_name": f"in{path}"}
+    document = graph(nodes=nodes("a", input_default=defaults), links=[link] * (ends // 2))
+    assert len(read_draft(document).nodes) == 1
+    defaults["p_#_one_more"] = 0
+    with pytest.raises(Invalid, match="at most 20000 steps in all"):
+        read_draft(document)
+
+
 def test_the_size_of_a_graph_is_bounded() -> None:
     most = nodes(*map(str, range(limits.GRAPH_NODES_MAX)))
     assert len(read_draft(graph(nodes=most)).nodes) == limits.GRAPH_NODES_MAX

@@ -16,7 +16,7 @@ from tests.domain.graphs import TEXT, draft, join
 
 REQUIRED = "This field is required"
 VERSION = ("graph_id", "graph_version")
-PATHS_MAKE = "the paths of this node's pins copy, convert and pad with"
+PATHS_MAKE = "the paths of this node's pins lead over, copy, convert and pad with"
 WHOLE_NUMBER = f"must be a whole number from 1 to {limits.GRAPH_VERSION_MAX}"
 MANY = tuple(str(number) for number in range(limits.GRAPH_NODES_MAX + 1))
 AT_MOST = f"must have at most {limits.GRAPH_NODES_MAX} properties"

@@ -159,12 +159,20 @@ def test_padding_is_bounded_over_all_pins(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("step", ["$_0", "#_a"])
 def test_copies_and_conversions_are_bounded_over_all_pins(step: str) -> None:
-    shared = [0] * (limits.PATH_ITEMS_MAX // 10)
+    shared = [0] * (limits.PATH_ITEMS_MAX // 10 - 1)
     values = {f"p{i}": shared for i in range(11)}
     assert len(merge_dynamic({**values, f"p0_{step}": 1})) == 12
     with pytest.raises(PinError, match="items") as failure:
         merge_dynamic({**values, **{f"p{i}_{step}": 1 for i in range(11)}})
     assert failure.value.pin == f"p10_{step}"
+
+
+def test_each_step_of_a_path_counts() -> None:
+    deep = {f"list_#_{i}" + "_#_x" * 59: 1 for i in range(limits.PATH_ITEMS_MAX // 60)}
+    assert len(merge_dynamic(deep)["list"]) == len(deep)
+    with pytest.raises(PinError, match="items") as failure:
+        merge_dynamic({**deep, **{f"more_#_{i}" + "_#_x" * 59: 1 for i in range(2)}})
+    assert failure.value.pin.startswith("more")
 
 
 def test_what_is_built_is_nested_no_deeper_than_json() -> None:
