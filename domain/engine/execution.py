@@ -8,6 +8,7 @@ from itertools import accumulate, compress
 from typing import Any
 
 from domain.engine.plan import PlanNode
+from domain.engine.schemas import Known
 from domain.engine.suspicion import Loss
 from domain.runs import Output, ReviewDecided, ReviewRequested, RunStatus
 
@@ -98,6 +99,7 @@ class NodeQueue:
         "_held_back",
         "_next",
         "arrivals",
+        "known",
         "last_given",
         "node",
         "unrouted",
@@ -117,6 +119,8 @@ class NodeQueue:
         """Incomplete executions that lack a static pin, by number."""
         self.last_given: dict[str, Any] | None = None
         """What the execution that was queued last had been given."""
+        self.known = Known(node.static_pins) if node.static_pins else None
+        """What was made of the values that are repeated."""
         self.unrouted: deque[Execution] = deque()
         """Queued executions whose outputs have not been routed yet, oldest first (4.5, P2)."""
 
@@ -189,6 +193,7 @@ class NodeQueue:
         self.arrivals.clear()
         self.unrouted.clear()
         self.without_static.clear()
+        self.known = None
 
     def _compact(self) -> None:
         """Forget the executions that take nothing any more, wherever they stand: one that stands

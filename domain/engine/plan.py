@@ -7,8 +7,16 @@ from typing import Any
 
 from domain.budgets import Allotment
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
-from domain.engine.pins import Selector, base_pin, compile_selector, has_path
-from domain.engine.schemas import REQUIRED, Check, InputRules, compile_inputs, compile_outputs
+from domain.engine.inputs import NodeInputs, Prepared, Room
+from domain.engine.pins import Selector, base_pin, compile_selector
+from domain.engine.schemas import (
+    REQUIRED,
+    Check,
+    InputRules,
+    Known,
+    compile_inputs,
+    compile_outputs,
+)
 from domain.errors import Invalid
 from domain.graph_files import GraphDraft, Link, Node
 from domain.policies import NodePolicy, read_policy
@@ -40,7 +48,9 @@ class PlanNode:
     __slots__ = (
         "__weakref__",
         "_by_output",
+        "_inputs",
         "_linked",
+        "_room",
         "_unlinked",
         "contract",
         "defaults",
@@ -60,7 +70,7 @@ class PlanNode:
         "static_pins",
     )
 
-    def __init__(self, index: int, node: Node, contract: BlockContract) -> None:
+    def __init__(self, index: int, node: Node, contract: BlockContract, room: Room) -> None:
         self.index = index
         self.node_id = node.id
         self.contract = contract
@@ -74,6 +84,8 @@ class PlanNode:
         self.defaults: Mapping[str, Any] = node.input_default
         self._unlinked = (self.defaults.get("inputs") or {}) if self.is_agent else self.defaults
         self.rules: InputRules = compile_inputs(contract)
+        self._room = room
+        self._inputs: NodeInputs | None = None
         self.output_checks: Mapping[str, Check] = compile_outputs(contract)
         self.linked_pins: tuple[str, ...] = ()
         self._linked: frozenset[str] = frozenset()
@@ -112,19 +124,27 @@ class PlanNode:
         check = checks.get(name) or checks.get(base_pin(name))
         return "is not an output of this block" if check is None else check(value)
 
-    def prepare(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        """The whole input of an execution, and what is wrong with it (4.4, D5 b-f)."""
-        return self.rules.prepare({**self._unlinked, **given})
+    def prepare(self, given: Mapping[str, Any], known: Known | None = None) -> Prepared:
+        """The whole input of an execution, and what is wrong with it (4.4, D5 b-f).
+
+        Its values are those of others too. `known` is what was made of earlier ones.
+        """
+        return (self._inputs or self._compile()).prepare(given, known)
 
     def takes_unseen(self, pin: str) -> bool:
         """Whether a value at this pin does not decide what `prepare` makes of the others."""
-        names = (pin, *self.linked_pins, *self._unlinked)
-        return pin not in self.rules.looked_at and not any(map(has_path, names))
+        return (self._inputs or self._compile()).takes_unseen(pin)
 
     def lacks_link(self, given: Mapping[str, Any]) -> bool:
         """Whether a linked pin has no value: it never falls back to a default (4.4, D5 a)."""
         linked = self._linked
         return len(given) < len(linked) or not given.keys() >= linked
+
+    def _compile(self) -> NodeInputs:
+        """At the first execution: a plan that is only looked at need not know."""
+        expected = (*self.linked_pins, "value") if self.is_input else self.linked_pins
+        self._inputs = NodeInputs(self.rules, self._unlinked, expected, self._room)
+        return self._inputs
 
 
 class Plan:
@@ -137,8 +157,9 @@ class Plan:
         self.contracts = contracts
         self.weight = 0
         """About how many bytes it takes, as far as somebody has said."""
+        room = Room()
         self.nodes = [
-            PlanNode(index, node, contracts[node.block_id])
+            PlanNode(index, node, contracts[node.block_id], room)
             for index, node in enumerate(graph.nodes)
         ]
         by_id = {node.node_id: node for node in self.nodes}

@@ -41,7 +41,7 @@ def enqueue_if_ready(run: Run, execution: Execution, at: datetime | None) -> boo
     queue = execution.node
     if queue.node.lacks_link(execution.given):
         return False
-    data, problems = queue.node.prepare(execution.given)
+    data, problems = queue.node.prepare(execution.given, queue.known)
     if problems:
         return False
     queue.enqueue(execution, data, at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -37,23 +37,54 @@ _SIZES: dict[str, tuple[str, Holds, str, str]] = {
 }
 
 
+class Known:
+    """What was made of the value at a pin, for as long as the same value is there again."""
+
+    __slots__ = ("_last", "_pins")
+
+    def __init__(self, pins: Collection[str]) -> None:
+        self._pins = frozenset(pins)
+        self._last: dict[tuple[str, Any], tuple[Any, Any]] = {}
+
+    def of(self, pin: str, value: Any, make: Callable[[Any], Any]) -> Any:
+        """`make(value)`, which depends on nothing else."""
+        if pin not in self._pins:
+            return make(value)
+        last = self._last.get((pin, make))
+        if last is None or last[0] is not value:
+            last = self._last[pin, make] = value, make(value)
+        return last[1]
+
+    @property
+    def values(self) -> list[Any]:
+        return [kept for pair in self._last.values() for kept in pair]
+
+
 class InputRules:
-    """The rules of one block's inputs, compiled."""
+    """The rules of a block's inputs, or of some of them, compiled."""
 
     __slots__ = ("_checks", "_conversions", "_required", "looked_at")
 
-    def __init__(self, inputs: Mapping[str, Schema], required: tuple[str, ...]) -> None:
-        schemas = {name: normalise(schema) for name, schema in inputs.items()}
-        rules = {name: compile_rule(schema) for name, schema in schemas.items()}
-        self._conversions: tuple[tuple[str, Convert], ...] = tuple(
-            (name, rule.convert) for name, rule in rules.items() if rule is not ANYTHING
-        )
-        checks = {name: _compiled(schema) for name, schema in schemas.items()}
-        self._checks = tuple((name, check) for name, check in checks.items() if check is not None)
+    def __init__(
+        self,
+        conversions: tuple[tuple[str, Convert], ...],
+        required: tuple[str, ...],
+        checks: tuple[tuple[str, Check], ...],
+    ) -> None:
+        self._conversions = conversions
         self._required = required
-        self.looked_at = frozenset(name for name, _ in (*self._conversions, *self._checks))
+        self._checks = checks
+        self.looked_at = frozenset(name for name, _ in (*conversions, *checks))
         """Pins whose values decide what `prepare` returns; of others it only matters whether they
         are there."""
+
+    def of_pins(self, is_meant: Callable[[str], bool]) -> InputRules:
+        """The rules of some of the pins."""
+        return InputRules(
+            tuple(pair for pair in self._conversions if is_meant(pair[0])),
+            tuple(name for name in self._required if is_meant(name)),
+            tuple(pair for pair in self._checks if is_meant(pair[0])),
+        )
 
     def prepare(self, data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Merge, convert and check the inputs of one node execution, defaults included.
@@ -67,28 +98,45 @@ class InputRules:
             merged = merge_dynamic(data)
         except PinError as error:
             return data, [(error.pin, str(error))]
+        return self.finish(merged)
+
+    def finish(
+        self, data: dict[str, Any], known: Known | None = None
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """As `prepare`, of what is merged already."""
+        finished = data
         for name, convert in self._conversions:
-            value = merged.get(name)
+            value = finished.get(name)
             if value is None:
                 continue
-            converted = convert(value)
+            converted = convert(value) if known is None else known.of(name, value, convert)
             if converted is not value:
-                if merged is data:
-                    merged = dict(data)
-                merged[name] = converted
-        problems = [(name, REQUIRED) for name in self._required if merged.get(name) is None]
+                if finished is data:
+                    finished = dict(data)
+                finished[name] = converted
+        problems = [(name, REQUIRED) for name in self._required if finished.get(name) is None]
         for name, check in self._checks:
-            value = merged.get(name)
-            if value is not None and (message := check(value)) is not None:
+            value = finished.get(name)
+            if value is None:
+                continue
+            message = check(value) if known is None else known.of(name, value, check)
+            if message is not None:
                 problems.append((name, message))
-        return merged, problems
+        return finished, problems
 
 
 def compile_inputs(contract: BlockContract) -> InputRules:
     """The rules of a block's inputs. Those of an agent are left to its own run (4.10)."""
     if contract.kind is BlockKind.AGENT:
-        return InputRules({}, ())
-    return InputRules(contract.inputs, contract.required)
+        return InputRules((), (), ())
+    schemas = {name: normalise(schema) for name, schema in contract.inputs.items()}
+    rules = {name: compile_rule(schema) for name, schema in schemas.items()}
+    checks = {name: _compiled(schema) for name, schema in schemas.items()}
+    return InputRules(
+        tuple((name, rule.convert) for name, rule in rules.items() if rule is not ANYTHING),
+        contract.required,
+        tuple((name, check) for name, check in checks.items() if check is not None),
+    )
 
 
 def compile_outputs(contract: BlockContract) -> Mapping[str, Check]:

@@ -27,6 +27,7 @@ def weight(run: Run, most: int) -> int:
         return total
     waiting: list[Any] = [run.returned, *run.outputs.values()]
     waiting += [queue.last_given for queue in run.nodes]
+    waiting += [queue.known.values for queue in run.nodes if queue.known is not None]
     if run.created is not None:
         waiting.append(run.created.inputs)
     for execution in held:
