@@ -46,7 +46,9 @@ CYCLIC_RUN_STEPS_MAX = 10_000
 RUN_WAITING_MAX = 50_000
 """Node executions of one run that have not got all their inputs."""
 ROUTE_PORTION = 2_000
-"""Deliveries after which whoever routes many lets others have their turn."""
+"""Deliveries after which whoever routes many lets others have their turn,"""
+ROUTE_SECONDS = 0.005
+"""as after this long."""
 STEP_THROUGH_ITEMS_MAX = 10_000
 NODE_OUTPUTS_MAX = 20_000
 """Values that one node execution may yield."""

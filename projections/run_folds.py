@@ -13,6 +13,7 @@ from domain.engine.views import Place, View
 from domain.events import Event
 from projections.run_values import put_back, read_values
 from projections.turns import Turn
+from runtime import clock
 from runtime.eventlog.checkpoints import Checkpoint, CheckpointPart
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import StreamEvent
@@ -52,10 +53,11 @@ class Fold:
         view, run = self._view, self._view.run
         for entry in page:
             happened = await self._with_values(entry.event)
-            view.begin(happened, entry.recorded_at, Place(run.run_id, entry.version, entry.bytes))
+            place = Place(run.run_id, entry.version, entry.bytes)
+            view.begin(happened, entry.recorded_at, place, clock.monotonic)
             while run.routing is not None:
                 await asyncio.sleep(0)
-                evolve.route_on(run)
+                evolve.route_on(run, clock.monotonic)
             view.finish()
             self._events += 1
             self._bytes += entry.bytes

@@ -45,6 +45,7 @@ from domain.runs import (
 )
 
 Moment = datetime | None
+Clock = Callable[[], float]
 Handler = Callable[[Run, Any, Moment], None]
 DONE = object()
 
@@ -57,11 +58,11 @@ def evolve(run: Run, happened: Event, at: Moment = None) -> Run:
     return run
 
 
-def begin(run: Run, happened: Event, at: Moment = None) -> None:
-    """As `evolve`, but of many deliveries only the first portion is made.
+def begin(run: Run, happened: Event, at: Moment = None, clock: Clock | None = None) -> None:
+    """As `evolve`, but of many deliveries only the first portion is made, as by `route_on`.
 
-    The rest is left to `route_on`, for whoever has to let others have their turn in between, and
-    must be made before the run is looked at. The next event makes it if nobody did.
+    The rest is left to that, for whoever has to let others have their turn in between, and must be
+    made before the run is looked at. The next event makes it if nobody did.
     """
     while run.routing is not None:
         route_on(run)
@@ -69,13 +70,24 @@ def begin(run: Run, happened: Event, at: Moment = None) -> None:
     handler = _HANDLERS.get(type(happened))
     if handler is not None:
         handler(run, happened, at)
+    if run.routing is not None:
+        route_on(run, clock)
 
 
-def route_on(run: Run) -> None:
-    """Make the next portion of deliveries; none is left when `run.routing` is None."""
-    assert run.routing is not None
-    if next(run.routing, DONE) is DONE:
-        run.routing = None
+def route_on(run: Run, clock: Clock | None = None) -> None:
+    """Make the next portion of deliveries; none is left when `run.routing` is None.
+
+    `clock` tells seconds. Some deliveries take a thousand times longer than others.
+    """
+    routing = run.routing
+    assert routing is not None
+    end = None if clock is None else clock() + limits.ROUTE_SECONDS
+    for _ in range(limits.ROUTE_PORTION):
+        if next(routing, DONE) is DONE:
+            run.routing = None
+            return
+        if clock is not None and end is not None and clock() >= end:
+            return
 
 
 def _created(run: Run, created: RunCreated, at: Moment) -> None:
@@ -283,7 +295,6 @@ def _finish(
         del run.executions[execution.number]
         execution.node.shed(execution)
     run.routing = _route_finished(run, execution.node, at)
-    route_on(run)
 
 
 def _route_finished(run: Run, queue: NodeQueue, at: Moment) -> Iterator[None]:

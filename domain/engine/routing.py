@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from domain import limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import PlanLink
 from domain.engine.run import Run
@@ -14,17 +13,16 @@ from domain.runs import Output
 
 
 def route(run: Run, execution: Execution, at: datetime | None) -> Iterator[None]:
-    """Deliver every output over every link that carries it; a pause after each portion of many."""
+    """Deliver every output over every link that carries it; a pause after each that was tried."""
     node = execution.node.node
-    done = 0
     for name, value in _undelivered(execution):
         for link in node.links_for(name):
             delivered, selected = link.selector.select(name, value)
             if delivered:
-                _deliver(run, link, selected, at)
-                done += 1
-                if done % limits.ROUTE_PORTION == 0:
+                for released in _deliver(run, link, selected, at):
                     yield
+                    enqueue_if_ready(run, released, at)
+            yield
 
 
 def add(run: Run, queue: NodeQueue, at: datetime | None) -> Execution:
@@ -59,19 +57,19 @@ def gather_output(run: Run, execution: Execution) -> None:
     run.outputs[execution.number] = (str(data.get("name")), data.get("value"))
 
 
-def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> None:
+def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> Collection[Execution]:
+    """Others that may be ready now are left to the caller: there can be very many."""
     queue = run.nodes[link.sink.index]
     execution = queue.taker_of(link.sink_name)
     if execution is None:
         if run.is_full:
-            return  # The run fails for it, and whoever folds it has to fold no more.
+            return ()  # The run fails for it, and whoever folds it has to fold no more.
         execution = add(run, queue, at)
     execution.given[link.sink_name] = value
     queue.fill_static(execution)
     if not enqueue_if_ready(run, execution, at) or not link.is_static:
-        return
-    for released in queue.release_static(execution):
-        enqueue_if_ready(run, released, at)
+        return ()
+    return queue.release_static(execution)
 
 
 def _undelivered(execution: Execution) -> Iterator[Output]:

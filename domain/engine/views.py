@@ -80,12 +80,18 @@ class View:
         """Say which values in the next event have which hash."""
         self._loaded.update((id(value), (value, key)) for value, key in values)
 
-    def begin(self, happened: Event, at: datetime | None, place: Place) -> None:
+    def begin(
+        self,
+        happened: Event,
+        at: datetime | None,
+        place: Place,
+        clock: evolve.Clock | None = None,
+    ) -> None:
         """Fold one more event, but for deliveries that are left to `evolve.route_on`."""
         if isinstance(happened, NodeCompleted | NodeFailed):
             self.results[happened.execution] = place
         self._steps = self.run.steps
-        evolve.begin(self.run, happened, at)
+        evolve.begin(self.run, happened, at, clock)
 
     def finish(self) -> None:
         """All of the event has been delivered: forget what only the engine had to know."""

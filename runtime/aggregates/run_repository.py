@@ -14,6 +14,7 @@ from domain.engine import evolve
 from domain.engine.run import Run
 from domain.events import Event
 from domain.runs import Fork, RunCreated
+from runtime import clock
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Repository
 from runtime.eventlog.reader import StreamEvent
@@ -111,10 +112,10 @@ class RunRepository:
 
 async def _fold(run: Run, happened: Event, at: datetime) -> None:
     """One more event; others have their turn while it brings many deliveries."""
-    evolve.begin(run, happened, at)
+    evolve.begin(run, happened, at, clock.monotonic)
     while run.routing is not None:
         await asyncio.sleep(0)
-        evolve.route_on(run)
+        evolve.route_on(run, clock.monotonic)
 
 
 class _Both:

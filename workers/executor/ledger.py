@@ -154,13 +154,13 @@ class Ledger:
                 key: msgspec.json.decode(value) for key, value in result.large.items()
             }
             happened = large_values.put_back(happened, values)
-        begin(self.run, happened)
+        begin(self.run, happened, clock=clock.monotonic)
 
     async def routed(self) -> None:
         """Deliver all that the last result brought, and let others have their turn in between."""
         while self.run.routing is not None:
             await asyncio.sleep(0)
-            route_on(self.run)
+            route_on(self.run, clock.monotonic)
 
     def keep(self, large: Mapping[str, bytes]) -> None:
         """Have large values stored, at the latest before the next event is."""

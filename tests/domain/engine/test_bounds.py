@@ -52,6 +52,50 @@ def test_many_deliveries_come_in_portions_and_in_the_same_order() -> None:
     assert given == [e.data for e in whole.ready.values()]
 
 
+class Ticking:
+    """A clock that goes on by a millisecond each time that it is looked at."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += 0.001
+        return self._now
+
+
+def test_a_portion_ends_after_its_time_however_few_deliveries_it_has() -> None:
+    run = fan(steps_max=100_000)
+    clock = Ticking()
+    most = limits.ROUTE_SECONDS * 1_000
+    begin(run, MANY, clock=clock)
+    assert 1 < run.count <= 1 + most
+    route_on(run, clock)
+    assert most < run.count <= 1 + 2 * most
+
+
+def test_links_that_carry_nothing_take_their_time_too() -> None:
+    links = [f"x.out_#_missing > s{number}.a" for number in range(SINKS)]
+    run = Given(*links).run
+    begin(run, MANY, clock=Ticking())
+    assert run.routing is not None
+
+
+def test_those_that_waited_for_a_static_value_are_released_in_portions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Given("x.out > s.a", "y.out => s.b").run
+    evolve(run, MANY)
+    assert run.waiting == ITEMS
+    monkeypatch.setattr(limits, "ROUTE_PORTION", 10)
+    begin(run, NodeCompleted(1, "y", [("out", 1)], elapsed_us=1))
+    assert ITEMS - 11 <= run.waiting < ITEMS
+    while run.routing is not None:
+        before = run.waiting
+        route_on(run)
+        assert before - 10 <= run.waiting
+    assert run.waiting == 0
+
+
 def test_the_next_event_finds_everything_delivered() -> None:
     run = fan(steps_max=100_000)
     begin(run, MANY)
