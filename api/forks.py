@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -77,6 +78,7 @@ async def fork_run(
         version=data.version,
         inputs=data.inputs,
         contracts=CONTRACTS,
+        turn=partial(services.views.taken_turn, context.owner),
     )
     return answer(services, context, done, forked_meta(done.answer))
 
@@ -104,6 +106,7 @@ async def retry_run(
         run_id=run_id,
         graph_id=graph_id,
         contracts=CONTRACTS,
+        turn=partial(services.views.taken_turn, context.owner),
     )
     return answer(services, context, done, forked_meta(done.answer))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -50,6 +51,10 @@ _ABOUT_A_NODE = (
 )
 
 
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+"""Waits until it may be had. Whoever has it waits for nothing but the database."""
+
+
 class Beginning(msgspec.Struct, frozen=True):
     """How the run that is forked was created, and what a fork takes over from it."""
 
@@ -84,12 +89,14 @@ async def fork(
     version: int | None,
     inputs: dict[str, Any],
     contracts: Mapping[str, BlockContract],
+    turn: Turn = nullcontext,
 ) -> Done[RunAccepted]:
     """Accept a run that reuses what happened before a node execution, or up to a version.
 
     `inputs` are laid over those of the execution, by pin; without one over the run's own, by name.
-    Raises NotFound, PaymentRequired, Conflict after too many forks in a row, GraphInvalid when the
-    graph's blocks are gone, and Invalid for a place or inputs that are impossible.
+    The run is read while a `turn` is had. Raises NotFound, PaymentRequired, Conflict after too many
+    forks in a row, GraphInvalid when the graph's blocks are gone, and Invalid for a place or inputs
+    that are impossible.
     """
     if (execution is None) == (version is None):
         raise Invalid("a fork begins at a node execution or at a version, at one of them")
@@ -104,12 +111,14 @@ async def fork(
         else:
             raise Invalid(f"a fork of this run begins at a version from 1 to {last}")
         planned = state.fork(execution=execution, inputs=inputs)
+        if execution is not None and inputs and execution in state.run.executions:
+            await run_repository.read_given(state.run, execution)
         _require_possible(state.run, planned)
         own = inputs if execution is None else {}
         source = msgspec.structs.replace(state.created, inputs={**state.created.inputs, **own})
         return Beginning(source=source, fork=planned)
 
-    return await _accept(repository, context, run_repository.plans, begin, contracts)
+    return await _accept(repository, context, run_repository.plans, begin, contracts, turn=turn)
 
 
 async def retry(
@@ -120,11 +129,12 @@ async def retry(
     run_id: str,
     graph_id: str,
     contracts: Mapping[str, BlockContract],
+    turn: Turn = nullcontext,
 ) -> Done[RunAccepted]:
     """Accept a run that takes an ended one up again: what failed there, and what was cut off.
 
-    Raises NotFound, PaymentRequired, GraphInvalid, and Conflict when the run has not ended, when
-    there is nothing to retry, or after too many forks in a row.
+    It is read while a `turn` is had. Raises NotFound, PaymentRequired, GraphInvalid, and Conflict
+    when the run has not ended, when there is nothing to retry, or after too many forks in a row.
     """
 
     async def begin() -> Beginning:
@@ -137,7 +147,7 @@ async def retry(
         planned = state.fork(retried=tuple(state.run.failed))
         return Beginning(source=state.created, fork=planned)
 
-    return await _accept(repository, context, run_repository.plans, begin, contracts)
+    return await _accept(repository, context, run_repository.plans, begin, contracts, turn=turn)
 
 
 async def _accept(
@@ -146,6 +156,8 @@ async def _accept(
     plans: PlanCache,
     begin: Callable[[], Awaitable[Beginning]],
     contracts: Mapping[str, BlockContract],
+    *,
+    turn: Turn,
 ) -> Done[RunAccepted]:
     new_id = ids.new_id()
     run_id = str(new_id)
@@ -154,7 +166,9 @@ async def _accept(
     async def decide() -> Decision[RunAccepted]:
         nonlocal beginning
         # What has happened stays as it is: who has to decide again need not look at it again.
-        beginning = beginning or await begin()
+        if beginning is None:
+            async with turn():
+                beginning = await begin()
         source = beginning.source
         account, found = await asyncio.gather(
             repository.load(ACCOUNT, context.owner),
@@ -202,7 +216,7 @@ async def _first_about(log: EventLog, run_id: str, last: int, number: int) -> in
 
 
 async def _state(run_repository: RunRepository, run_id: str, version: int) -> State:
-    run = await run_repository.load(run_id, Scope(version=version))
+    run = await run_repository.load(run_id, Scope(version=version, whole=False))
     assert run is not None, "a run's stream does not go away"
     assert run.created is not None
     return State(run_id=run_id, version=version, run=run, created=run.created)

@@ -19,7 +19,7 @@ from domain.runs import RunEnd, RunStatus, RunTerminated
 from runtime import clock
 from runtime.aggregates.context import Context
 from runtime.aggregates.repository import Decision, Done, Repository
-from runtime.aggregates.run_repository import RunRepository
+from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.eventlog.log import StreamWrite
 
 SWEEPER = "worker:sweeper"
@@ -166,7 +166,7 @@ async def _settling(repository: Repository, run_id: str, life: Life) -> list[Str
     spent = life.stats.cost
     if spent and life.children:
         # Each child pays for itself, and only the whole run knows which of them it has counted.
-        run = await RunRepository(repository).load(run_id)
+        run = await RunRepository(repository).load(run_id, Scope(whole=False))
         assert run is not None, "a run's stream does not go away"
         spent = run.cost
     return account.write(accounts.settle(account.state, hold=run_id, spent=spent))

@@ -72,6 +72,13 @@ class Views:
         finally:
             turn.give_back()
 
+    @asynccontextmanager
+    async def taken_turn(self, user_id: str) -> AsyncIterator[None]:
+        """One that is needed at once."""
+        async with self.turn(user_id) as turn:
+            await turn.take()
+            yield
+
     async def load(self, turn: Turn, run_id: str, created: RunCreated, version: int) -> View:
         """The run at a version that it has got to. Raises NotFound without its graph, and
         CheckpointsGone.

@@ -10,6 +10,7 @@ from blocks.logic import Calculator
 from domain import limits
 from domain.runs import NodeFailed, RunCompleted, RunStats, RunTerminated
 from runtime import ids
+from runtime.fairness import FairQueue
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import Document, agent_input, agent_output, graph, node
 from tests.support.written import CLAIM, WrittenRun, begun
@@ -50,6 +51,23 @@ async def forked(author: Caller, source: WrittenRun, body: Document) -> Document
 
 def statuses(page: Document) -> list[str]:
     return [execution["status"] for execution in page["node_executions"]]
+
+
+async def test_forks_and_retries_take_turns_with_looks(
+    author: Caller, doubled: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users: list[str] = []
+    enter = FairQueue.enter
+
+    async def seen(self: FairQueue, user_id: str) -> None:
+        users.append(user_id)
+        await enter(self, user_id)
+
+    monkeypatch.setattr(FairQueue, "enter", seen)
+    answered(await author.post(f"{doubled.path}/fork", {"version": 3}))
+    assert users == [str(author.user_id)]
+    answered(await author.post(f"{doubled.path}/retry"), 409)
+    assert users == 2 * [str(author.user_id)]
 
 
 async def test_a_fork_is_answered_like_a_start(author: Caller, doubled: WrittenRun) -> None:
