@@ -25,6 +25,13 @@ ROOM_SECONDS_MAX = 5.0
 """How long one waits for room,"""
 ROOM_LOOK_SECONDS = 0.5
 """and how often it is looked for meanwhile among what nobody has in hand any more."""
+RUN_BYTES_MAX = 256 * 1024 * 1024
+"""What a run holds in memory while it is driven, its graph not included. One that holds more fails.
+It is weighed when so much may have come in since the last time,"""
+RUN_WEIGHED_BYTES_MIN = 32 * 1024 * 1024
+"""and no earlier than after this."""
+SNAPSHOT_WEIGHT_MAX = 64 * 1024 * 1024
+"""A run that holds more is not even encoded to see how large its snapshot would be."""
 RUNS_REMEMBERED_BYTES_MAX = 64 * 1024 * 1024
 """Resting runs that an executor keeps, their graphs included,"""
 RUN_REMEMBERED_BYTES_MAX = 8 * 1024 * 1024

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
+from domain import memory_limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import PlanLink
 from domain.engine.run import Run
+from domain.json_values import PLACE_BYTES
 from domain.runs import Output
 
 
@@ -42,6 +44,9 @@ def enqueue_if_ready(run: Run, execution: Execution, at: datetime | None) -> boo
     data, problems = queue.node.prepare(execution.given, queue.known)
     if problems:
         return False
+    for pin, value in execution.given.items():
+        if data[pin] is not value:
+            run.made += _about(value, data[pin])
     queue.enqueue(execution, data, at)
     execution.queue_number = run.steps
     run.steps += 1
@@ -70,6 +75,15 @@ def _deliver(run: Run, link: PlanLink, value: Any, at: datetime | None) -> Colle
     if not enqueue_if_ready(run, execution, at) or not link.is_static:
         return ()
     return queue.release_static(execution)
+
+
+def _about(value: Any, made: Any) -> int:
+    """About how many bytes were made of a value, and hardly ever fewer."""
+    if type(made) is str:
+        return len(made)
+    if type(value) is str:
+        return len(value) + PLACE_BYTES * min(len(value), memory_limits.TEXT_VALUES_MAX)
+    return PLACE_BYTES * len(made) if type(made) is list or type(made) is dict else 0
 
 
 def _undelivered(execution: Execution) -> Iterator[Output]:

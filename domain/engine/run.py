@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from domain import limits
+from domain import limits, memory_limits
 from domain.budgets import NOTHING, Allotment
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
@@ -89,6 +89,10 @@ class Run:
         """What it has got of the budget of its tree; None: it shares none."""
         self.set_aside = NOTHING
         """What its sub-graphs have got of that, or have used up; below zero, what came back."""
+        self.weight = 0
+        """About how many bytes it takes in memory, when who drives it weighed it last."""
+        self.made = 0
+        """The same of what was made of the values that arrived, in all."""
         self.rested_until: datetime | None = None
         """The moment for which it rested last,"""
         self.rested_version = 0
@@ -186,7 +190,8 @@ class Run:
         """It has as many executions as it may ever have: none is added any more."""
         assert self.created is not None
         is_waited_for = self.waiting >= limits.RUN_WAITING_MAX
-        return is_waited_for or self.steps - self.reused > self.created.steps_max
+        is_heavy = self.weight > memory_limits.RUN_BYTES_MAX
+        return is_waited_for or is_heavy or self.steps - self.reused > self.created.steps_max
 
     @property
     def over_budget(self) -> str | None:
@@ -197,6 +202,9 @@ class Run:
             return used_up(created.steps_max, "node executions")
         if self.waiting >= limits.RUN_WAITING_MAX:
             return f"More than {limits.RUN_WAITING_MAX} node executions wait for inputs"
+        if self.weight > memory_limits.RUN_BYTES_MAX:
+            megabytes = memory_limits.RUN_BYTES_MAX // 1024 // 1024
+            return f"The values that the run holds take more than {megabytes} MB of memory"
         most = created.credits_max
         if most is not None and self.cost + self.children_cost > most:
             return used_up(most, "credits")

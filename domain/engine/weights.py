@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from sys import getsizeof
 from typing import Any
@@ -12,6 +14,9 @@ from domain.engine.run import Run
 NODE_BYTES = 1_500
 EXECUTION_BYTES = 1_500
 """Without values."""
+PORTION = 10_000
+"""Values that are weighed before others have their turn."""
+DONE = object()
 
 
 def weight(run: Run, most: int) -> int:
@@ -19,43 +24,67 @@ def weight(run: Run, most: int) -> int:
 
     So it takes no longer for a large run than for one of `most`.
     """
+    return max(weighing(run, most))
+
+
+def weighing(run: Run, most: int) -> Iterator[int]:
+    """The same as it is found: how many bytes so far, after each portion of values."""
     held = list(run.executions.values())
     held_back = chain.from_iterable(queue.unrouted for queue in run.nodes)
     held += [one for one in held_back if one.number not in run.executions]
     total = NODE_BYTES * len(run.nodes) + EXECUTION_BYTES * len(held)
-    if total > most:
-        return total
-    waiting: list[Any] = [run.returned, *run.outputs.values()]
-    waiting += [queue.last_given for queue in run.nodes]
-    waiting += [queue.known.values for queue in run.nodes if queue.known is not None]
-    if run.created is not None:
-        waiting.append(run.created.inputs)
-    for execution in held:
-        waiting += _values_of(execution)
-    seen: set[int] = set()
-    while waiting and total <= most:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
+    yield total
+    values = _distinct(chain(_values_beside(run), chain.from_iterable(map(_values_of, held))))
+    waiting: list[Any] = []
+    for count in itertools.count(1):
+        if total > most:
+            break
+        if not waiting:
+            value = next(values, DONE)
+            if value is DONE:
+                break
+        else:
+            value = waiting.pop()
         total += getsizeof(value)
         if isinstance(value, dict):
             waiting.extend(value)
             waiting.extend(value.values())
         elif isinstance(value, list | tuple):
             waiting.extend(value)
-    return total
+        if count % PORTION == 0:
+            yield total
+    yield total
 
 
-def _values_of(execution: Execution) -> list[Any]:
-    asked = None if execution.asked is None else execution.asked.data
-    decided = None if execution.decided is None else execution.decided.data
-    return [
-        execution.given,
-        execution.data,
-        execution.outputs,
-        execution.delivered,
-        execution.error,
-        asked,
-        decided,
-    ]
+def _distinct(values: Iterable[Any]) -> Iterator[Any]:
+    """Each of the values once: many executions may have been given the same. To tell apart what is
+    inside of them would take as much memory as they do.
+    """
+    seen: set[int] = set()
+    for value in values:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield value
+
+
+def _values_beside(run: Run) -> Iterator[Any]:
+    """Those that no execution has."""
+    yield from (value for _, value in run.returned)
+    yield from (value for _, value in run.outputs.values())
+    for queue in run.nodes:
+        if queue.last_given is not None:
+            yield from queue.last_given.values()
+        if queue.known is not None:
+            yield from queue.known.values
+    if run.created is not None:
+        yield from run.created.inputs.values()
+
+
+def _values_of(execution: Execution) -> Iterator[Any]:
+    yield from execution.given.values()
+    yield from execution.data.values()
+    yield from (value for _, value in execution.outputs)
+    yield from (value for _, value in execution.delivered)
+    yield execution.error
+    yield None if execution.asked is None else execution.asked.data
+    yield None if execution.decided is None else execution.decided.data

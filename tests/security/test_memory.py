@@ -12,14 +12,14 @@ import pytest
 import pytest_asyncio
 
 from blocks.catalogue import CONTRACTS
-from blocks.data import StoreValue
+from blocks.data import AddToList, StoreValue
 from commands import graphs
 from domain import memory_limits
 from runtime import clock
 from runtime.aggregates.context import Context
 from runtime.aggregates.repository import Repository
 from tests.support.api import Caller, Saved, answered, eventually, saved
-from tests.support.graphs import Document, graph, node
+from tests.support.graphs import Document, graph, items, node
 from tests.support.installation import EXECUTOR, Installation, real_installation
 from tests.support.processes import resident_bytes
 
@@ -129,6 +129,34 @@ async def test_heavier_ones_that_were_stored_before_can_be_read_and_run(
         for one in heavy:
             await ended(real, await started(owner, one))
             assert (await owner.get(one.path)).status_code == 200
+
+
+async def test_a_run_that_collects_ever_more_values_ends_at_a_bound(real: Installation) -> None:
+    """Each of a hundred lists takes 8 MB, and waits for an entry that never comes."""
+    attacker = await real.user()
+    heavy = await attacker.save(
+        graph(
+            items("many", *range(100)),
+            node("grown", AddToList, list=[[]] * 120_000),
+            items("never"),
+            node("waits", AddToList),
+            links="""
+                many.item > grown.entry
+                grown.updated_list > waits.list
+                never.item > waits.entry
+            """,
+        )
+    )
+    async with bounded(real), others_at_ease(real):
+        run_id = await attacker.start(heavy)
+
+        async def has_failed() -> bool:
+            found = await real.rows("SELECT status, error FROM read.runs WHERE run_id = %s", run_id)
+            return found == [
+                ("FAILED", "The values that the run holds take more than 256 MB of memory")
+            ]
+
+        await eventually(has_failed, END_SECONDS_MAX)
 
 
 async def started(caller: Caller, one: Saved) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from blocks.data import AddToList, StoreValue
 from blocks.io import AgentInput
-from domain import limits
+from domain import limits, memory_limits
 from domain.engine import snapshots
 from domain.engine.run import Run
 from domain.runs import (
     NodeCompleted,
+    Output,
     RunClaimed,
     RunPaused,
     RunRested,
@@ -28,10 +30,11 @@ from runtime.egress import Egress
 from runtime.eventlog.append import Appended
 from runtime.eventlog.errors import OutcomeUnknown
 from runtime.eventlog.log import EventLog, Origin, StreamWrite
+from runtime.eventlog.mapper import to_encoded
 from tests.commands.driving import saved, start
-from tests.support.graphs import Document, node
+from tests.support.graphs import Document, graph, items, node
 from tests.support.log import whole_stream
-from workers.executor.ledger import Ledger, RunLost
+from workers.executor.ledger import Ledger, Result, RunLost
 from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
 from workers.executor.tools import Tools
@@ -141,6 +144,62 @@ async def test_a_run_that_the_log_does_not_know_is_lost(event_log: EventLog) -> 
     assert await event_log.snapshots.load(stream, snapshots.FORMAT) is None
 
 
+async def test_a_run_that_holds_too_much_is_over_its_budget(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limits, "RUN_BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(memory_limits, "RUN_WEIGHED_BYTES_MIN", 300_000)
+    nodes = (items("a", *range(9)), node("b", StoreValue), items("never"), node("c", AddToList))
+    links = "a.item > b.input\nb.output > c.list\nnever.item > c.entry"
+    run = await created(event_log, *nodes, links=links)
+    ledger = Ledger(run, tools(event_log))
+    ledger.claim()
+    await completes(ledger, 0, "a", *(("item", number) for number in range(9)))
+    held = 0
+    while run.over_budget is None:
+        await completes(ledger, 2 + held, "b", ("output", [[]] * 10_000))
+        held += 1
+    # Each takes 640 kB in memory, of a bound of 3 MB.
+    assert 4 <= held <= 6
+    assert run.over_budget == "The values that the run holds take more than 2 MB of memory"
+    await completes(ledger, 2 + held, "b", ("output", 1))
+    assert run.waiting == held
+
+
+async def test_what_was_made_of_values_weighs_too(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limits, "RUN_BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(memory_limits, "RUN_WEIGHED_BYTES_MIN", 300_000)
+    sinks = [node(f"c{number}", AddToList) for number in range(20)]
+    links = "\n".join(f"b.output > c{number}.list" for number in range(20))
+    run = await created(event_log, node("b", StoreValue, input=1), *sinks, links=links)
+    ledger = Ledger(run, tools(event_log))
+    ledger.claim()
+    monkeypatch.setattr(limits, "ROUTE_PORTION", 1)
+    await completes(ledger, 0, "b", ("output", f"[{','.join(['[]'] * 10_000)}]"))
+    assert run.over_budget is not None
+    assert 4 <= len(run.ready) <= 7
+
+
+async def test_a_run_that_weighs_much_is_not_encoded_for_a_snapshot(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SNAPSHOT_EVENTS", 2)
+    monkeypatch.setattr(memory_limits, "SNAPSHOT_WEIGHT_MAX", 100)
+    encoded: list[Run] = []
+    monkeypatch.setattr(snapshots, "freeze", encoded.append)
+    await claimed(event_log)
+    assert encoded == []
+
+
+async def completes(ledger: Ledger, number: int, name: str, *outputs: Output) -> None:
+    node_id = ledger.run.executions[number].node.node.node_id
+    event = NodeCompleted(number, node_id, list(outputs), elapsed_us=1)
+    ledger.record_result(Result(to_encoded(event)))
+    await ledger.routed()
+
+
 async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
     """A run of one node, in hand."""
     run = await created(event_log)
@@ -150,11 +209,11 @@ async def claimed(event_log: EventLog) -> tuple[Run, Ledger]:
     return run, ledger
 
 
-async def created(event_log: EventLog, *nodes: Document) -> Run:
+async def created(event_log: EventLog, *nodes: Document, links: str = "") -> Run:
     """A run of one node, or of these, that nobody has in hand."""
     repository = Repository(event_log)
     one = node("a", AgentInput, name="x", value=1)
-    document = {"name": "one", "nodes": list(nodes) or [one], "links": []}
+    document = graph(*(nodes or [one]), links=links)
     graph_id = await saved(repository, document)
     done = await start(repository, graph_id)
     run = await RunRepository(repository).load(done.answer.run_id)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from domain import events as registry
-from domain import large_values, limits, runs
+from domain import large_values, limits, memory_limits, runs
 from domain.credits import ACCOUNT, Account
 from domain.engine import snapshots
 from domain.engine.evolve import begin, evolve, route_on
@@ -34,6 +34,7 @@ from runtime.eventlog.errors import VersionConflict
 from runtime.eventlog.log import Origin, StreamWrite
 from runtime.eventlog.mapper import Encoded, to_encoded, topic_of
 from runtime.eventlog.reader import StreamEvent
+from workers.executor.scales import Scales
 from workers.executor.tools import Tools
 
 log = structlog.get_logger()
@@ -117,6 +118,7 @@ class Ledger:
         self._pending: list[Encoded] = []
         self._pending_bytes = 0
         self._large: dict[str, bytes] = {}
+        self._scales = Scales(run)
 
     @property
     def durable(self) -> int:
@@ -147,6 +149,7 @@ class Ledger:
         """Record a result; `routed` must follow before the run is looked at."""
         encoded = result.encoded
         self._keep_for_flush(encoded)
+        self._scales.take(encoded.state, *result.large.values())
         happened = _decoded(encoded)
         if result.large:
             self.keep(result.large)
@@ -159,8 +162,12 @@ class Ledger:
     async def routed(self) -> None:
         """Deliver all that the last result brought, and let others have their turn in between."""
         while self.run.routing is not None:
+            if self._scales.are_due:
+                await self._scales.weigh()
             await asyncio.sleep(0)
             route_on(self.run, clock.monotonic)
+        if self._scales.are_due:
+            await self._scales.weigh()
 
     def keep(self, large: Mapping[str, bytes]) -> None:
         """Have large values stored, at the latest before the next event is."""
@@ -357,6 +364,8 @@ class Ledger:
         if run.version - self._snapshot < limits.SNAPSHOT_EVENTS:
             return
         self._snapshot = run.version
+        if await self._scales.weighs_more(memory_limits.SNAPSHOT_WEIGHT_MAX):
+            return
         state = snapshots.freeze(run)
         if len(state) > limits.SNAPSHOT_BYTES_MAX:
             return
