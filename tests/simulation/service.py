@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextvars import Context
 
-from domain.http import HttpAnswer, HttpFailure
+from domain.http import Body, HttpAnswer, HttpFailure
 from tests.simulation.loop import VirtualLoop
 
 TRAVEL_SECONDS = 0.02
@@ -33,14 +33,13 @@ class Service:
         return self
 
     async def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, *, headers: Mapping[str, str], body: Body | None
     ) -> HttpAnswer:
         """Raises HttpFailure now and then."""
         answer: asyncio.Future[HttpAnswer] = self._loop.create_future()
         key = headers["idempotency-key"]
-        self._loop.call_later(
-            self._travel(), self._serve, key, body or b"", answer, context=self._outside
-        )
+        sent = body() if callable(body) else body or b""
+        self._loop.call_later(self._travel(), self._serve, key, sent, answer, context=self._outside)
         return await answer
 
     async def close(self) -> None:
