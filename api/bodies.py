@@ -14,6 +14,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.serialization import decode_json
 
 from api import large_bodies
 from domain import limits, memory_limits
@@ -32,7 +33,15 @@ class ClientLeft(ClientException):
 
 
 class BodyRequest(Request[Any, Any, State]):
-    """A request whose body is JSON."""
+    """A request whose body is JSON. It keeps nothing of that behind the beginning of its answer."""
+
+    async def body(self) -> bytes:
+        """As it came, whoever asks for it again. Raises as `stream` does."""
+        kept = self.scope["state"]
+        if large_bodies.BODY not in kept:
+            kept[large_bodies.BODY] = b"".join([part async for part in self.stream()])
+        body: bytes = kept[large_bodies.BODY]
+        return body
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises ClientLeft, and ClientException for one too large."""
@@ -51,7 +60,7 @@ class BodyRequest(Request[Any, Any, State]):
         if len(body) > limits.REQUEST_BYTES_MAX:
             await large_bodies.turn(self.scope, self.user.user_id)
         try:
-            value = await super().json()
+            value = decode_json(body or b"null")
             if has_repeats(body, value):
                 raise ClientException("The body has an object with two members of one name")
         except RecursionError:

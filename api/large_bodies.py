@@ -10,12 +10,13 @@ from projections.turns import Turn
 from runtime.fairness import FairQueue
 
 CROWD = "large_bodies"
+BODY = "body"
 TURN = "large_body"
 
 
 class LargeBodies(ASGIMiddleware):
-    """Ends the turn of a request when its answer begins: what the body became is not needed then,
-    and the peer may take as long as it likes to read.
+    """Ends the turn of a request, and forgets its body, when its answer begins: neither is needed
+    then, and the peer may read as slowly as it likes.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -43,6 +44,7 @@ async def turn(scope: Scope, user_id: str) -> None:
 
 
 def _end(scope: Scope) -> None:
+    scope["state"].pop(BODY, None)
     taken: Turn | None = scope["state"].pop(TURN, None)
     if taken is not None:
         taken.give_back()

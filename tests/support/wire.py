@@ -40,19 +40,20 @@ class Wire:
             await self._writer.drain()
             await asyncio.sleep(pause)
 
-    async def answer(self) -> Answer:
-        """The next one. Raises EOFError where none comes, and ConnectionError."""
+    async def head(self) -> Answer:
+        """The next one, before its body. Raises EOFError where none comes, and ConnectionError."""
         async with asyncio.timeout(SECONDS_MAX):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
-            first, *lines = head.strip().split("\r\n")
-            headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
-            body = await self._reader.readexactly(int(headers.get("content-length", 0)))
-        return Answer(int(first.split()[1]), headers, body)
+        first, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
+        return Answer(int(first.split()[1]), headers, b"")
 
-    async def begun(self) -> bytes:
-        """The first of an answer, as soon as it is there. Raises EOFError, and ConnectionError."""
+    async def answer(self) -> Answer:
+        """The next one. Raises EOFError where none comes, and ConnectionError."""
+        head = await self.head()
         async with asyncio.timeout(SECONDS_MAX):
-            return await self._reader.readexactly(len(b"HTTP/1.1 200"))
+            body = await self._reader.readexactly(int(head.headers.get("content-length", 0)))
+        return head._replace(body=body)
 
     async def ask(self, request: bytes = LIVE) -> Answer:
         await self.send(request)
