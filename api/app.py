@@ -33,6 +33,7 @@ from api import (
     users,
     values,
 )
+from api.answers import Answers
 from api.auth import PUBLIC, Authentication
 from api.bodies import BodyRequest
 from api.commands import AnyRequest
@@ -102,8 +103,9 @@ def create_app(settings: Settings) -> Litestar:
         ],
         dependencies={"services": Provide(provide_services)},
         middleware=[
+            Answers(services.answers),
             Authentication(services.verifier),
-            LargeBodies(memory_limits.LARGE_BODIES_AT_ONCE),
+            LargeBodies(memory_limits.LARGE_BODIES_AT_ONCE, services.answers),
         ],
         exception_handlers=problems.HANDLERS,
         request_class=BodyRequest,

@@ -63,7 +63,8 @@ async def fork_run(
     context = await context_of(request)
     number = None
     if data.node_exec_id is not None:
-        async with services.views.turn(context.owner) as turn:
+        share = services.answers.share(context.owner)
+        async with services.views.turn(share, limits.OUTPUTS_PAGE_BYTES) as turn:
             count = await run_details.look(
                 services.views, turn, run_id, context.owner, _count, graph_id=graph_id
             )

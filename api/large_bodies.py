@@ -6,10 +6,12 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain import limits
 from projections.turns import Turn
+from runtime.backlog import Backlog
 from runtime.fairness import FairQueue
 
-CROWD = "large_bodies"
+BODIES = "large_bodies"
 BODY = "body"
 TURN = "large_body"
 
@@ -21,11 +23,12 @@ class LargeBodies(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, answers: Backlog) -> None:
         self._crowd = FairQueue(places)
+        self._answers = answers
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        scope["state"][CROWD] = self._crowd
+        scope["state"][BODIES] = self
 
         async def answering(message: Message) -> None:
             _end(scope)
@@ -36,10 +39,14 @@ class LargeBodies(ASGIMiddleware):
         finally:
             _end(scope)
 
+    def turn(self, user_id: str) -> Turn:
+        return Turn(self._crowd, self._answers.share(user_id), limits.GRAPH_BYTES_MAX)
+
 
 async def turn(scope: Scope, user_id: str) -> None:
-    """Wait for the turn of a request whose body has arrived."""
-    taken: Turn = scope["state"].setdefault(TURN, Turn(scope["state"][CROWD], user_id))
+    """Wait for the turn of a request whose body has arrived. Raises Unavailable."""
+    bodies: LargeBodies = scope["state"][BODIES]
+    taken: Turn = scope["state"].setdefault(TURN, bodies.turn(user_id))
     await taken.take()
 
 

@@ -114,7 +114,8 @@ def problem(
     return Response(content, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def _domain(_: AnyRequest, error: DomainError) -> Response[Problem]:
+def refused(error: DomainError) -> Response[Problem]:
+    """What is answered where a command or query cannot be honoured."""
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     headers = {"Retry-After": RETRY_SECONDS} if status == STATUS[Unavailable] else None
     detail: Any = error.message
@@ -126,6 +127,10 @@ def _domain(_: AnyRequest, error: DomainError) -> Response[Problem]:
             "errors": error.errors,
         }
     return problem(status, error.slug, detail, error.message, headers=headers, hint=error.hint)
+
+
+def _domain(_: AnyRequest, error: DomainError) -> Response[Problem]:
+    return refused(error)
 
 
 def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:

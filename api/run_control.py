@@ -146,7 +146,8 @@ async def _shown(
 ) -> Response[GraphExecutionMeta]:
     """The run as it is behind the command."""
     run_id = done.answer.run_id
-    async with services.views.turn(context.owner) as turn:
+    share = services.answers.share(context.owner)
+    async with services.views.turn(share, limits.OUTPUTS_PAGE_BYTES) as turn:
         meta = await run_details.look(services.views, turn, run_id, context.owner, current_meta)
     return answer(services, context, done, meta)
 

@@ -206,7 +206,8 @@ async def get_run(
         numbers=_numbers(after, limit),
         outputs_after=check_after(outputs_after, "outputs_after"),
     )
-    async with services.views.turn(request.user.user_id) as turn:
+    share = services.answers.share(request.user.user_id)
+    async with services.views.turn(share, limits.RUN_PAGE_BYTES) as turn:
         page = await run_details.look(
             services.views,
             turn,

@@ -8,13 +8,14 @@ from typing import Any
 from api.auth import Verifier
 from api.checkup import Checkup
 from api.feed import Feed
-from domain import limits
+from domain import limits, memory_limits
 from domain.storage import Quota
 from projections import freshness
 from projections.run_views import Views
 from runtime import clock
 from runtime.aggregates.repository import Done, Repository
 from runtime.aggregates.run_repository import RunRepository
+from runtime.backlog import Backlog
 from runtime.broker import Broker
 from runtime.cache import BoundedCache
 from runtime.embedded.postgres import database_url
@@ -37,6 +38,7 @@ class Services:
         )
         self.runs = RunRepository(self.repository)
         self.views = Views(self.runs)
+        self.answers = Backlog(memory_limits.ANSWERS_BYTES_MAX)
         self.feed = Feed(self.log)
         self.broker = Broker(settings, "api")
         self.checkup = Checkup(self.log, self.broker)

@@ -26,6 +26,8 @@ TRANSFER_BYTES_MIN = 64 * 1024
 TRANSFER_SECONDS = 10.0
 """So much of a body must come within so long, or all that is left of it; and of an answer so much
 must be taken."""
+ANSWER_PIECE_BYTES = 32 * 1024
+"""So much of an answer or a message is sent at once. Answers of one piece are not counted."""
 BODY_FRAMING_BYTES_MAX = 1024 * 1024
 """What comes around the bytes of a body: sizes of chunks, their extensions, trailers."""
 PIPELINED_MAX = 16

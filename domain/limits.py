@@ -277,6 +277,8 @@ EXECUTIONS_PAGE_BYTES = 8 * 1024 * 1024
 """JSON of the node executions in one answer; of one that alone has more, values are left out."""
 OUTPUTS_PAGE_BYTES = 4 * 1024 * 1024
 """JSON of a run's outputs, and of its inputs, in one answer; one that has more is left out."""
+RUN_PAGE_BYTES = EXECUTIONS_PAGE_BYTES + 2 * OUTPUTS_PAGE_BYTES
+"""So all that is large in one answer about a run."""
 RUN_LIGHT_BYTES = 256 * 1024
 """Whoever looks at more of a run than this waits for a turn,"""
 RUNS_LOOKED_AT_ONCE = 4

@@ -36,6 +36,13 @@ RUNS_REMEMBERED_BYTES_MAX = 64 * 1024 * 1024
 """Resting runs that an executor keeps, their graphs included,"""
 RUN_REMEMBERED_BYTES_MAX = 8 * 1024 * 1024
 """and one of them. One that takes more is read again."""
+ANSWERS_BYTES_MAX = 128 * 1024 * 1024
+"""Answers to requests that peers have not read yet, in one API process, small ones apart. One user
+alone gets half of it (`runtime/backlog.py`)."""
+MESSAGES_BYTES_MAX = 64 * 1024 * 1024
+"""The same of messages to sockets."""
+MESSAGES_LIGHT_BYTES = 32 * 1024
+"""A socket that has no more than this waits for no other socket of its user."""
 API_MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
 """Address space of an API process. That of an executor stands with the limits of workers."""
 LARGE_BLOCK_BYTES = 256 * 1024

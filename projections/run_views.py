@@ -34,6 +34,7 @@ from projections.run_values import (
 )
 from projections.turns import Turn
 from runtime.aggregates.run_repository import RunRepository
+from runtime.backlog import Share
 from runtime.eventlog.checkpoints import Checkpoint
 from runtime.fairness import FairQueue
 
@@ -64,9 +65,9 @@ class Views:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, user_id: str) -> AsyncIterator[Turn]:
-        """One user's, to be left when what was made of the views has been encoded."""
-        turn = Turn(self._crowd, user_id)
+    async def turn(self, share: Share, size: int) -> AsyncIterator[Turn]:
+        """For a user whose share has room for `size`, until what was made has been encoded."""
+        turn = Turn(self._crowd, share, size)
         try:
             yield turn
         finally:

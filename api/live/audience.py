@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from api.feed import Feed
 from api.live.following import Following
 from api.live.narrator import Narrator
+from api.live.outbox import Outboxes
 from api.live.rate import TokenBucket
 from domain import limits
 from domain.runs import run_of
@@ -88,6 +89,7 @@ class Audiences:
     def __init__(self, feed: Feed, narrator: Narrator) -> None:
         self._feed = feed
         self.narrator = narrator
+        self.outboxes = Outboxes()
         self._audiences: dict[str, Audience] = {}
         self._rates: BoundedCache[str, TokenBucket] = BoundedCache(limits.SOCKET_RATES_KEPT_MAX)
         """By user, also of those who have left: a rate that began anew for whoever comes again

@@ -67,11 +67,19 @@ def _user(proof: Proof | None) -> str | None:
 async def _converse(socket: Socket, services: Services, proof: Proof) -> None:
     """Until the peer leaves. Raises Goodbye when we do."""
     user_id = proof.principal.user_id
-    outbox = Outbox()
     audiences = _audiences(socket, services)
+    with audiences.outboxes.opened(user_id) as outbox:
+        await _follow(socket, services, proof, audiences, outbox)
+        if outbox.overflowed.done():
+            raise Goodbye(TOO_SLOW, "too_slow")
+
+
+async def _follow(
+    socket: Socket, services: Services, proof: Proof, audiences: Audiences, outbox: Outbox
+) -> None:
     following = Following(services.log, audiences.narrator, outbox)
     try:
-        async with audiences.joined(user_id, following) as audience:
+        async with audiences.joined(proof.principal.user_id, following) as audience:
             requests = Requests(services, audience, following, outbox)
             await _until_first(
                 outbox.overflowed,
@@ -85,8 +93,6 @@ async def _converse(socket: Socket, services: Services, proof: Proof) -> None:
     except database.LOST as error:
         log.warning("socket.database_lost", error=repr(error))
         raise Goodbye(WS_1011_INTERNAL_ERROR, "Server error") from None
-    if outbox.overflowed.done():
-        raise Goodbye(TOO_SLOW, "too_slow")
 
 
 def _audiences(socket: Socket, services: Services) -> Audiences:

@@ -23,6 +23,7 @@ from api.live.history import read_page
 from api.live.narrator import Messages, Narrator
 from api.live.outbox import Outbox
 from domain import limits
+from domain.errors import Unavailable
 from runtime import database
 from runtime.eventlog.log import EventLog
 
@@ -144,7 +145,7 @@ class Following:
         known = track.known
         try:
             more = await self._tell_page(track)
-        except database.LOST as error:
+        except (Unavailable, *database.LOST) as error:
             log.warning("socket.reading_interrupted", run=track.run_id, error=repr(error))
             await asyncio.sleep(limits.POLL_SECONDS)
             more = True
@@ -162,15 +163,21 @@ class Following:
             del self._tracks[track.run_id]
 
     async def _tell_page(self, track: Track) -> bool:
-        """Tell the next page of the run. Returns whether there may be another."""
+        """Tell the next page of the run, or as much of it as there is room for. The rest is read
+        again, because nobody counts what a page takes while it waits.
+
+        Returns whether there may be more.
+        """
+        await self._outbox.room()
         limit = limits.SOCKET_HISTORY_EVENTS
         if not track.subscribed:
             # Its track ends here, and what the feed has yet to tell must be left to the feed.
             limit = min(limit, track.known - track.sent)
         page = await read_page(self._log, track.run_id, track.sent, limit)
         for entry in page:
-            told = await self._narrator.look_up(entry)
-            await self._outbox.room()
+            if self._outbox.is_crowded:
+                return True
+            told = await self._narrator.look_up(entry, self._outbox.share)
             while self._held == track.run_id:
                 await self._released.wait()
             if not self._is_current(track):

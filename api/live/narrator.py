@@ -31,6 +31,7 @@ from domain.runs import (
 from projections import run_details
 from projections.projection import Recorded, topics_of
 from projections.run_views import Views
+from runtime.backlog import Share
 from runtime.cache import BoundedCache
 from runtime.eventlog.reader import LogEvent
 
@@ -100,18 +101,19 @@ class Narrator:
             return None
         return _encoded(messages.of_event(recorded, known))
 
-    async def look_up(self, entry: LogEvent) -> Messages:
-        """What the event says, after reading what that takes.
+    async def look_up(self, entry: LogEvent, share: Share) -> Messages:
+        """What the event says to one who has this share of all messages, after reading what that
+        takes.
 
-        Raises what `database.LOST` names.
+        Raises Unavailable, and what `database.LOST` names.
         """
         recorded = decoded(entry)
         if recorded is None:
             return ()
         told = self.tell(recorded)
-        return await self._look_up(recorded) if told is None else told
+        return await self._look_up(recorded, share) if told is None else told
 
-    async def _look_up(self, recorded: Recorded) -> Messages:
+    async def _look_up(self, recorded: Recorded, share: Share) -> Messages:
         run_id = run_of(recorded.stream)
         if hashes := _yielded_large(recorded.event):
             sizes = await self._log.values.sizes(recorded.owner, hashes)
@@ -128,7 +130,7 @@ class Narrator:
             past = await self._past(run_id, recorded.version)
             return _encoded(messages.in_review(recorded) if past.asking else None)
         show = partial(messages.completed, recorded)
-        async with self._views.turn(recorded.owner) as turn:
+        async with self._views.turn(share, limits.OUTPUTS_PAGE_BYTES) as turn:
             return _encoded(await run_details.look(self._views, turn, run_id, recorded.owner, show))
 
     async def _past(self, run_id: str, version: int) -> Past:

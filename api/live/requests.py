@@ -17,7 +17,7 @@ from api.live.messages import Message
 from api.live.outbox import Outbox
 from api.services import Services
 from domain import limits, runs
-from domain.errors import NotFound
+from domain.errors import NotFound, Unavailable
 from domain.graphs import GRAPH
 from domain.json_values import has_repeats
 from projections import run_details
@@ -56,7 +56,8 @@ class Requests:
         }
 
     async def answer(self, data: str | bytes) -> None:
-        """Answer one message. What goes wrong is answered too."""
+        """Answer one message, when those before have room. What goes wrong is answered too."""
+        await self._outbox.room()
         try:
             await self._dispatch(_read(data))
         except Refused as refusal:
@@ -114,8 +115,10 @@ class Requests:
         run_id = _id(request, "execution_id", NO_RUN)
         views, user_id = self._services.views, self._audience.user_id
         with _refusing("Failed to get execution status", NO_RUN):
-            async with views.turn(user_id) as turn:
-                self._send(await run_details.look(views, turn, run_id, user_id, messages.status_of))
+            async with views.turn(self._outbox.share, limits.OUTPUTS_PAGE_BYTES) as turn:
+                status = await run_details.look(views, turn, run_id, user_id, messages.status_of)
+                message = messages.encode(status)
+        self._outbox.put(message)
 
     async def _graph(self, request: Request) -> None:
         graph_id = _id(request, "graph_id", NO_GRAPH)
@@ -143,6 +146,8 @@ def _refusing(failure: str, missing: str) -> Iterator[None]:
         raise
     except NotFound:
         raise Refused(missing) from None
+    except Unavailable as error:
+        raise Refused(error.message) from None
     except MemoryError:
         process.out_of_memory()
         raise Refused(failure) from None

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from api.live import messages
 from api.node_shapes import node_execution
 from api.run_shapes import run_in_full
-from domain import limits
+from domain import limits, memory_limits
 from domain.engine import records
 from domain.runs import Fork, NodeCompleted, RunCompleted, RunStats, stream_of
 from projections import run_details
@@ -26,6 +26,7 @@ from projections.run_pages import Shown
 from projections.run_views import Views
 from runtime.aggregates.repository import Repository
 from runtime.aggregates.run_repository import RunRepository, Scope
+from runtime.backlog import Backlog
 from runtime.database import Row
 from runtime.eventlog.log import EventLog, opened
 from tests.commands.driving import saved
@@ -53,7 +54,7 @@ async def look(
     outputs_after: int = 0,
 ) -> Document:
     show = partial(run_in_full, numbers=numbers, outputs_after=outputs_after)
-    async with views.turn("ada") as turn:
+    async with views.turn(Backlog(memory_limits.ANSWERS_BYTES_MAX).share("ada"), 0) as turn:
         page = await run_details.look(views, turn, run_id, "ada", show, as_of=AsOf(version=version))
         return msgspec.json.decode(msgspec.json.encode(page))  # type: ignore[no-any-return]
 
@@ -315,7 +316,7 @@ async def test_an_end_is_told_with_as_many_outputs_as_one_message_has_room_for(
 ) -> None:
     views = Views(RunRepository(repository))
     end = Recorded(9, stream_of(large_run), 4, "ada", 0, RunCompleted(RunStats()))
-    async with views.turn("ada") as turn:
+    async with views.turn(Backlog(memory_limits.ANSWERS_BYTES_MAX).share("ada"), 0) as turn:
         show = partial(messages.completed, end)
         told = messages.encode(await run_details.look(views, turn, large_run, "ada", show))
     message = msgspec.json.decode(told)
@@ -330,7 +331,7 @@ async def test_many_who_read_at_once_have_little_in_memory(
 
     async def size() -> int:
         show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
-        async with views.turn("ada") as turn:
+        async with views.turn(Backlog(memory_limits.ANSWERS_BYTES_MAX).share("ada"), 0) as turn:
             page = await run_details.look(views, turn, large_run, "ada", show)
             return len(msgspec.json.encode(page))
 
@@ -354,7 +355,7 @@ async def test_the_looks_of_one_user_delay_another_by_one_look(
 
     async def see(user_id: str) -> None:
         show = partial(run_in_full, numbers=range(1, 5_000), outputs_after=0)
-        async with views.turn(user_id) as turn:
+        async with views.turn(Backlog(memory_limits.ANSWERS_BYTES_MAX).share(user_id), 0) as turn:
             await turn.take()
             await run_details.look(views, turn, large_run, "ada", show)
             seen.append(user_id)

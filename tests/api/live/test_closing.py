@@ -268,6 +268,7 @@ async def test_who_reads_late_misses_nothing(
 async def test_who_asks_and_never_reads_the_answers_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
     monkeypatch.setattr(limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
     monkeypatch.setattr(limits, "SOCKET_MESSAGES_BURST", 10**9)
     monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_BURST", 10**9)
