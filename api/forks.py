@@ -79,7 +79,7 @@ async def fork_run(
         version=data.version,
         inputs=data.inputs,
         contracts=CONTRACTS,
-        turn=partial(services.views.taken_turn, context.owner),
+        turn=partial(services.views.taken_turn, services.answers.share(context.owner)),
     )
     return answer(services, context, done, forked_meta(done.answer))
 
@@ -107,7 +107,7 @@ async def retry_run(
         run_id=run_id,
         graph_id=graph_id,
         contracts=CONTRACTS,
-        turn=partial(services.views.taken_turn, context.owner),
+        turn=partial(services.views.taken_turn, services.answers.share(context.owner)),
     )
     return answer(services, context, done, forked_meta(done.answer))
 

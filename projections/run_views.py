@@ -74,9 +74,9 @@ class Views:
             turn.give_back()
 
     @asynccontextmanager
-    async def taken_turn(self, user_id: str) -> AsyncIterator[None]:
-        """One that is needed at once."""
-        async with self.turn(user_id) as turn:
+    async def taken_turn(self, share: Share) -> AsyncIterator[None]:
+        """One that is needed at once, and of which nothing becomes that is sent."""
+        async with self.turn(share, 0) as turn:
             await turn.take()
             yield
 
