@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 from uuid import UUID
 
 from evergraph import console
@@ -50,8 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """Look the version up when somebody asks for it: that takes as long as all else here."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        console.say(f"evergraph {version('evergraph')}")
+        sys.exit(0)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="evergraph", description=__doc__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(command: Command, name: str, text: str) -> argparse.ArgumentParser:

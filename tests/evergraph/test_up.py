@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from runtime import settings
 from tests.support.processes import is_alive, until
+from tests.test_tidy import ROOT
 
 EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
 PROCESSES = {"up", "postgres", "nats", "api", "executor-1", "projector", "relay", "sweeper"}
@@ -190,6 +192,13 @@ def test_a_wrong_setting_is_one_line_and_nothing_starts(
     assert refused.stderr.startswith("evergraph: ")
     assert refused.stderr.count("\n") == 1
     assert not data_dir.exists()
+
+
+def test_it_says_its_version() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = evergraph("--version")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert asked.stdout == f"evergraph {declared['project']['version']}\n"
 
 
 def test_whoever_puts_files_back_says_so(database_url: str, tmp_path: Path) -> None:
