@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check simulate bench clean
+.PHONY: help venv run test check simulate bench lock clean
 
 help:  ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,13 +29,22 @@ simulate: .venv/has-tests  ## Live through faults by the seed, such as: make sim
 bench: .venv/has-tests  ## Measure
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+lock: build/lock/bin/uv  ## Lock the newest dependencies, or with ARGS= no more than is missing
+	@bash requirements/lock.sh $< $(ARGS)
+lock: ARGS := --upgrade
+
 clean:  ## Remove what was made here, except the data folder
 	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/has-product: EXTRAS :=
-.venv/has-tests: EXTRAS := [test]
-.venv/has-product .venv/has-tests: pyproject.toml
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install --editable '.$(EXTRAS)'
+# pip installs what the lock files name, with the hashes that they give, and nothing else.
+.venv/has-product: requirements/product.txt
+.venv/has-tests: requirements/tests.txt
+.venv/has-product .venv/has-tests: pyproject.toml requirements/install.sh
+	@bash requirements/install.sh $(PYTHON) .venv $(filter %.txt,$^)
 	@touch .venv/has-product $@
+
+build/lock/bin/uv: Makefile
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
+	@touch $@

@@ -1,5 +1,5 @@
-"""Nothing is run that nobody asked for: what is imported is named in `pyproject.toml`, and why
-stands in `docs/decisions/0002-dependencies.md`.
+"""Nothing is run that nobody asked for: what is imported is named in `pyproject.toml`, why stands
+in `docs/decisions/0002-dependencies.md`, and which files are meant in `requirements/`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.test_tidy import PACKAGES, ROOT
 
 NAME = re.compile(r"[a-z0-9-]+")
 OURS = {*PACKAGES, "tests"}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BUILDERS = DECLARED["build-system"]["requires"]
+PROJECT = DECLARED["project"]
 PRODUCT = PROJECT["dependencies"]
 FOR_TESTS = PROJECT["optional-dependencies"]["test"]
 
@@ -66,3 +70,43 @@ def test_what_is_asked_for_comes_from_the_index_with_a_least_version_and_a_reaso
         name = NAME.match(requirement)
         assert name is not None
         assert name[0] in reasons, requirement
+
+
+def lock(name: str) -> str:
+    return (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def locked(name: str) -> dict[str, str]:
+    """The versions that a lock file gives, by package."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) ", lock(name), re.MULTILINE))
+
+
+@pytest.mark.holds("S52")
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("product", [*BUILDERS, *PRODUCT]), ("tests", [*BUILDERS, *PRODUCT, *FOR_TESTS])],
+)
+def test_what_is_asked_for_is_locked_at_a_version_that_was_asked_for(
+    name: str, asked: list[str]
+) -> None:
+    """Otherwise `make lock` was forgotten."""
+    versions = locked(name)
+    for requirement in map(Requirement, asked):
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None, requirement
+        assert requirement.specifier.contains(version), (requirement, version)
+
+
+@pytest.mark.holds("S52")
+@pytest.mark.parametrize("name", ["product", "tests"])
+def test_a_locked_package_has_hashes_and_no_address(name: str) -> None:
+    """Where packages come from is for whoever installs them to say."""
+    entry = re.compile(r"[a-z0-9-]+==\S+ (; [^:/]+ )?(--hash=sha256:[0-9a-f]{64} ?)+")
+    told = re.sub(r" *#.*\n", "", lock(name))
+    entries = re.sub(r"\\\n +", "", told).splitlines()
+    assert [line for line in entries if not entry.fullmatch(line)] == []
+    assert len(entries) == len(locked(name)) > 0
+
+
+def test_tests_run_what_the_product_is() -> None:
+    assert locked("product").items() <= locked("tests").items()
