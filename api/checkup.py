@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+from psycopg import AsyncConnection
 
 from api.probe import Probe
 from domain import limits
 from projections.catalogue import PROJECTIONS
 from runtime import clock, outages, sql
 from runtime.broker import Broker
+from runtime.database import Row
 from runtime.eventlog.log import EventLog
 
 SELECT_FOLLOWERS = sql.load(__file__, "select_followers")
@@ -89,14 +91,12 @@ class Checkup:
         for follower in followers:
             # What the relay has told counts once NATS has taken it.
             is_excused = follower.role == "relay" and not is_heard
-            found += _complaints(follower, self._seen[follower.role], is_excused=is_excused)
+            found += complaints(follower, self._seen[follower.role], is_excused=is_excused)
         return found if followers[0].has_executors else [*found, NOT_ALIVE]
 
     async def _look(self) -> Sequence[Follower]:
-        names = [projection.name for projection in PROJECTIONS]
         async with self._log.pool.connection() as connection:
-            cursor = await connection.execute(SELECT_FOLLOWERS, {"read_models": names})
-            found = [Follower(*row) for row in await cursor.fetchall()]
+            found = await read_followers(connection)
         for follower in found:
             self._seen[follower.role].add(follower)
         return found
@@ -126,7 +126,14 @@ class Sightings:
         return epoch - min(stood) >= limits.LOOP_TERMS
 
 
-def _complaints(follower: Follower, seen: Sightings, *, is_excused: bool) -> list[Reason]:
+async def read_followers(connection: AsyncConnection[Row]) -> Sequence[Follower]:
+    """How the projector and the relay stand."""
+    names = [projection.name for projection in PROJECTIONS]
+    cursor = await connection.execute(SELECT_FOLLOWERS, {"read_models": names})
+    return [Follower(*row) for row in await cursor.fetchall()]
+
+
+def complaints(follower: Follower, seen: Sightings, *, is_excused: bool) -> list[Reason]:
     """What is wrong with a follower: the one thing that says most."""
     role, without = follower.role, WITHOUT[follower.role]
     if seen.is_looping:

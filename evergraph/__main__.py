@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -75,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--executors", help="how many executors to start (EVERGRAPH_EXECUTORS)")
     whole.add_argument("--no-demo", action="store_true", help="do not run the sample agent")
     demo = add(_demo, "demo", "run the sample agent on an API that is running")
-    for one in (whole, demo):
+    doctor = add(_doctor, "doctor", "check everything, and say what to do where something is wrong")
+    for one in (whole, demo, doctor):
         one.add_argument("--port", help="the port of the API (EVERGRAPH_PORT)")
     token = add(_token, "token", "print a bearer token")
     token.add_argument("--email", required=True, help="whose token it is")
@@ -137,6 +139,15 @@ def _demo(_: Options, environ: Environ) -> int:
     from runtime import process  # noqa: PLC0415
 
     return process.run("demo", demo.play, environ)
+
+
+def _doctor(_: Options, environ: Environ) -> int:
+    from evergraph.doctor import examination  # noqa: PLC0415
+    from runtime import logs  # noqa: PLC0415
+
+    config = settings.load(environ)
+    logs.setup("doctor", config.log_level)
+    return 0 if asyncio.run(examination.tell(config)) else 1
 
 
 def _migrate(_: Options, environ: Environ) -> int:

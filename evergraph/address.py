@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import msgspec
 
 from runtime.embedded.nats import nats_url
@@ -20,6 +22,16 @@ def base_url(settings: Settings) -> str:
     """The API's URL without a path, such as `http://127.0.0.1:8006`."""
     host = near_host(settings)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def refusal(settings: Settings) -> OSError | None:
+    """Why nobody can listen where the API should."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        return error
+    return None
 
 
 def complete(settings: Settings) -> Settings:

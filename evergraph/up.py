@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from collections.abc import Iterable, Mapping
 
 import structlog
@@ -116,22 +115,12 @@ async def _until_port_is_free(settings: Settings) -> None:
     deadline = clock.monotonic() + (2 * limits.STOP_SECONDS_MAX if was_killed else 0)
     place = f"{settings.host} port {settings.port}"
     async with waiting.said(f"{place} is free"):
-        while error := _refusal(settings):
+        while error := address.refusal(settings):
             if error.errno != errno.EADDRINUSE or clock.monotonic() >= deadline:
                 raise StartError(
                     f"cannot listen on {place}: {error.strerror}; choose another with --port"
                 ) from error
             await asyncio.sleep(limits.START_POLL_SECONDS)
-
-
-def _refusal(settings: Settings) -> OSError | None:
-    """Why nobody can listen where the API should."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        socket.create_server((settings.host, settings.port), family=family).close()
-    except OSError as error:
-        return error
-    return None
 
 
 async def _play_demo(settings: Settings) -> None:

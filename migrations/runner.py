@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
@@ -24,6 +25,7 @@ async def migrate(database_url: str) -> list[str]:
     has been edited since, or when the database is newer than this code.
     """
     applied = []
+    files = _files()
     async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
         await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
@@ -32,18 +34,43 @@ async def migrate(database_url: str) -> list[str]:
             "name text PRIMARY KEY, checksum text NOT NULL, "
             "applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        cursor = await connection.execute("SELECT name, checksum FROM public.evergraph_migrations")
-        known: dict[str, str] = dict(await cursor.fetchall())
-        files = sorted(FOLDER.glob("[0-9]*.sql"))
-        newer = sorted(known.keys() - {path.name for path in files})
-        if newer:
-            raise MigrationError(f"the database is newer than this program: {', '.join(newer)}")
-        for path in files:
-            statements = path.read_text(encoding="utf-8")
-            if await _apply(connection, path.name, statements, known.get(path.name)):
-                applied.append(path.name)
+        known = await _known(connection)
+        _check(files, known)
+        for name, statements in files.items():
+            if name not in known:
+                await _apply(connection, name, statements)
+                applied.append(name)
         await _become_member(connection)
     return applied
+
+
+async def missing(connection: AsyncConnection[Any]) -> list[str]:
+    """The files that the database lacks. Changes nothing; raises MigrationError as `migrate`."""
+    files, known = _files(), await _known(connection)
+    _check(files, known)
+    return [name for name in files if name not in known]
+
+
+def _files() -> dict[str, LiteralString]:
+    """The statements of each, in order."""
+    return {
+        path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("[0-9]*.sql"))
+    }
+
+
+async def _known(connection: AsyncConnection[Any]) -> dict[str, str]:
+    """The checksums of those that were applied."""
+    cursor = await connection.execute("SELECT name, checksum FROM public.evergraph_migrations")
+    return dict(await cursor.fetchall())
+
+
+def _check(files: Mapping[str, str], known: Mapping[str, str]) -> None:
+    newer = sorted(known.keys() - files.keys())
+    if newer:
+        raise MigrationError(f"the database is newer than this program: {', '.join(newer)}")
+    for name, checksum in known.items():
+        if checksum != _checksum(files[name]):
+            raise MigrationError(f"{name} was edited after it had been applied")
 
 
 async def _become_member(connection: AsyncConnection) -> None:
@@ -56,18 +83,14 @@ async def _become_member(connection: AsyncConnection) -> None:
         await connection.execute("GRANT evergraph_app TO CURRENT_USER WITH SET TRUE, INHERIT FALSE")
 
 
-async def _apply(
-    connection: AsyncConnection, name: str, statements: LiteralString, checksum: str | None
-) -> bool:
-    present = hashlib.sha256(statements.encode()).hexdigest()
-    if checksum is not None:
-        if checksum != present:
-            raise MigrationError(f"{name} was edited after it had been applied")
-        return False
+async def _apply(connection: AsyncConnection, name: str, statements: LiteralString) -> None:
     async with connection.transaction():
         await connection.execute(statements)
         await connection.execute(
             "INSERT INTO public.evergraph_migrations (name, checksum) VALUES (%s, %s)",
-            (name, present),
+            (name, _checksum(statements)),
         )
-    return True
+
+
+def _checksum(statements: str) -> str:
+    return hashlib.sha256(statements.encode()).hexdigest()

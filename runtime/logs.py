@@ -68,6 +68,11 @@ def _heading(process: str, event: Mapping[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in HEADING}
 
 
+def shown(text: str) -> str:
+    """What others said, fit for a person: on one line, bounded, without secrets or controls."""
+    return str(_hide("event", text))
+
+
 class _Stream(io.TextIOBase):
     """Standard error, for as long as somebody reads it. A lost reader must not stop a process."""
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from domain import limits
 from runtime.embedded.child import StartError
 
+LOCK = "lock"
+
 
 def make(data_dir: Path) -> None:
     """Create the data folder if it is missing. Others may pass through it and list nothing.
@@ -36,13 +38,31 @@ def hold(data_dir: Path) -> Iterator[None]:
     Raises StartError when somebody else is.
     """
     make(data_dir)
-    descriptor = open_lock(data_dir / "lock")
+    descriptor = open_lock(data_dir / LOCK)
     try:
         if not lock(descriptor):
             raise StartError(f"another evergraph is running in {data_dir}")
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(data_dir: Path) -> bool:
+    """Whether a supervisor holds the data folder. Raises OSError when we may not ask.
+
+    To ask is to lock it for an instant, in which no supervisor can begin: this is for people.
+    """
+    try:
+        descriptor = os.open(data_dir / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def open_lock(path: Path) -> int:

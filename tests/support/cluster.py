@@ -23,11 +23,11 @@ from runtime import settings
 from runtime.database import Row
 from runtime.embedded import roles
 from runtime.settings import Settings
+from tests.support.command import EVERGRAPH
 from tests.support.plugin import ROOT
 from tests.support.processes import is_alive, until
 from tests.support.served import is_served
 
-EVERGRAPH = (sys.executable, "-P", "-m", "evergraph")
 DISORDER = (sys.executable, "-m", "tests.support.disorder")
 HOST = "127.0.0.1"
 LOOPBACK = "127.0.0.0/8"

@@ -1,0 +1,1 @@
+"""`evergraph doctor`: looks at everything that an installation stands on, and changes nothing."""
