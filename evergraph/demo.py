@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from websockets.asyncio.client import connect
 
-from evergraph import address, tokens
+from evergraph import address, console, greeting, tokens
 from evergraph.console import say
 from runtime.settings import Settings
 
@@ -44,6 +44,11 @@ async def play(settings: Settings) -> None:
     names = {node["id"]: _label(node) for node in graph["nodes"]}
     async for message in _messages(settings, user["id"], token, run["id"]):
         _tell(message, names)
+    say(
+        greeting.watching(
+            settings, user["id"], graph["id"], run["id"], at_terminal=console.is_terminal()
+        )
+    )
 
 
 async def _sample(api: httpx2.AsyncClient) -> Message:
