@@ -34,6 +34,8 @@ PROCESSES = {
     "sweeper": ("workers.sweeper", "run the sweeper, which wakes up runs that got stuck"),
 }
 
+SHELLS = ("bash", "zsh", "fish")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 0 done, 1 failed, 2 misused."""
@@ -61,14 +63,17 @@ class _Version(argparse.Action):
         sys.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(folders: object = None) -> argparse.ArgumentParser:
+    """`folders` is what a shell's completion offers where a folder is wanted."""
     parser = argparse.ArgumentParser(prog="evergraph", description=__doc__)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(command: Command, name: str, text: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
-        one.add_argument("--data-dir", help="where data is kept (EVERGRAPH_DATA_DIR)")
+        data_dir = one.add_argument("--data-dir", help="where data is kept (EVERGRAPH_DATA_DIR)")
+        if folders is not None:
+            vars(data_dir)["complete"] = folders
         one.set_defaults(command=command, process=name)
         return one
 
@@ -92,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, (_, text) in PROCESSES.items():
         add(_serve, name, text)
+    text = "print what a shell needs to complete these commands"
+    completion = commands.add_parser("completion", help=text, description=text)
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(command=_completion)
     return parser
 
 
@@ -148,6 +157,13 @@ def _doctor(_: Options, environ: Environ) -> int:
     config = settings.load(environ)
     logs.setup("doctor", config.log_level)
     return 0 if asyncio.run(examination.tell(config)) else 1
+
+
+def _completion(options: Options, _: Environ) -> int:
+    import shtab  # noqa: PLC0415
+
+    console.say(shtab.complete(_parser(shtab.DIRECTORY), options.shell))
+    return 0
 
 
 def _migrate(_: Options, environ: Environ) -> int:
