@@ -197,7 +197,12 @@ def _url(values: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str 
     text = values.get(name)
     if not text:
         return None
-    if urlsplit(text).scheme not in schemes:
+    try:
+        scheme = urlsplit(text).scheme
+    except ValueError:
+        # It says what it cannot read, and that may hold a password.
+        raise SettingsError(f"{name} is not a URL") from None
+    if scheme not in schemes:
         raise SettingsError(f"{name} must be a URL that begins with {schemes[0]}://")
     return text
 

@@ -83,6 +83,7 @@ def test_every_setting_is_read() -> None:
     [
         ("DATABASE_URL", "mysql://db"),
         ("NATS_URL", "localhost:4222"),
+        ("NATS_URL", "nats://["),
         ("EVERGRAPH_PORT", "0"),
         ("EVERGRAPH_PORT", "65536"),
         ("EVERGRAPH_PORT", "-1"),
