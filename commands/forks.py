@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -170,12 +169,9 @@ async def _accept(
             async with turn():
                 beginning = await begin()
         source = beginning.source
-        account, found = await asyncio.gather(
-            repository.load(ACCOUNT, context.owner),
-            repository.load_owned(GRAPH, source.graph_id, context.owner),
-        )
+        account = await repository.load(ACCOUNT, context.owner)
         accounts.require_positive(account.state)
-        graph = found.state
+        graph = (await repository.load_owned(GRAPH, source.graph_id, context.owner)).state
         version = graph.version(source.graph_version)
         budget = Budget(source.steps_max, source.seconds_max, source.credits_max)
         plan = await plans.of(graph, version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,11 +56,9 @@ async def start(
     owner = context.owner
 
     async def decide() -> Decision[RunAccepted]:
-        account, found = await asyncio.gather(
-            repository.load(ACCOUNT, owner), repository.load_owned(GRAPH, graph_id, owner)
-        )
+        account = await repository.load(ACCOUNT, owner)
         accounts.require_positive(account.state)
-        graph = found.state
+        graph = (await repository.load_owned(GRAPH, graph_id, owner)).state
         version = graph.version(graph_version)
         plan = await plans.of(graph, version)
         run_starts.require_startable(plan, inputs, contracts)
