@@ -202,9 +202,14 @@ LEAVE_SECONDS = 2.0
 """How long an executor that is told to end waits for what is at work."""
 LEAVE_SECONDS_MAX = 2.0
 """How long it may then take to say of its runs that they are free."""
+CLEAN_UP_SECONDS_MAX = 1.0
+"""How long what is given up may take to clean up before its run is let go of."""
 LEASE_SECONDS = 3.0
 """An executor that has not renewed its lease for this long has lost its runs."""
 LEASE_RENEW_SECONDS = 1.0
+STRAYS_SECONDS = 5.0
+"""How often an executor looks for runs that are its own and that it has not in hand; two looks in a
+row decide."""
 LEASE_KEEP_SECONDS = 24 * 3600
 """How long the lease of an executor that was killed is kept after it ran out."""
 LEADER_LEASE_SECONDS = 5.0

@@ -24,11 +24,14 @@ from domain.runs import (
 from projections import freshness
 from projections.projection import topics_of
 from projections.runs import RunsProjection
+from runtime import sql
 from runtime.database import Row
 from runtime.eventlog import reader
 from runtime.eventlog.reader import LogEvent
 
 log = structlog.get_logger()
+
+LIST_LAST_TOPICS = sql.load(__file__, "list_last_topics")
 
 CLAIMED = topics_of(RunClaimed)
 LET_GO = topics_of(RunRested, RunParked, RunCompleted, RunFailed, RunTerminated)

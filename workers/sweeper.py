@@ -33,12 +33,11 @@ from runtime.nats import Bell
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
 from workers import bells
-from workers.claims import LET_GO, Claims
+from workers.claims import LET_GO, LIST_LAST_TOPICS, Claims
 
 log = structlog.get_logger()
 
 LIST_LEASES = sql.load(__file__, "list_leases")
-LIST_LAST_TOPICS = sql.load(__file__, "list_last_topics")
 FIND_ABANDONED = sql.load(__file__, "find_abandoned_runs")
 FIND_FORGOTTEN = sql.load(__file__, "find_forgotten_runs")
 FIND_ORPHANS = sql.load(__file__, "find_orphans")

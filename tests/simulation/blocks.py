@@ -1,4 +1,6 @@
-"""A block that takes its time although it is pure, so that a run can be caught with it at work."""
+"""Blocks that take their time although they are pure, so that a run can be caught at work, or that
+end as none should.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +36,25 @@ class Linger(Block):
         yield "output", inputs.value
 
 
-BLOCKS: Mapping[str, Block] = {**CATALOGUE, Linger.id: Linger()}
-PROMISES: Mapping[str, BlockContract] = {**CONTRACTS, Linger.id: Linger().contract()}
+class EndsCancelled(Block):
+    id = "0f0d6f6e-2f0e-4a4f-8f0e-5c8a4b7c9d11"
+    description = "Wait for something that was cancelled, and let that out"
+    categories = (Category.BASIC,)
+    Input = Linger.Input
+    Output = Linger.Output
+    test_input: ClassVar = {"value": 1}
+    test_output = ()
+
+    async def run(self, inputs: Linger.Input, context: Context) -> AsyncYields:
+        inner = asyncio.ensure_future(asyncio.sleep(SECONDS_MAX))
+        inner.cancel()
+        await inner
+        yield "output", inputs.value
+
+
+OURS = (Linger(), EndsCancelled())
+BLOCKS: Mapping[str, Block] = {**CATALOGUE, **{block.id: block for block in OURS}}
+PROMISES: Mapping[str, BlockContract] = {
+    **CONTRACTS,
+    **{block.id: block.contract() for block in OURS},
+}

@@ -11,13 +11,16 @@ from blocks.logic import Calculator
 from blocks.reviews import HumanInTheLoop
 from blocks.waiting import Wait
 from blocks.web import SendWebRequest
-from tests.simulation.blocks import Linger
+from tests.simulation.blocks import EndsCancelled, Linger
 from tests.support.graphs import Document, agent_input, agent_output, graph, node, with_policy
 
 URL = "http://service.invalid/"
 
 PURE, EFFECT, DOUBTED, LINGER, ASK = "pure", "effect", "doubted", "linger", "ask"
-"""A DOUBTED one is an effect of which a person says what to do when it was cut off."""
+CANCELLED = "cancelled"
+"""A DOUBTED one is an effect of which a person says what to do when it was cut off; a CANCELLED one
+fails.
+"""
 WAIT_SECONDS_MAX = 6.0
 
 
@@ -67,6 +70,8 @@ def some_strand(chance: random.Random, children: Sequence[Child] = ()) -> Strand
             steps.append(DOUBTED)
         elif draw < 0.8:
             steps.append(LINGER)
+        elif draw < 0.81:
+            steps.append(CANCELLED)
         elif draw < 0.85:
             steps.append(ASK)
         elif draw < 0.9 or not children:
@@ -90,6 +95,8 @@ def _node(name: str, step: Step) -> tuple[Document, str, str]:
             found = node(name, HumanInTheLoop, name="a number"), "data", "approved_data"
         case "linger":
             found = node(name, Linger), "value", "output"
+        case "cancelled":
+            found = node(name, EndsCancelled), "value", "output"
         case Child(graph_id):
             found = _agent(name, graph_id), "in", "out"
         case _:

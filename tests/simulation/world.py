@@ -33,7 +33,7 @@ from workers.executor.process import Executor
 
 RUNS_MAX = 10
 FAULTY_SECONDS = 40.0
-CALM_SECONDS_MAX = 90.0
+CALM_SECONDS_MAX = 150.0
 """How long what is not paused may take to end when nothing goes wrong any more."""
 LOOK_SECONDS = 0.25
 RECOVER_SECONDS = 5.0

@@ -11,8 +11,9 @@ from domain import limits
 from runtime import nats
 from runtime.database import Row
 from tests.workers.scene import Scene
-from workers import bells
+from workers import bells, claims
 from workers import sweeper as module
+from workers.executor import strays
 from workers.sweeper import Sweeper
 
 MANY = 3_000
@@ -134,7 +135,15 @@ async def test_old_receipts_are_deleted_in_portions(
 
 # --- cost --------------------------------------------------------------------------------------
 
-WANTED = {"living": ["one"], "user_id": "", "run_id": "", "parent_id": "", "limit": 1_000}
+WANTED = {
+    "living": ["one"],
+    "user_id": "",
+    "run_id": "",
+    "parent_id": "",
+    "worker": "one",
+    "known": ["r1"],
+    "limit": 1_000,
+}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +156,8 @@ WANTED = {"living": ["one"], "user_id": "", "run_id": "", "parent_id": "", "limi
             {"runs_queued", "runs_resting", "runs_called", "runs_in_hand"},
         ),
         (module.FIND_ORPHANS, WANTED, {"runs_orphaning", "runs_children"}),
-        (module.LIST_LAST_TOPICS, (["run-r1", "run-r2"],), {"stored_events_pkey"}),
+        (strays.FIND, WANTED, {"runs_in_hand"}),
+        (claims.LIST_LAST_TOPICS, (["run-r1", "run-r2"],), {"stored_events_pkey"}),
         (module.DELETE_RECEIPTS, (60, 10), {"receipts_recorded_at", "Tid Scan"}),
     ],
 )

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,16 +18,16 @@ from domain import credits as accounts
 from domain import limits
 from domain.budgets import NOTHING
 from domain.contracts import Effect
-from domain.engine.execution import Execution
 from domain.engine.run import used_up
 from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
 from runtime import clock
 from workers.executor.children import Children
-from workers.executor.ledger import Ledger, Result
+from workers.executor.ledger import Ledger
 from workers.executor.nodes import returned
 from workers.executor.pool import Pool, UsedUp
 from workers.executor.starting import Starter
 from workers.executor.tools import Tools
+from workers.executor.work import Work
 
 STEPS_WITHOUT_PAUSE = 100
 """Pure nodes that a run may take before other runs of the process have their turn."""
@@ -46,13 +44,10 @@ class Drive:
         self._paces = tools.paces
         self._pool = Pool(ledger, tools)
         self._children = Children(ledger, tools, self._pool)
-        self._starter = Starter(ledger, tools, self._pool, self._children, weakref.proxy(self))
-        self._tasks: set[asyncio.Task[Result]] = set()
-        self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._results: deque[Result] = deque()
-        self._due: deque[Execution] = deque()
-        self._broken: BaseException | None = None
-        self._stirred = asyncio.Event()
+        self._work = Work(ledger.run.run_id)
+        self._starter = Starter(
+            ledger, tools, self._pool, self._children, work=self._work, host=weakref.proxy(self)
+        )
         self._is_nudged = False
         self._has_survived = False
         self._is_over = False
@@ -75,17 +70,17 @@ class Drive:
     def nudge(self) -> None:
         """Say that something has happened outside: to the run, or to a child of it."""
         self._is_nudged = True
-        self._stirred.set()
+        self._work.stir()
 
     def survive(self) -> None:
         """Say that the run has not ended this process although it might have."""
         self._has_survived = True
-        self._stirred.set()
+        self._work.stir()
 
     def leave(self) -> None:
         """Begin nothing more, and let go of the run soon."""
         self._leave_by = clock.monotonic() + limits.LEAVE_SECONDS
-        self._stirred.set()
+        self._work.stir()
 
     async def to_end(self, claimed: Callable[[], Awaitable[None]]) -> None:
         """Drive the run until it has ended, or rests because nothing can be done for it here.
@@ -93,7 +88,7 @@ class Drive:
         `claimed` is awaited when the claim is durable, which is before any block's code runs.
 
         Raises RunLost when another worker took it, OutcomeUnknown when the database went away.
-        In all cases nothing of this drive goes on.
+        In all cases nothing of this drive goes on, unless it takes very long to clean up.
         """
         try:
             if self._begins_with_effects:
@@ -108,32 +103,11 @@ class Drive:
             while not self._is_over:
                 await self._move()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            for timer in self._timers.values():
-                timer.cancel()
+            await self._work.give_up()
 
     async def fail(self, error: str) -> None:
         """End the run. Raises as `to_end` does."""
         await self._end(RunFailed(error=error, stats=self._stats, parent=self._parent))
-
-    def keep(self, result: Result) -> None:
-        """Take a result, to be recorded in its turn."""
-        self._results.append(result)
-        self._stirred.set()
-
-    def spawn(self, work: Coroutine[None, None, Result]) -> None:
-        """Run what takes time, and keep its result."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def wait(self, execution: Execution) -> None:
-        """Go on with the execution when its moment has come."""
-        assert execution.until is not None
-        seconds = max(0.0, (execution.until - clock.now()).total_seconds())
-        loop = asyncio.get_running_loop()
-        self._timers[execution.number] = loop.call_later(seconds, self._fall_due, execution)
 
     async def _take_up(self) -> None:
         """Go on with what an earlier worker, or an earlier claim, left open."""
@@ -185,7 +159,7 @@ class Drive:
     async def _take_ready(self) -> None:
         run = self._run
         taken, durable = 0, -1
-        while len(self._tasks) + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
+        while self._work.count + self._starter.started < limits.EXECUTOR_NODES_PER_RUN_MAX:
             if run.is_stopping or run.over_budget is not None or run.is_short:
                 return
             if self._ledger.durable != durable:
@@ -209,24 +183,16 @@ class Drive:
 
     async def _collect(self) -> None:
         """Wait until something happens, and record all that has happened by then."""
-        seconds = self._seconds_left()
-        if seconds is None:
-            await self._stirred.wait()
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._stirred.wait()
-        self._stirred.clear()
-        if self._broken is not None:
-            raise self._broken
-        while self._results:
-            result = self._results.popleft()
+        work = self._work
+        await work.stirred(self._seconds_left())
+        while work.results:
+            result = work.results.popleft()
             self._ledger.record_result(result)
             await self._ledger.routed()
             if result.waiting is not None:
-                self.wait(self._run.executions[result.waiting])
-        while self._due:
-            await self._starter.go_on(self._due.popleft())
+                work.wait(self._run.executions[result.waiting])
+        while work.due:
+            await self._starter.go_on(work.due.popleft())
             await self._ledger.routed()
             if self._is_over:
                 return
@@ -241,7 +207,7 @@ class Drive:
     @property
     def _is_idle(self) -> bool:
         """Nothing is at work here, and nothing will be soon."""
-        if self._tasks or self._results or self._due:
+        if self._work.is_any or self._work.due:
             return False
         if self._run.is_paused:
             return True
@@ -265,8 +231,7 @@ class Drive:
     def _must_leave(self) -> bool:
         if self._leave_by is None:
             return False
-        is_at_work = bool(self._tasks or self._results)
-        return not is_at_work or clock.monotonic() >= self._leave_by
+        return not self._work.is_any or clock.monotonic() >= self._leave_by
 
     def _next_moment(self) -> datetime | None:
         """When the run wants a worker again, if nothing comes from outside before."""
@@ -312,25 +277,6 @@ class Drive:
             await self._ledger.flush()
         self._is_over = True
         await self._children.stop(children)
-
-    def _fall_due(self, execution: Execution) -> None:
-        if execution.until is not None and clock.now() < execution.until:
-            self.wait(execution)  # the loop's clock is coarser
-            return
-        self._timers.pop(execution.number, None)
-        self._due.append(execution)
-        self._stirred.set()
-
-    def _finished(self, task: asyncio.Task[Result]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            self._results.append(task.result())
-        else:
-            self._broken = error
-        self._stirred.set()
 
     @property
     def _stats(self) -> RunStats:

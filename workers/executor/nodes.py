@@ -59,12 +59,16 @@ class Attempt:
             if isinstance(outputs, AsyncIterator):
                 return outputs
             self._collect(outputs)
-        except Exception as error:  # noqa: BLE001 - whatever a block raises fails its node
+        except BaseException as error:  # noqa: BLE001 - whatever a block raises fails its node
             return self.missed(error, context.idempotency_key)
         return self.completed(self._outputs)
 
     async def finish(self, outputs: AsyncIterator[Output], context: Context) -> Result:
-        """Run a block that takes time to its end, within the time of its policy."""
+        """Run a block that takes time to its end, within the time of its policy.
+
+        Raises CancelledError and GeneratorExit: whether the block wanted that, or somebody who has
+        no use for it any more, knows only who began it.
+        """
         seconds = self._node.policy.timeout_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
@@ -75,7 +79,7 @@ class Attempt:
                 return self.missed(error, context.idempotency_key)
             late = TimedOut(f"The node took longer than {seconds:g} seconds")
             return self.missed(late, context.idempotency_key)
-        except Exception as error:  # noqa: BLE001
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
             return self.missed(error, context.idempotency_key)
         return self.completed(self._outputs)
 
@@ -100,7 +104,7 @@ class Attempt:
         number, node_id = self.execution.number, self._node.node_id
         return Result(to_encoded(NodeCompleted(number, node_id, outputs=[], elapsed_us=0)))
 
-    def missed(self, error: Exception, key: str) -> Result:
+    def missed(self, error: BaseException, key: str) -> Result:
         """The attempt as a failure: to be repeated if the node's policy says so, or final."""
         self._complain(error)
         seconds = policies.retry_at(self._node.policy, self.number, kind_of(error), key)
@@ -117,7 +121,7 @@ class Attempt:
         )
         return Result(to_encoded(retried), waiting=self.execution.number)
 
-    def failed(self, error: Exception, child: RunStats | None = None) -> Result:
+    def failed(self, error: BaseException, child: RunStats | None = None) -> Result:
         """The execution as failed; what was yielded before stays valid (4.8, N3)."""
         failed = NodeFailed(
             execution=self.execution.number,
@@ -149,7 +153,7 @@ class Attempt:
             raise BlockFailure(f"the output {name!r} {problem}")
         self._outputs.append((name, value))
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: BaseException) -> None:
         """What it says is the user's, as it may quote an input: the node's failure has it."""
         if kind_of(error) is FailureKind.CRASH:
             frames = "".join(traceback.format_tb(error.__traceback__))
@@ -182,7 +186,7 @@ def inputs_of(block: Block, execution: Execution) -> Any:
     return msgspec.convert(given, block.Input, strict=False)
 
 
-def kind_of(error: Exception) -> FailureKind:
+def kind_of(error: BaseException) -> FailureKind:
     """What a policy may distinguish."""
     if isinstance(error, BlockFailure):
         return error.kind
@@ -216,6 +220,6 @@ def _checked(event: NodeCompleted | NodeFailed) -> Result:
     return Result(to_encoded(lean), values)
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     text = str(error) if isinstance(error, BlockFailure | DomainError) else ""
     return (text or f"{type(error).__name__}: {error}")[: limits.ERROR_CHARS_MAX]

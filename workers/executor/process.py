@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,7 @@ from runtime.aggregates.run_repository import RunRepository
 from runtime.egress import Egress
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
+from runtime.nats import Bell
 from runtime.settings import Settings
 from workers.executor.bells import Bells, Rung
 from workers.executor.drive import Drive
@@ -28,6 +30,7 @@ from workers.executor.ledger import Ledger, RunLost
 from workers.executor.paces import Paces
 from workers.executor.renderers import Renderers
 from workers.executor.shelf import Shelf
+from workers.executor.strays import Strays
 from workers.executor.tools import Tools
 
 log = structlog.get_logger()
@@ -69,6 +72,7 @@ class Executor:
         self._drives: dict[str, Drive] = {}
         self._left = asyncio.Event()
         self._lanes = Lanes()
+        self._strays = Strays(self._log, self._lease.worker)
 
     async def serve(self) -> None:
         """Run until cancelled; then let go of all runs, so that others may claim them."""
@@ -100,7 +104,9 @@ class Executor:
             await bells.close()
 
     async def _watch(self) -> None:
-        """The net under the wake-up calls: see for ourselves what has come from outside."""
+        """The net under bells and wake-up calls: see for ourselves what has come from outside, and
+        what is ours.
+        """
         while True:
             await asyncio.sleep(limits.POLL_SECONDS)
             drives = {runs.stream_of(run_id): drive for run_id, drive in self._drives.items()}
@@ -109,6 +115,10 @@ class Executor:
                 for stream, drive in drives.items():
                     if drive.has_children or versions.get(stream, 0) > drive.durable:
                         drive.nudge()
+                for run_id in await self._strays.find(self._driving):
+                    if len(self._driving) < limits.EXECUTOR_RUNS_MAX:
+                        log.warning("run.strayed", run=run_id)
+                        await self._take(Rung(Bell(run_id)))
 
     def _wake(self, run_id: str) -> None:
         drive = self._drives.get(run_id)
@@ -123,11 +133,14 @@ class Executor:
             return
         task = asyncio.create_task(self._attend(rung), name=f"run {run_id}")
         self._driving[run_id] = task
-        task.add_done_callback(lambda _: self._leave(run_id))
+        task.add_done_callback(partial(self._leave, run_id))
 
-    def _leave(self, run_id: str) -> None:
+    def _leave(self, run_id: str, task: asyncio.Task[None]) -> None:
         del self._driving[run_id]
         self._left.set()
+        if not task.cancelled() and task.exception() is not None:
+            # If it is still ours, the next look at what strays finds it.
+            log.error("run.dropped", run=run_id, exc_info=task.exception())
 
     async def _attend(self, rung: Rung) -> None:
         """Drive the run until it has ended, rests or is another's."""
@@ -160,7 +173,9 @@ class Executor:
                 log.warning("run.interrupted", run=run_id, error=str(error))
                 await asyncio.sleep(limits.POLL_SECONDS)
                 continue
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                # Cancelled by nobody here, it is a fault as any other.
+                process.stop_if_cancelled()
                 failures += 1
                 log.exception("run.crashed", run=run_id, failures=failures)
                 await asyncio.sleep(limits.POLL_SECONDS)

@@ -7,8 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-import msgspec
-
 from blocks.contract import BlockFailure, Context, ReviewBlock, TimerBlock
 from domain import credits as accounts
 from domain import large_values
@@ -32,6 +30,7 @@ from workers.executor.ledger import Ledger, Result
 from workers.executor.nodes import Attempt, block_of, inputs_of
 from workers.executor.pool import Pool, UsedUp
 from workers.executor.tools import Tools
+from workers.executor.work import Work
 
 IN_DOUBT = "The effect was cut off; whether it happened is not known"
 REJECTED = "The action was rejected"
@@ -39,15 +38,6 @@ REJECTED = "The action was rejected"
 
 class Host(Protocol):
     """Who drives the run, as far as a start concerns it."""
-
-    def keep(self, result: Result) -> None:
-        """Take a result, to be recorded in its turn."""
-
-    def spawn(self, work: Coroutine[None, None, Result]) -> None:
-        """Run what takes time, and keep its result."""
-
-    def wait(self, execution: Execution) -> None:
-        """Go on with the execution when its moment has come."""
 
     async def fail(self, error: str) -> None:
         """End the run."""
@@ -57,7 +47,14 @@ class Starter:
     """Begins the executions of one run."""
 
     def __init__(
-        self, ledger: Ledger, tools: Tools, pool: Pool, children: Children, host: Host
+        self,
+        ledger: Ledger,
+        tools: Tools,
+        pool: Pool,
+        children: Children,
+        *,
+        work: Work,
+        host: Host,
     ) -> None:
         assert ledger.run.created is not None
         self._ledger = ledger
@@ -67,6 +64,7 @@ class Starter:
         self._templates = tools.templates.of(self._created.user_id)
         self._pool = pool
         self._children = children
+        self._work = work
         self._host = host
         self._started: list[tuple[Execution, NodeStarted]] = []
 
@@ -79,7 +77,7 @@ class Starter:
         """Take up what an earlier worker, or an earlier claim, left open."""
         for execution in list(self._run.open.values()):
             if execution.until is not None:
-                self._host.wait(execution)
+                self._work.wait(execution)
             elif execution.is_in_doubt:
                 await self._resolve(execution)
                 await self._ledger.routed()
@@ -133,9 +131,9 @@ class Starter:
             outcome = attempt.run(context)
             if isinstance(outcome, Result):
                 faults.reach("effect.done")
-                self._host.keep(outcome)
+                self._work.keep(outcome)
             else:
-                self._host.spawn(_to_the_end(attempt.finish(outcome, context)))
+                self._spawn(_to_the_end(attempt.finish(outcome, context)), attempt, context)
 
     def withdraw(self) -> None:
         """Forget the intents that are not written: whoever takes the run next begins with them."""
@@ -187,7 +185,7 @@ class Starter:
                 block = block_of(execution)
                 assert isinstance(block, ReviewBlock), "who asks is a review block"
                 question = block.question(inputs_of(block, execution))
-            except (BlockFailure, msgspec.ValidationError) as error:
+            except BaseException as error:  # noqa: BLE001 - as for `run`
                 self._record(Attempt(execution).failed(error))
                 return
             name, data, editable = question.name, question.data, question.editable
@@ -218,13 +216,13 @@ class Starter:
             block = block_of(execution)
             assert isinstance(block, TimerBlock), "a timer's contract belongs to a timer block"
             seconds = block.delay(inputs_of(block, execution))
-        except (BlockFailure, msgspec.ValidationError) as error:
+            until = clock.now() + timedelta(seconds=seconds)
+        except BaseException as error:  # noqa: BLE001 - as for `run`
             self._record(Attempt(execution).failed(error))
             return
-        until = clock.now() + timedelta(seconds=seconds)
         node_id = execution.node.node.node_id
         self._ledger.record(NodeDeferred(execution=execution.number, node=node_id, until=until))
-        self._host.wait(execution)
+        self._work.wait(execution)
 
     def _run_now(self, execution: Execution) -> None:
         attempt = Attempt(execution)
@@ -233,12 +231,17 @@ class Starter:
         if isinstance(outcome, Result):
             self._record(outcome)
         else:
-            self._host.spawn(attempt.finish(outcome, context))
+            self._spawn(attempt.finish(outcome, context), attempt, context)
+
+    def _spawn(
+        self, work: Coroutine[None, None, Result], attempt: Attempt, context: Context
+    ) -> None:
+        self._work.spawn(work, lambda error: attempt.missed(error, context.idempotency_key))
 
     def _record(self, result: Result) -> None:
         self._ledger.record_result(result)
         if result.waiting is not None:
-            self._host.wait(self._run.executions[result.waiting])
+            self._work.wait(self._run.executions[result.waiting])
 
     async def _afford(self) -> bool:
         """Whether the credits set aside cover what is open; sets more aside if they do not.

@@ -9,7 +9,7 @@ from typing import Any
 from runtime.eventlog import epoch, reader
 from tests.simulation.statements.session import Answer, Session, Work
 from tests.simulation.tables import Row
-from workers import sweeper
+from workers import claims
 
 ARRAY_HEADER_BYTES = 20
 
@@ -67,5 +67,5 @@ WORK: Mapping[str, Work] = {
     reader.SELECT_EXCERPT: _select_excerpt,
     reader.SELECT_HEAD: _select_head,
     epoch.SELECT: _select_epoch,
-    sweeper.LIST_LAST_TOPICS: _list_last_topics,
+    claims.LIST_LAST_TOPICS: _list_last_topics,
 }

@@ -12,6 +12,7 @@ from projections import runs as run_model
 from tests.simulation.statements.session import NOTHING, Answer, Session, Work, nothing
 from tests.simulation.tables import RunRow
 from workers import sweeper
+from workers.executor import strays
 
 
 def _ensure_checkpoints(session: Session, parameters: Sequence[Any]) -> Answer:
@@ -124,6 +125,15 @@ def _find_abandoned(session: Session, parameters: Mapping[str, Any]) -> Answer:
     return found, len(found)
 
 
+def _find_own(session: Session, parameters: Mapping[str, Any]) -> Answer:
+    found = sorted(
+        (row["run_id"], row["position"])
+        for row in session.runs.values()
+        if row["worker"] == parameters["worker"] and row["run_id"] not in parameters["known"]
+    )[: parameters["limit"]]
+    return found, len(found)
+
+
 def _find_forgotten(session: Session, parameters: Mapping[str, Any]) -> Answer:
     busy = {row["user_id"] for row in session.runs.values() if row["worker"] is not None}
     wanting: dict[str, tuple[Any, ...]] = {}
@@ -172,6 +182,7 @@ WORK: Mapping[str, Work] = {
     sweeper.FIND_ABANDONED: _find_abandoned,
     sweeper.FIND_FORGOTTEN: _find_forgotten,
     sweeper.FIND_ORPHANS: _find_orphans,
+    strays.FIND: _find_own,
     sweeper.DELETE_RECEIPTS: nothing,
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ": nothing,
 }
