@@ -7,20 +7,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
+import structlog
 
 from commands.run_lives import LifeReader, execute
 from domain import credits as accounts
 from domain import limits, run_life, runs
 from domain.credits import ACCOUNT
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable
 from domain.events import Event
 from domain.run_life import Life
 from domain.runs import RunEnd, RunStatus, RunTerminated
-from runtime import clock
+from runtime import clock, database
 from runtime.aggregates.context import Context
 from runtime.aggregates.repository import Decision, Done, Repository
 from runtime.aggregates.run_repository import RunRepository, Scope
 from runtime.eventlog.log import StreamWrite
+
+log = structlog.get_logger()
 
 SWEEPER = "worker:sweeper"
 
@@ -74,7 +77,8 @@ async def park(
     reason: str,
     is_held: Callable[[str], Awaitable[bool]],
 ) -> None:
-    """Set a run aside that `worker` cannot take, unless it has ended or another has it in hand.
+    """Set a run aside that `worker` cannot take, unless it has ended or another has it in hand; one
+    that shall stop ends, and what was held for it is settled.
 
     `is_held` says whether a worker's lease still runs. Raises as `execute`.
     """
@@ -86,7 +90,7 @@ async def park(
         life = await reader.read_owned(owner)
         is_others = life.worker not in {None, worker} and await is_held(str(life.worker))
         events = [] if is_others else run_life.park(life, reason, clock.now())
-        return _decision(reader, life, events)
+        return _decision(reader, life, events, await _settling(repository, run_id, life, events))
 
     context = Context(owner=owner, actor=f"worker:{worker}")
     await execute(repository, context, run_id, decide, RunControlled)
@@ -127,9 +131,7 @@ async def _stop_one(
     async def decide() -> Decision[RunControlled]:
         life = await reader.read_owned(context.owner, graph_id)
         events = run_life.stop(life)
-        ends = any(isinstance(event, RunTerminated) for event in events)
-        settling = await _settling(repository, run_id, life) if ends else []
-        return _decision(reader, life, events, settling)
+        return _decision(reader, life, events, await _settling(repository, run_id, life, events))
 
     done = await execute(repository, context, run_id, decide, RunControlled)
     life = await reader.read_owned(context.owner, graph_id)
@@ -158,15 +160,30 @@ async def _stop_level(
     return below
 
 
-async def _settling(repository: Repository, run_id: str, life: Life) -> list[StreamWrite]:
-    """What closes the credit hold of a run that rests."""
+async def _settling(
+    repository: Repository, run_id: str, life: Life, events: Sequence[Event]
+) -> list[StreamWrite]:
+    """What closes the credit hold of a run that no worker has, if these events end it."""
+    if not any(isinstance(event, RunTerminated) for event in events):
+        return []
     account = await repository.load(ACCOUNT, life.user_id)
     if run_id not in account.state.holds:
         return []
     spent = life.stats.cost
     if spent and life.children:
         # Each child pays for itself, and only the whole run knows which of them it has counted.
-        run = await RunRepository(repository).load(run_id, Scope(whole=False))
-        assert run is not None, "a run's stream does not go away"
-        spent = run.cost
+        spent = await _own_cost(repository, run_id)
     return account.write(accounts.settle(account.state, hold=run_id, spent=spent))
+
+
+async def _own_cost(repository: Repository, run_id: str) -> int:
+    """What a run has cost without its children. Who cannot read it cannot charge for it."""
+    try:
+        run = await RunRepository(repository).load(run_id, Scope(whole=False))
+    except (Unavailable, *database.LOST):
+        raise
+    except Exception:
+        log.exception("run.not_charged", run=run_id)
+        return 0
+    assert run is not None, "a run's stream does not go away"
+    return run.cost

@@ -143,8 +143,7 @@ def stop(life: Life) -> list[Event]:
     if life.is_ended:
         return []
     if life.worker is None:
-        parent = None if life.parent is None else life.parent.run_id
-        return [RunTerminated(stats=life.stats, parent=parent)]
+        return [_terminated(life)]
     return [] if life.is_stopping else [RunStopRequested()]
 
 
@@ -161,9 +160,14 @@ def resume(life: Life) -> list[Event]:
 
 
 def park(life: Life, reason: str, now: datetime) -> list[Event]:
-    """Set the run aside, each time for twice as long, until somebody can take it."""
+    """Set the run aside, each time for twice as long, until somebody can take it.
+
+    One that shall stop needs nobody who can: it ends.
+    """
     if life.is_ended:
         return []
+    if life.is_stopping:
+        return [_terminated(life)]
     seconds = min(limits.PARK_SECONDS_MIN * 2.0**life.parkings, limits.PARK_SECONDS_MAX)
     shown = reason[: limits.ERROR_CHARS_MAX]
     return [RunParked(reason=shown, until=now + timedelta(seconds=seconds))]
@@ -172,6 +176,11 @@ def park(life: Life, reason: str, now: datetime) -> list[Event]:
 def status_after(life: Life, happened: Sequence[Event]) -> RunStatus:
     """The status behind what was decided here about the run, without changing `life`."""
     return _ENDS.get(type(happened[-1]), life.status) if happened else life.status
+
+
+def _terminated(life: Life) -> RunTerminated:
+    parent = None if life.parent is None else life.parent.run_id
+    return RunTerminated(stats=life.stats, parent=parent)
 
 
 def _require_open(life: Life) -> None:

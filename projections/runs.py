@@ -70,6 +70,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
     seen: int
     child_ended: int
     is_paused: bool
+    is_stopping: bool
 
 
 class RunsProjection:

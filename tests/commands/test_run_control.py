@@ -15,6 +15,7 @@ from commands import run_control
 from domain import limits
 from domain.credits import ACCOUNT, Account, HoldReleased, HoldSettled
 from domain.errors import Conflict, NotFound
+from domain.events import Event
 from domain.runs import (
     NodeStarted,
     RunClaimed,
@@ -24,11 +25,13 @@ from domain.runs import (
     RunStatus,
     RunStopRequested,
     RunTerminated,
+    stream_of,
 )
 from runtime.aggregates.context import Context, Idempotency
 from runtime.aggregates.repository import Repository
 from runtime.eventlog.errors import VersionConflict
-from runtime.eventlog.log import opened
+from runtime.eventlog.log import Origin, StreamWrite, opened
+from runtime.eventlog.mapper import Encoded
 from tests.commands.driving import ADA, EVE, Worker, agent, created, events_of, saved, start
 from tests.support.graphs import Document, agent_output, echo, graph, items, node
 from tests.support.log import whole_stream
@@ -283,6 +286,59 @@ async def test_an_orphan_is_stopped_on_behalf_of_its_user(repository: Repository
     assert (await events_of(repository, child.run_id))[-1] != RunStopRequested()
     with pytest.raises(NotFound):
         await run_control.stop_orphan(repository, "018f3c2e-7d10-7a3b-9c55-0b6e2f4d8a01")
+
+
+# --- runs that cannot be read ---------------------------------------------------------------------
+NEWER = Encoded("runs.NodeCompleted@99", b"{}")
+
+
+async def is_held_by_nobody(_: str) -> bool:
+    return False
+
+
+async def spoil(worker: Worker) -> None:
+    """Let a newer program write to the run."""
+    run = worker.run
+    write = StreamWrite(stream_of(run.run_id), run.version, [NEWER])
+    await worker.repository.log.append([write], Origin("ada", "worker:newer"))
+
+
+async def test_one_that_shall_stop_is_not_parked_but_ends(repository: Repository) -> None:
+    worker = await begun(repository, PAID)
+    await worker.claims()
+    await run_control.pause(repository, ADA, worker.run_id)
+    await run_control.stop(repository, ADA, worker.run_id)
+    await spoil(await Worker.of(repository, worker.run_id))
+    await run_control.park(repository, "other", worker.run_id, "unreadable", is_held_by_nobody)
+    assert isinstance(await last_of(repository, worker.run_id), RunTerminated)
+    assert (await account(repository)).available == 10
+    head = await repository.log.read_head()
+    await run_control.park(repository, "other", worker.run_id, "unreadable", is_held_by_nobody)
+    assert await repository.log.read_head() == head
+
+
+async def test_a_parent_is_stopped_although_nobody_can_say_what_it_cost(
+    repository: Repository,
+) -> None:
+    leaf = await saved(repository, PAID)
+    top = await saved(repository, above(leaf))
+    parent = await Worker.of(repository, (await start(repository, top)).answer.run_id)
+    await parent.claims()
+    child = await parent.becomes_a_parent()
+    await parent.completes(StepThroughItems, ("item", "http://localhost/"))
+    await parent.completes(SendWebRequest, ("response", "ok"))
+    await parent.rests()
+    await spoil(parent)
+    done = await run_control.stop(repository, ADA, parent.run_id)
+    assert done.answer.status is RunStatus.TERMINATED
+    ends = [(await last_of(repository, run.run_id)) for run in (parent, child)]
+    assert [type(end) for end in ends] == [RunTerminated, RunTerminated]
+    assert (await account(repository)).held == 0
+
+
+async def last_of(repository: Repository, run_id: str) -> Event:
+    last, _ = await repository.log.read_last([stream_of(run_id)])
+    return last[stream_of(run_id)].event
 
 
 # --- pause and resume ----------------------------------------------------------------------------

@@ -46,6 +46,9 @@ STATS = RunStats(steps=3, cost=2)
 CLAIMED, RESTED = RunClaimed("worker"), RunRested(stats=STATS)
 
 
+BELOW = RunCreated("user", "graph", 1, {}, steps_max=1, parent=Parent("above", 3, 1))
+
+
 def asked(execution: int = 0, **what: Any) -> ReviewRequested:
     known = {"name": "Letter", "data": "text", "reason": ReviewReason.ASKED} | what
     return ReviewRequested(execution=execution, node=f"n{execution}", **known)
@@ -168,8 +171,7 @@ def test_what_has_ended_stays_as_it_is(end: Event) -> None:
 
 
 def test_the_end_of_a_child_names_its_parent() -> None:
-    first = RunCreated("user", "graph", 1, {}, steps_max=1, parent=Parent("above", 3, 1))
-    assert run_life.stop(after(first=first)) == [RunTerminated(RunStats(), parent="above")]
+    assert run_life.stop(after(first=BELOW)) == [RunTerminated(RunStats(), parent="above")]
 
 
 def test_the_totals_of_the_last_rest_are_those_of_the_end() -> None:
@@ -201,6 +203,15 @@ def test_who_cannot_be_taken_is_left_alone_longer_each_time() -> None:
     assert isinstance(parked, RunParked)
     assert parked.until - NOON == timedelta(seconds=limits.PARK_SECONDS_MIN)
     assert len(parked.reason) == limits.ERROR_CHARS_MAX
+
+
+def test_what_shall_stop_ends_when_nobody_can_take_it() -> None:
+    for happened in ((CLAIMED, RunStopRequested()), (CLAIMED, RunPaused(), RunStopRequested())):
+        life = after(*happened)
+        assert run_life.park(life, "cannot be read", NOON) == [RunTerminated(life.stats)]
+    below = after(CLAIMED, RunStopRequested(), first=BELOW)
+    (end,) = run_life.park(below, "cannot be read", NOON)
+    assert end == RunTerminated(RunStats(), parent="above")
 
 
 def test_what_has_ended_is_not_parked() -> None:

@@ -277,7 +277,14 @@ async def test_a_dispatcher_finds_everything_unfinished_and_where_the_log_goes_o
     assert await load_unfinished(connection) == (0, [])
     await run(event_log, "queued", created())
     await run(event_log, "resting", created(), RunClaimed("one"), RunRested(STATS, NOON, seen=2))
-    await run(event_log, "claimed", created(parent="resting"), RunClaimed("one"), RunPaused())
+    await run(
+        event_log,
+        "claimed",
+        created(parent="resting"),
+        RunClaimed("one"),
+        RunPaused(),
+        RunStopRequested(),
+    )
     await run(event_log, "child", created(parent="resting"))
     ended = await append(event_log, "run-child", 1, RunCompleted(STATS, parent="resting"))
     await bring_up_to_date(connection)
@@ -285,11 +292,14 @@ async def test_a_dispatcher_finds_everything_unfinished_and_where_the_log_goes_o
     position, found = await load_unfinished(connection)
     assert position == ended.last
     queued, resting, claimed = found
-    assert queued == UnfinishedRun(*("queued", "u", "g", None, False, False, None, 0, 0, False))
-    assert resting == UnfinishedRun(
-        *("resting", "u", "g", None, False, True, NOON.timestamp(), 2, ended.last, False)
+    assert queued == UnfinishedRun(
+        *("queued", "u", "g", None, False, False, None, 0, 0, False, False)
     )
-    assert (claimed.parent_id, claimed.is_claimed, claimed.is_paused) == ("resting", True, True)
+    assert resting == UnfinishedRun(
+        *("resting", "u", "g", None, False, True, NOON.timestamp(), 2, ended.last, False, False)
+    )
+    assert (claimed.parent_id, claimed.is_claimed) == ("resting", True)
+    assert (claimed.is_paused, claimed.is_stopping) == (True, True)
 
 
 @pytest.mark.parametrize(

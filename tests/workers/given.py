@@ -47,9 +47,12 @@ def unfinished(
     seen: int = 0,
     child_ended: int = 0,
     is_paused: bool = False,
+    is_stopping: bool = False,
 ) -> UnfinishedRun:
     return UnfinishedRun(
-        *(run_id, "ada", "g", parent, is_claimed, rests, wakes_at, seen, child_ended, is_paused)
+        *(run_id, "ada", "g", parent, is_claimed, rests, wakes_at, seen, child_ended),
+        is_paused=is_paused,
+        is_stopping=is_stopping,
     )
 
 

@@ -152,6 +152,27 @@ def test_a_run_paused_under_way_to_a_worker_is_rung_for_again_when_resumed() -> 
     assert one.ring(0) == ["a"]
 
 
+def test_a_paused_run_that_shall_stop_is_rung_for() -> None:
+    one = dispatcher()
+    resting(one, "a")
+    one.paused("a")
+    assert one.ring(0) == []
+    one.stopping("a")
+    assert one.ring(0) == ["a"]
+    claim(one, ["a"])
+    one.stopping("a")
+    assert one.take_wakes() == ["a"]
+
+
+def test_a_paused_run_that_shall_stop_is_rung_for_when_it_has_been_parked_long_enough() -> None:
+    one = loaded(
+        unfinished("a", rests=True, wakes_at=5.0, is_paused=True, is_stopping=True),
+        unfinished("b", rests=True, wakes_at=5.0, is_paused=True),
+    )
+    assert one.ring(0) == []
+    assert one.ring(5.0) == ["a"]
+
+
 # --- parents and children ----------------------------------------------------------------------
 
 

@@ -50,6 +50,7 @@ class Run:
             seen=self.seen,
             child_ended=self.child_ended,
             is_paused=self.is_paused,
+            is_stopping=False,
         )
 
 

@@ -14,7 +14,15 @@ from workers.dispatcher.shares import Share, Shares
 
 
 class _Run:
-    __slots__ = ("child_ended", "goes_first", "is_claimed", "is_paused", "parent_id", "share")
+    __slots__ = (
+        "child_ended",
+        "goes_first",
+        "is_claimed",
+        "is_paused",
+        "is_stopping",
+        "parent_id",
+        "share",
+    )
 
     def __init__(self, share: Share, parent_id: str | None) -> None:
         self.share = share
@@ -23,8 +31,13 @@ class _Run:
         """It has begun, or is a part of what has begun, or its turn came and its bell was lost."""
         self.is_claimed = False
         self.is_paused = False
+        self.is_stopping = False
         self.child_ended = 0
         """The last position at which a child of it ended."""
+
+    @property
+    def may_be_called(self) -> bool:
+        return self.is_stopping or not self.is_paused
 
 
 class Dispatcher:
@@ -49,6 +62,7 @@ class Dispatcher:
         run = self._runs[known.run_id]
         run.child_ended = known.child_ended
         run.is_paused = known.is_paused
+        run.is_stopping = known.is_stopping
         if known.is_claimed:
             self.claimed(known.run_id)
             self._wakes[known.run_id] = None
@@ -105,6 +119,13 @@ class Dispatcher:
         if run is not None:
             self._call(run_id, run)
 
+    def stopping(self, run_id: str) -> None:
+        """The run shall end, also one that is paused."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.is_stopping = True
+            self._call(run_id, run)
+
     def paused(self, run_id: str) -> None:
         """Whoever has the run shall let go of it, and it is not rung for."""
         run = self._runs.get(run_id)
@@ -151,7 +172,7 @@ class Dispatcher:
             share = self._shares.next()
             if share is None:
                 break
-            if self._runs[share.run_id].is_paused:
+            if not self._runs[share.run_id].may_be_called:
                 self._shares.give_back(share)
                 continue
             self._rung[share.run_id] = now
@@ -183,7 +204,7 @@ class Dispatcher:
         """Let a worker look at the run: the one that has it, or the next one that is free."""
         if run.is_claimed:
             self._wakes[run_id] = None
-        elif not (run.is_paused or run.share.has_place or run.share.is_waiting):
+        elif run.may_be_called and not (run.share.has_place or run.share.is_waiting):
             self._alarms.cancel(run_id)
             self._shares.wait(run.share, first=run.goes_first)
 

@@ -181,7 +181,7 @@ _HANDLERS: Mapping[type[Event], Hear] = {
     RunCompleted: _ended,
     RunFailed: _ended,
     RunTerminated: _ended,
-    RunStopRequested: _told(Dispatcher.called),
+    RunStopRequested: _told(Dispatcher.stopping),
     ReviewDecided: _told(Dispatcher.called),
     RunPaused: _told(Dispatcher.paused),
     RunResumed: _told(Dispatcher.resumed),

@@ -108,7 +108,7 @@ def _load_unfinished(session: Session, _: Any) -> Answer:
             *(row["run_id"], row["user_id"], row["graph_id"], row["parent_id"]),
             *(row["worker"] is not None, row["rests"]),
             row["wakes_at"].timestamp() if row["wakes_at"] else None,
-            *(row["seen"], row["child_ended"], row["paused"]),
+            *(row["seen"], row["child_ended"], row["paused"], row["stopping"]),
         )
         for row in rows
     ], len(rows)
