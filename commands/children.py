@@ -48,7 +48,7 @@ async def part(
 ) -> Part:
     """What an execution of an AGENT node is to become.
 
-    Raises Invalid, NotFound or GraphInvalid, whose message is the node's error.
+    Raises Invalid, NotFound or GraphInvalid, whose message is the node's error, and NoRoom.
     """
     assert parent.created is not None
     owner = parent.created.user_id
@@ -63,7 +63,7 @@ async def part(
     )
     graph = found.state
     version = graph.version(number)
-    plan = await plans.of(graph, version)
+    plan = await plans.of(graph, version, beside=parent.plan)
     run_starts.require_startable(plan, execution.data, contracts)
     return Part(child_id, bool(versions[stream]), graph, version, plan, depth)
 

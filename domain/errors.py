@@ -60,6 +60,10 @@ class Unavailable(DomainError):
     hint = "Repeat the request after as many seconds as Retry-After says."
 
 
+class NoRoom(Unavailable):
+    """What is wanted is heavy, and does not fit into memory beside what is there."""
+
+
 class StorageFull(Unavailable):
     """Nothing can be written until somebody makes room."""
 

@@ -20,11 +20,17 @@ PLANS_KEPT_BYTES_MAX = 64 * 1024 * 1024
 PLAN_LIGHT_BYTES = 1024 * 1024
 """A graph version that takes more is not kept, and has to find room:"""
 PLANS_HEAVY_BYTES_MAX = 64 * 1024 * 1024
-"""all of these that are in hand take no more than this, unless one alone does."""
+"""all of these that are in hand take no more than this,"""
+PLANS_HEAVY_BYTES_PER_USER = PLANS_HEAVY_BYTES_MAX // 2
+"""and those of one user no more than this, unless one alone does."""
 ROOM_SECONDS_MAX = 5.0
 """How long one waits for room,"""
+ROOM_COLLECT_SECONDS = 5.0
+"""and how often it is looked for meanwhile among what is in cycles, which stops everything."""
 ROOM_LOOK_SECONDS = 0.5
-"""and how often it is looked for meanwhile among what nobody has in hand any more."""
+"""How often an answer that waits for room looks whether its peer has read."""
+ROOM_AGAIN_SECONDS = 3.0
+"""How long a run rests that found no room for a sub-graph: so long, and up to twice that."""
 RUN_BYTES_MAX = 256 * 1024 * 1024
 """What a run holds in memory while it is driven, its graph not included. One that holds more fails.
 It is weighed when so much may have come in since the last time,"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -28,22 +29,33 @@ class BoundedCache(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: K, value: V, weight: int = 0) -> None:
-        """Keep the value, unless it alone weighs more than all may."""
+    def put(self, key: K, value: V, weight: int = 0) -> list[V]:
+        """Keep the value, unless it alone weighs more than all may; returns what is not kept."""
         self.drop(key)
         if self._weight_max is not None and weight > self._weight_max:
-            return
+            return [value]
         self._entries[key] = (value, weight)
         self._weight += weight
+        gone = []
         while self._is_full:
-            _, (_, left) = self._entries.popitem(last=False)
+            _, (oldest, left) = self._entries.popitem(last=False)
             self._weight -= left
+            gone.append(oldest)
+        return gone
 
     def drop(self, key: K) -> None:
         """Forget the key, if it is there."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._weight -= entry[1]
+
+    def drop_all(self, which: Callable[[V], bool]) -> list[V]:
+        """Forget all values that are so, and return them."""
+        keys = [key for key, (value, _) in self._entries.items() if which(value)]
+        values = [self._entries[key][0] for key in keys]
+        for key in keys:
+            self.drop(key)
+        return values
 
     @property
     def _is_full(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from domain import memory_limits
 from domain.budgets import Allotment
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
 from domain.engine.inputs import NodeInputs, Prepared, Room
@@ -178,6 +179,11 @@ class Plan:
             credits=sum(node.contract.cost for node in self.nodes),
         )
         """What one execution of each node uses up."""
+
+    @property
+    def is_heavy(self) -> bool:
+        """It has to find room in memory, and is there only while somebody has it."""
+        return self.weight > memory_limits.PLAN_LIGHT_BYTES
 
     @property
     def has_agents(self) -> bool:

@@ -10,7 +10,7 @@ from blocks.catalogue import CONTRACTS
 from blocks.data import StoreValue
 from commands import graphs
 from domain import memory_limits
-from domain.errors import NotFound, Unavailable
+from domain.errors import NoRoom, NotFound
 from runtime.aggregates.context import Context
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Repository
@@ -44,7 +44,7 @@ async def test_a_heavy_one_is_there_once_for_all_who_have_it_and_then_gone(
 ) -> None:
     monkeypatch.setattr(memory_limits, "PLANS_HEAVY_BYTES_MAX", 1)
     monkeypatch.setattr(memory_limits, "ROOM_SECONDS_MAX", 0.2)
-    monkeypatch.setattr(memory_limits, "ROOM_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(memory_limits, "ROOM_COLLECT_SECONDS", 0.01)
     plans = PlanCache(repository)
     one, other = await stored(repository, HEAVY), await stored(repository, HEAVY)
     held = await asyncio.gather(*(plans.load(one, 1) for _ in range(8)))
@@ -52,11 +52,11 @@ async def test_a_heavy_one_is_there_once_for_all_who_have_it_and_then_gone(
     assert held[0].weight > memory_limits.PLAN_LIGHT_BYTES
     crowd = (plans.load(other, 1) for _ in range(8))
     refused = await asyncio.gather(*crowd, return_exceptions=True)
-    assert {type(one) for one in refused} == {Unavailable}
+    assert {type(one) for one in refused} == {NoRoom}
     del refused
     nodes = held[0].nodes
     del held
-    with pytest.raises(Unavailable):
+    with pytest.raises(NoRoom):
         await plans.load(other, 1)
     del nodes
     assert (await plans.load(other, 1)).graph.id == other

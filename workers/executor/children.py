@@ -44,7 +44,8 @@ class Children:
     async def start(self, execution: Execution) -> None:
         """Create the node's run in the same append that says so; or fail the node.
 
-        Raises UsedUp when there is nothing left for it.
+        Raises UsedUp when there is nothing left for it, and NoRoom when its graph is heavy and does
+        not fit in beside others.
         """
         run, tools = self._run, self._tools
         try:

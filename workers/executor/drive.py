@@ -11,11 +11,12 @@ import weakref
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
+from zlib import crc32
 
 import msgspec
 
 from domain import credits as accounts
-from domain import limits
+from domain import limits, memory_limits
 from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.run import used_up
@@ -138,7 +139,7 @@ class Drive:
         if error is not None:
             await self.fail(error)
             return
-        if not run.is_paused and self._leave_by is None:
+        if not run.is_paused and not self._is_leaving:
             await self._take_ready()
         if self._is_over or self._ledger.outside != outside:
             # What has come may be a stop: who rests behind it is never called again.
@@ -146,7 +147,7 @@ class Drive:
         if run.is_drained:
             await self._complete()
         elif self._must_leave:
-            await self._rest(clock.now())
+            await self._rest(self._moment_to_go_on())
         elif self._is_idle and not self._was_woken_early:
             # A child that has just ended may have brought something to do.
             if not await self._children_ended():
@@ -228,10 +229,26 @@ class Drive:
         return moment is not None and moment == run.rested_until
 
     @property
+    def _is_leaving(self) -> bool:
+        """Nothing more is begun here, and the run is let go of when what is at work has ended."""
+        return self._leave_by is not None or self._starter.lacks_room
+
+    @property
     def _must_leave(self) -> bool:
-        if self._leave_by is None:
+        if not self._is_leaving:
             return False
-        return not self._work.is_any or clock.monotonic() >= self._leave_by
+        if self._leave_by is not None and clock.monotonic() >= self._leave_by:
+            return True
+        return not self._work.is_any and (self._leave_by is not None or not self._starter.started)
+
+    def _moment_to_go_on(self) -> datetime:
+        if self._leave_by is not None:
+            return clock.now()
+        # Those that give room back together must not come back for it together.
+        chance = crc32(f"{self._run.run_id} {self._run.version}".encode()) / 2**32
+        seconds = memory_limits.ROOM_AGAIN_SECONDS * (1 + chance)
+        again = clock.now() + timedelta(seconds=seconds)
+        return min(again, self._next_moment() or again)
 
     def _next_moment(self) -> datetime | None:
         """When the run wants a worker again, if nothing comes from outside before."""

@@ -17,7 +17,7 @@ from domain.credits import ACCOUNT, Account
 from domain.engine import snapshots
 from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
-from domain.errors import Unavailable
+from domain.errors import NoRoom, Unavailable
 from domain.events import Event
 from domain.runs import (
     FROM_OUTSIDE,
@@ -70,10 +70,13 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """Read from the database, however long it is away.
 
     What a run has at work goes on meanwhile: whoever gave it up would have to do it again.
+    NoRoom is no such case, and raised: others may wait for what the run has.
     """
     while True:
         try:
             return await ask()
+        except NoRoom:
+            raise
         except (Unavailable, *database.LOST) as error:
             log.warning("run.waits_for_database", error=repr(error))
         await asyncio.sleep(limits.DATABASE_AGAIN_SECONDS)

@@ -12,7 +12,7 @@ from commands import run_control
 from domain import limits, runs
 from domain.engine.run import Run
 from domain.engine.suspicion import Suspicion
-from domain.errors import Conflict, DomainError, Unavailable
+from domain.errors import Conflict, DomainError, NoRoom, Unavailable
 from runtime import database, faults, ids, process
 from runtime.aggregates.keyed_lock import KeyedLock
 from runtime.aggregates.repository import Repository
@@ -158,6 +158,9 @@ class Executor:
                 if loads < limits.RUN_LOADS_MAX or not await self._park(run_id, str(error)):
                     await asyncio.sleep(limits.POLL_SECONDS)
                     continue
+            except NoRoom:
+                # Its place goes to others; whoever rang for it rings again.
+                log.info("run.no_room", run=run_id)
             except MemoryError:
                 # Nobody says that it is free: who claims it next takes this for our death over it.
                 log.exception("run.out_of_memory", run=run_id)

@@ -28,19 +28,27 @@ class Shelf:
         self._resting: BoundedCache[str, Run] = BoundedCache(
             limits.RUNS_REMEMBERED_MAX, memory_limits.RUNS_REMEMBERED_BYTES_MAX
         )
+        self._runs.plans.when_pressed(self._give_back)
+
+    def _give_back(self) -> None:
+        """Others want room for heavy graphs: let go of those that only rest here."""
+        for run in self._resting.drop_all(lambda run: run.plan.is_heavy):
+            run.dissolve()
 
     async def put(self, run: Run) -> None:
         """Keep a run that was driven, in case it wakes up; of one that has ended keep nothing.
 
         Its state must be the durable one. Raises database.LOST.
         """
-        if not run.is_ended:
+        is_in_the_way = run.plan.is_heavy and self._runs.plans.is_pressed
+        if not run.is_ended and not is_in_the_way:
             most = memory_limits.RUN_REMEMBERED_BYTES_MAX
             weighs = run.plan.weight + weight(run, most)
             if weighs <= most:
-                self._resting.put(run.run_id, run, weighs)
+                for gone in self._resting.put(run.run_id, run, weighs):
+                    gone.dissolve()
                 return
-        elif run.version >= limits.SNAPSHOT_EVENTS:
+        elif run.is_ended and run.version >= limits.SNAPSHOT_EVENTS:
             await self._runs.log.snapshots.forget(runs.stream_of(run.run_id))
         run.dissolve()
 

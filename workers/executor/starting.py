@@ -13,7 +13,7 @@ from domain import large_values
 from domain.budgets import NOTHING
 from domain.contracts import Effect
 from domain.engine.execution import Execution
-from domain.errors import PaymentRequired
+from domain.errors import NoRoom, PaymentRequired
 from domain.policies import InDoubt
 from domain.runs import (
     CreditsExtended,
@@ -67,6 +67,9 @@ class Starter:
         self._work = work
         self._host = host
         self._started: list[tuple[Execution, NodeStarted]] = []
+        self.lacks_room = False
+        """A sub-graph found no room in memory. It remains taken, as do others: the run must rest
+        before they are tried again, and so give back the room that it has itself."""
 
     @property
     def started(self) -> int:
@@ -141,10 +144,14 @@ class Starter:
         self._run.put_back()
 
     async def _start_child(self, execution: Execution) -> None:
+        if self.lacks_room:
+            return
         try:
             await self._children.start(execution)
         except UsedUp as error:
             await self._host.fail(str(error))
+        except NoRoom:
+            self.lacks_room = True
 
     def _begin_here(self, execution: Execution) -> None:
         match execution.node.node.effect:
