@@ -14,6 +14,7 @@ from domain.engine import snapshots
 from domain.engine.run import Run
 from domain.runs import (
     NodeCompleted,
+    NodeStarted,
     Output,
     RunClaimed,
     RunPaused,
@@ -111,6 +112,44 @@ async def test_no_rest_is_written_behind_what_came_while_other_things_were(
     assert not await ledger.rest(RunRested(RunStats()))
     expected = ["RunCreated", "RunClaimed", "RunStopRequested", "NodeCompleted"]
     assert await names(event_log, run) == expected
+
+
+async def test_intents_that_do_not_fit_in_with_the_results_are_written_behind_them(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = (node(name, AgentInput, name=name, value=1) for name in "abc")
+    run = await created(event_log, *inputs)
+    ledger = Ledger(run, tools(event_log))
+    ledger.claim()
+    await ledger.flush()
+    outputs = [("x", "y" * 1_000)]
+    done = [NodeCompleted(number, "a", outputs, elapsed_us=1) for number in (0, 1)]
+    size = sum(len(to_encoded(one).state) + 4 for one in done)
+    monkeypatch.setattr(limits, "APPEND_BYTES_MAX", size)
+    for one in done:
+        ledger.record(one)
+        await ledger.routed()
+    assert await ledger.flush([NodeStarted(2, "c", attempt=1, repeats=False)])
+    expected = ["RunCreated", "RunClaimed", "NodeCompleted", "NodeCompleted", "NodeStarted"]
+    assert await names(event_log, run) == expected
+    assert ledger.durable == run.version == 5
+
+
+async def test_results_that_fill_an_append_to_the_last_byte_are_written(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await created(event_log, *(node(name, AgentInput, name=name, value=1) for name in "abc"))
+    ledger = Ledger(run, tools(event_log))
+    ledger.claim()
+    await ledger.flush()
+    done = [NodeCompleted(number, "a", [("x", "y" * 1_000)], elapsed_us=1) for number in range(3)]
+    size = sum(len(to_encoded(one).state) for one in done)
+    monkeypatch.setattr(limits, "APPEND_BYTES_MAX", size)
+    for one in done:
+        ledger.record(one)
+        await ledger.routed()
+    await ledger.flush()
+    assert await names(event_log, run) == ["RunCreated", "RunClaimed", *["NodeCompleted"] * 3]
 
 
 async def test_a_run_that_another_has_claimed_meanwhile_is_lost(

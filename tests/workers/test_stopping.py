@@ -1,14 +1,21 @@
-"""A run that is stopped at the very moment when its driver is about to let go of it."""
+"""Runs that end otherwise than by themselves: stopped while their driver lets go, or too large."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from blocks.waiting import Wait
+from domain import limits
 from domain.runs import RunStatus, RunStopRequested, stream_of
+from runtime.aggregates.repository import Repository
+from runtime.aggregates.run_repository import RunRepository
 from runtime.eventlog.log import EventLog, StreamWrite
-from tests.support.graphs import node
+from tests.commands.driving import Worker, agent, saved, start
+from tests.support.graphs import agent_output, graph, items, node
 from tests.workers.test_ledger import OTHER, created, names, tools
+from workers.executor import drive
 from workers.executor.drive import Drive
 from workers.executor.ledger import Ledger
 
@@ -46,3 +53,36 @@ async def test_a_stop_that_comes_before_a_rest_is_not_slept_through(event_log: E
     assert run.status is RunStatus.TERMINATED
     stream = await names(event_log, run)
     assert stream[2:] == ["RunStopRequested", "NodeDeferred", "RunTerminated"]
+
+
+async def test_a_sub_graph_that_returns_too_much_fails(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than any node may yield, so its parent could not take it."""
+    texts = ["x" * 1_000] * 3
+    child = graph(
+        items("a", *texts),
+        items("b", *texts),
+        agent_output("y"),
+        links="""
+            a.item > y.value
+            b.item > y.value
+        """,
+    )
+    top = await saved(repository, graph(agent("part", await saved(repository, child))))
+    parent = await Worker.of(repository, (await start(repository, top)).answer.run_id)
+    await parent.claims()
+    below = (await parent.becomes_a_parent()).run_id
+    monkeypatch.setattr(limits, "NODE_OUTPUT_BYTES_MAX", 5_000)
+    run = await RunRepository(repository).load(below)
+    assert run is not None
+    ledger = Ledger(run, tools(repository.log))
+    ledger.claim()
+
+    async def claimed() -> None:
+        """Nobody waits for it."""
+
+    async with asyncio.timeout(SECONDS_MAX):
+        await Drive(ledger, tools(repository.log)).to_end(claimed)
+    assert run.status is RunStatus.FAILED
+    assert run.error == drive.RETURNS_TOO_MUCH

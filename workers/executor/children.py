@@ -79,6 +79,8 @@ class Children:
         for execution, end in ended:
             self._ledger.record_result(await self._result(execution, end))
             await self._ledger.routed()
+            if self._ledger.is_full:
+                await self._ledger.flush()
         return bool(ended)
 
     async def stop(self, run_ids: Sequence[str]) -> None:

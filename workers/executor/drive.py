@@ -22,6 +22,7 @@ from domain.contracts import Effect
 from domain.engine.run import used_up
 from domain.runs import RunCompleted, RunEnd, RunFailed, RunRested, RunStats, RunTerminated
 from runtime import clock
+from runtime.eventlog.mapper import to_encoded
 from workers.executor.children import Children
 from workers.executor.ledger import Ledger
 from workers.executor.nodes import returned
@@ -29,6 +30,8 @@ from workers.executor.pool import Pool, UsedUp
 from workers.executor.starting import Starter
 from workers.executor.tools import Tools
 from workers.executor.work import Work
+
+RETURNS_TOO_MUCH = f"A sub-graph returns at most {limits.NODE_OUTPUT_BYTES_MAX} bytes"
 
 STEPS_WITHOUT_PAUSE = 100
 """Pure nodes that a run may take before other runs of the process have their turn."""
@@ -190,6 +193,8 @@ class Drive:
             result = work.results.popleft()
             self._ledger.record_result(result)
             await self._ledger.routed()
+            if self._ledger.is_full:
+                await self._ledger.flush()
             if result.waiting is not None:
                 work.wait(self._run.executions[result.waiting])
         while work.due:
@@ -277,10 +282,13 @@ class Drive:
         completed = RunCompleted(stats=self._stats)
         if self._parent is not None:
             outputs, large, values = returned(self._run.returned)
-            self._ledger.keep(values)
             completed = RunCompleted(
                 stats=self._stats, parent=self._parent, returned=outputs, large=large
             )
+            if len(to_encoded(completed).state) > limits.NODE_OUTPUT_BYTES_MAX:
+                await self.fail(RETURNS_TOO_MUCH)
+                return
+            self._ledger.keep(values)
         await self._end(completed)
 
     async def _end(self, end: RunEnd) -> None:

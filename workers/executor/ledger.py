@@ -46,6 +46,9 @@ QUIET = frozenset(
 )
 """Events in the midst of a run, for which nobody but its watchers waits."""
 
+PACKED_BYTES = 4
+"""What an event takes in an append beside its own bytes."""
+
 ROW_BYTES = 300
 """What an event takes in the log beside its own bytes: names, moments, indexes."""
 
@@ -183,13 +186,15 @@ class Ledger:
         False when the run shall pause or stop: then no intent was written, and no effect of them
         may begin. Raises RunLost.
         """
+        encoded = [to_encoded(intent) for intent in intents]
         while self._pending:
             chunk = self._next_chunk()
-            if intents and len(chunk) == len(self._pending):
+            is_last = len(chunk) == len(self._pending)
+            if intents and is_last and _fit(chunk, encoded):
                 break
             await self._append(chunk)
             self._forget(len(chunk))
-        may_start = not intents or await self._intend(intents)
+        may_start = not intents or await self._intend(intents, encoded)
         await self._save_snapshot()
         return may_start
 
@@ -243,11 +248,10 @@ class Ledger:
 
         return writes
 
-    async def _intend(self, intents: Sequence[NodeStarted]) -> bool:
+    async def _intend(self, intents: Sequence[NodeStarted], encoded: Sequence[Encoded]) -> bool:
         while not (self.run.is_paused or self.run.is_stopping):
-            events = [*self._pending, *map(to_encoded, intents)]
             try:
-                await self._append(events, strictly=True)
+                await self._append([*self._pending, *encoded], strictly=True)
             except Outpaced:
                 continue
             self._forget(len(self._pending))
@@ -264,7 +268,7 @@ class Ledger:
     def _next_chunk(self) -> list[Encoded]:
         size = 0
         for count, encoded in enumerate(self._pending):
-            size += len(encoded.state)
+            size += len(encoded.state) + PACKED_BYTES
             if count == limits.RUN_FLUSH_EVENTS or (count and size > limits.APPEND_BYTES_MAX):
                 return self._pending[:count]
         return list(self._pending)
@@ -376,6 +380,13 @@ class Ledger:
             await self._repository.log.snapshots.save(
                 self._stream, run.version, snapshots.FORMAT, state
             )
+
+
+def _fit(*parts: Sequence[Encoded]) -> bool:
+    """Whether these fit into one append."""
+    count = sum(map(len, parts))
+    size = sum(len(encoded.state) + PACKED_BYTES for part in parts for encoded in part)
+    return count <= limits.APPEND_EVENTS_MAX and size <= limits.APPEND_BYTES_MAX
 
 
 def _size(write: StreamWrite) -> int:
