@@ -40,7 +40,7 @@ from api.commands import AnyRequest
 from api.connections.refusals import REFUSALS
 from api.large_bodies import LargeBodies
 from api.services import Services
-from domain import limits, memory_limits
+from domain import limits
 from runtime.settings import Settings
 
 NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews, values)
@@ -105,7 +105,7 @@ def create_app(settings: Settings) -> Litestar:
         middleware=[
             Answers(services.answers),
             Authentication(services.verifier),
-            LargeBodies(memory_limits.LARGE_BODIES_AT_ONCE, services.answers),
+            LargeBodies(services.answers),
         ],
         exception_handlers=problems.HANDLERS,
         request_class=BodyRequest,

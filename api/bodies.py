@@ -44,9 +44,17 @@ class BodyRequest(Request[Any, Any, State]):
         return body
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes. Raises ClientLeft, and ClientException for one too large."""
+        """The body as it comes.
+
+        Raises ClientLeft, ClientException for one too large, and Unavailable for a large one for
+        which there is no room.
+        """
+        size = 0
         try:
             async for part in super().stream():
+                size += len(part)
+                if size > limits.REQUEST_BYTES_MAX:
+                    await large_bodies.come(self.scope, self.user.user_id)
                 yield part
         except InternalServerException:
             # All that the framework raises it for here; it would be called our fault.

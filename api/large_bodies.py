@@ -1,19 +1,26 @@
-"""Requests with large bodies, of which a process works on few at once: users take turns."""
+"""Requests with large bodies, of which a process receives some and works on few at once: users take
+turns.
+"""
 
 from __future__ import annotations
+
+import asyncio
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain import limits
+from domain import limits, memory_limits
+from domain.errors import Unavailable
 from projections.turns import Turn
 from runtime.backlog import Backlog
 from runtime.fairness import FairQueue
 
 BODIES = "large_bodies"
 BODY = "body"
+COMING = "large_body_of"
 TURN = "large_body"
+FULL = "Too many large bodies are on their way at this moment."
 
 
 class LargeBodies(ASGIMiddleware):
@@ -23,8 +30,11 @@ class LargeBodies(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, places: int, answers: Backlog) -> None:
-        self._crowd = FairQueue(places)
+    def __init__(self, answers: Backlog) -> None:
+        self.coming = FairQueue(
+            memory_limits.LARGE_BODIES_COMING, memory_limits.LARGE_BODIES_COMING_PER_USER
+        )
+        self._crowd = FairQueue(memory_limits.LARGE_BODIES_AT_ONCE)
         self._answers = answers
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -43,6 +53,22 @@ class LargeBodies(ASGIMiddleware):
         return Turn(self._crowd, self._answers.share(user_id), limits.GRAPH_BYTES_MAX)
 
 
+async def come(scope: Scope, user_id: str) -> None:
+    """Wait for room for a body that has proved to be large.
+
+    Raises Unavailable after ROOM_SECONDS_MAX: who has some may be slow.
+    """
+    if COMING in scope["state"]:
+        return
+    bodies: LargeBodies = scope["state"][BODIES]
+    try:
+        async with asyncio.timeout(memory_limits.ROOM_SECONDS_MAX):
+            await bodies.coming.enter(user_id)
+    except TimeoutError:
+        raise Unavailable(FULL) from None
+    scope["state"][COMING] = user_id
+
+
 async def turn(scope: Scope, user_id: str) -> None:
     """Wait for the turn of a request whose body has arrived. Raises Unavailable."""
     bodies: LargeBodies = scope["state"][BODIES]
@@ -52,6 +78,9 @@ async def turn(scope: Scope, user_id: str) -> None:
 
 def _end(scope: Scope) -> None:
     scope["state"].pop(BODY, None)
+    user_id: str | None = scope["state"].pop(COMING, None)
+    if user_id is not None:
+        scope["state"][BODIES].coming.leave(user_id)
     taken: Turn | None = scope["state"].pop(TURN, None)
     if taken is not None:
         taken.give_back()

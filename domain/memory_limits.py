@@ -10,6 +10,10 @@ TEXT_VALUES_MAX = 100_000
 """Values of the JSON that a text holds, for it to be read where a list or an object is wanted."""
 LARGE_BODIES_AT_ONCE = 4
 """Requests with bodies beyond REQUEST_BYTES_MAX that an API process works on. Users take turns."""
+LARGE_BODIES_COMING = 32
+"""Such requests of which it has the body in memory, or a part of it that is large already,"""
+LARGE_BODIES_COMING_PER_USER = 8
+"""and those of one user."""
 STATE_CACHE_BYTES_MAX = 32 * 1024 * 1024
 """Folded streams that a process keeps."""
 PLAN_ITEMS_MAX = 20_000
