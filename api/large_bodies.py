@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from domain import limits, memory_limits
 from domain.errors import Unavailable
 from projections.turns import Turn
+from runtime import clock
 from runtime.backlog import Backlog
 from runtime.fairness import FairQueue
 
@@ -20,6 +21,7 @@ BODIES = "large_bodies"
 BODY = "body"
 COMING = "large_body_of"
 TURN = "large_body"
+BEGAN = "large_body_began"
 FULL = "Too many large bodies are on their way at this moment."
 
 
@@ -34,7 +36,9 @@ class LargeBodies(ASGIMiddleware):
         self.coming = FairQueue(
             memory_limits.LARGE_BODIES_COMING, memory_limits.LARGE_BODIES_COMING_PER_USER
         )
-        self._crowd = FairQueue(memory_limits.LARGE_BODIES_AT_ONCE)
+        self._crowd = FairQueue(
+            memory_limits.LARGE_BODIES_AT_ONCE, memory_limits.LARGE_BODIES_AT_ONCE_PER_USER
+        )
         self._answers = answers
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -74,13 +78,21 @@ async def turn(scope: Scope, user_id: str) -> None:
     bodies: LargeBodies = scope["state"][BODIES]
     taken: Turn = scope["state"].setdefault(TURN, bodies.turn(user_id))
     await taken.take()
+    scope["state"][BEGAN] = clock.monotonic()
 
 
 def _end(scope: Scope) -> None:
+    """The place of one that was worked on stays empty for as long as that took: meanwhile nothing
+    of this user keeps others, whose requests take many short moments, from any of these.
+    """
     scope["state"].pop(BODY, None)
     user_id: str | None = scope["state"].pop(COMING, None)
     if user_id is not None:
         scope["state"][BODIES].coming.leave(user_id)
     taken: Turn | None = scope["state"].pop(TURN, None)
-    if taken is not None:
+    began: float | None = scope["state"].pop(BEGAN, None)
+    if taken is not None and began is not None:
+        rest = min(clock.monotonic() - began, memory_limits.LARGE_BODY_REST_SECONDS_MAX)
+        asyncio.get_running_loop().call_later(rest, taken.give_back)
+    elif taken is not None:
         taken.give_back()

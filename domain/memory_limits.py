@@ -9,7 +9,11 @@ BODY_VALUES_MAX = 250_000
 TEXT_VALUES_MAX = 100_000
 """Values of the JSON that a text holds, for it to be read where a list or an object is wanted."""
 LARGE_BODIES_AT_ONCE = 4
-"""Requests with bodies beyond REQUEST_BYTES_MAX that an API process works on. Users take turns."""
+"""Requests with bodies beyond REQUEST_BYTES_MAX that an API process works on,"""
+LARGE_BODIES_AT_ONCE_PER_USER = 1
+"""and those of one user: each takes time in which nobody else has their turn."""
+LARGE_BODY_REST_SECONDS_MAX = 0.5
+"""Behind one its place rests for as long as it took, or for this long."""
 LARGE_BODIES_COMING = 32
 """Such requests of which it has the body in memory, or a part of it that is large already,"""
 LARGE_BODIES_COMING_PER_USER = 8

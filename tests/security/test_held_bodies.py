@@ -1,18 +1,25 @@
-"""S17: whoever holds large bodies back takes memory from nobody else."""
+"""S17: whoever sends large bodies takes memory, and time, from nobody else."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
 
+from api import large_bodies
+from api.large_bodies import LargeBodies
 from domain import limits, memory_limits
+from runtime import clock
+from runtime.backlog import Backlog
 from tests.support.api import Caller, Platform, answered, api, eventually
 from tests.support.graphs import echo
 from tests.support.wire import Wire, Wires, wires
 
 MINE = 2
+WORK_SECONDS = 0.1
 BODY = b" " * (limits.REQUEST_BYTES_MAX + 1)
 
 
@@ -70,3 +77,24 @@ async def test_large_bodies_of_a_user_have_little_room(
 
 async def _post(http: httpx2.AsyncClient, user: Caller, body: object) -> httpx2.Response:
     return await http.post("/api/v1/graphs", json=body, headers=user.headers)
+
+
+async def test_who_has_many_large_bodies_leaves_time_between_them() -> None:
+    bodies = LargeBodies(Backlog(memory_limits.ANSWERS_BYTES_MAX))
+    began: list[tuple[str, float]] = []
+
+    async def work(scope: Any, _receive: Any, _send: Any) -> None:
+        user_id = scope["user"]
+        await large_bodies.turn(scope, user_id)
+        began.append((user_id, clock.monotonic()))
+        await asyncio.sleep(WORK_SECONDS)
+
+    scopes: list[Any] = [{"state": {}, "user": user_id} for user_id in ("many", "many", "single")]
+    await asyncio.gather(*(bodies.handle(one, no, no, work) for one in scopes))
+    (first, start), (second, _), (third, end) = began
+    assert (first, second, third) == ("many", "single", "many")
+    assert end - start > 1.8 * WORK_SECONDS
+
+
+async def no(*_: Any) -> Any:
+    """Nothing comes, and nothing goes out."""
