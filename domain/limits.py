@@ -322,8 +322,10 @@ SOCKET_RATES_KEPT_MAX = 10_000
 """Users of whom a process knows how much they have said."""
 SOCKET_FRAMES_PER_SECOND = 400
 """Pings and pieces of messages that a peer may send in the long run,"""
-SOCKET_FRAMES_BURST = 4_000
+SOCKET_FRAMES_BURST = 1_000
 """and at once."""
+SOCKET_PIECE_BYTES = 2 * 1024
+"""Of what a peer has sent, so much is read before it is counted: a frame has six bytes or more."""
 SOCKET_BACKLOG_MESSAGES_MAX = 1_000
 SOCKET_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 SOCKET_HISTORY_EVENTS = 200
@@ -335,6 +337,14 @@ SOCKET_STALL_SECONDS_MAX = 10.0
 SOCKET_CLOSE_SECONDS_MAX = 5.0
 """How long a peer may take to read what is under way to it before a close."""
 SOCKETS_PER_USER_MAX = 50
+SOCKETS_OPENED_PER_SECOND = 5
+"""Sockets that a user may open in the long run,"""
+SOCKETS_OPENED_BURST = 50
+"""and at once."""
+SOCKET_OPEN_SECONDS_MAX = 5.0
+"""How long more of them wait before they are closed."""
+SOCKET_USERS_REMEMBERED_MAX = 4_096
+"""Users of whom a process knows how many sockets they have opened lately."""
 SUBSCRIPTIONS_PER_SOCKET_MAX = 200
 GARBAGE_OBJECTS = 10_000
 """Objects that a process makes and keeps before it looks for cycles among them."""

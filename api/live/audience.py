@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from api.feed import Feed
+from api.live.arrivals import Arrivals
 from api.live.following import Following
 from api.live.narrator import Narrator
 from api.live.outbox import Outboxes
@@ -90,6 +91,7 @@ class Audiences:
         self._feed = feed
         self.narrator = narrator
         self.outboxes = Outboxes()
+        self.arrivals = Arrivals()
         self._audiences: dict[str, Audience] = {}
         self._rates: BoundedCache[str, TokenBucket] = BoundedCache(limits.SOCKET_RATES_KEPT_MAX)
         """By user, also of those who have left: a rate that began anew for whoever comes again

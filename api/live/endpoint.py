@@ -33,14 +33,18 @@ TOO_SLOW = 4408
 async def live(socket: Socket, user_id: FromPath[str]) -> None:
     """The socket: requests in, answers and the events of the user's runs out.
 
-    The connection is accepted before it is refused, since a browser sees no reason otherwise.
+    A connection is accepted before it is refused, since a browser sees no reason otherwise.
     """
-    with suppress(*GONE):
-        await socket.accept()
+    services: Services = socket.app.state.services
     proof: Proof | None = None
     try:
-        services: Services = socket.app.state.services
-        proof = admit(socket, services, user_id)
+        try:
+            proof = admit(socket, services, user_id)
+            if not await _audiences(socket, services).arrivals.turn(user_id):
+                raise Goodbye(TOO_MUCH, "too_many_sockets")
+        finally:
+            with suppress(*GONE):
+                await socket.accept()
         await _converse(socket, services, proof)
     except Goodbye as goodbye:
         _tell(proof, goodbye)
@@ -105,12 +109,11 @@ def _audiences(socket: Socket, services: Services) -> Audiences:
 
 
 async def _listen(socket: Socket, users: TokenBucket, requests: Requests) -> None:
-    """Until the peer leaves. Raises Goodbye when a message is too large, or one too many.
+    """Until the peer leaves. Raises Goodbye when a message is too large.
 
     A message that is too many for the user waits, and all behind it with the peer: whoever was
     closed instead would come again at once, which costs more.
     """
-    own = TokenBucket(limits.SOCKET_MESSAGES_PER_SECOND, limits.SOCKET_MESSAGES_BURST)
     while True:
         event = await socket.receive()
         if event["type"] != "websocket.receive":
@@ -118,8 +121,6 @@ async def _listen(socket: Socket, users: TokenBucket, requests: Requests) -> Non
         data = event.get("text") or event.get("bytes") or ""
         if len(data) > limits.SOCKET_MESSAGE_BYTES_MAX:
             raise Goodbye(WS_1009_MESSAGE_TOO_BIG, "message too big")
-        if not own.take():
-            raise Goodbye(TOO_MUCH, "too_many_messages")
         await users.turn()
         await requests.answer(data)
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.server import ServerProtocol
 
+from domain import limits
 from tests.support.api import Caller, Platform
 from tests.support.graphs import echo
 from tests.support.live import Peer
@@ -20,6 +22,7 @@ from tests.support.processes import until
 UNMASKED = b"\x80\x00\x00\x00\x00"
 """The length of an empty frame, and the mask that every client names."""
 PING = b"\x89" + UNMASKED
+TEXT = b"\x81" + UNMASKED
 PONG = b"\x8a" + UNMASKED
 BEGINNING = b"\x01" + UNMASKED
 PIECE = b"\x00" + UNMASKED
@@ -63,6 +66,28 @@ async def test_a_flood_of_frames_ends_the_socket(
         closed = await flooding.closed()
         assert (closed.code, closed.reason) in {(4429, "too_many_frames"), (1006, "")}
         assert (await other.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize("frame", [PING, TEXT], ids=["ping", "text"])
+@pytest.mark.holds("S51")
+async def test_of_a_flood_that_comes_at_once_little_is_read(
+    installation: Platform, user: Caller, monkeypatch: pytest.MonkeyPatch, frame: bytes
+) -> None:
+    """Each frame takes ten microseconds, and others have no turn meanwhile."""
+    read: list[int] = []
+    receive_data = ServerProtocol.receive_data
+
+    def receive(protocol: ServerProtocol, data: bytes) -> None:
+        read.append(len(data))
+        receive_data(protocol, data)
+
+    async with peer(installation, user) as flooding:
+        await flooding.ask("ping")
+        monkeypatch.setattr(ServerProtocol, "receive_data", receive)
+        flooding.socket.transport.write(frame * 50 * FLOOD)
+        await flooding.closed()
+    assert max(read) <= limits.SOCKET_PIECE_BYTES
+    assert sum(read) < 5 * FLOOD * len(frame)
 
 
 async def test_a_ping_is_answered_and_a_message_may_come_in_pieces(

@@ -143,6 +143,24 @@ async def test_sockets_of_a_user_have_one_rate(
         late.cancel()
 
 
+@pytest.mark.holds("S51")
+async def test_who_opens_sockets_too_often_waits_and_is_closed(
+    api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SOCKETS_OPENED_BURST", 2)
+    monkeypatch.setattr(limits, "SOCKETS_OPENED_PER_SECOND", 2)
+    for _ in range(limits.SOCKETS_OPENED_BURST):
+        async with api.peer(user_id) as peer:
+            assert (await peer.ask("ping"))["type"] == "pong"
+    async with api.peer(user_id) as later:
+        assert (await later.ask("ping"))["type"] == "pong"
+    monkeypatch.setattr(limits, "SOCKET_OPEN_SECONDS_MAX", 0.1)
+    async with api.peer(user_id) as refused:
+        assert await refused.closed() == (4429, "too_many_sockets", [])
+    async with api.peer(ids.new_id()) as other:
+        assert (await other.ask("ping"))["type"] == "pong"
+
+
 async def test_nobody_has_more_sockets_than_one_may(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
