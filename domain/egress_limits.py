@@ -3,9 +3,9 @@
 REQUEST_BYTES_MAX = 1024 * 1024
 """The body of a request, as it is sent."""
 RESPONSE_BYTES_MAX = 1024 * 1024
-PIECES_MAX = 64 * 1024
+PIECES_MAX = 16 * 1024
 """Chunks of an answer, each of which takes time, however small it is."""
-PIECES_PORTION = 256
+PIECES_PORTION = 32
 """Chunks after which others have their turn."""
 HEADERS_BYTES_MAX = 32 * 1024
 """Names and values of all headers of an answer."""
