@@ -1,20 +1,27 @@
-"""What a user needs in order to be a nuisance: an account, and a server that answers badly."""
+"""What a user needs in order to be a nuisance: an account, and a tally of what it has done."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx2
 
 from benchmarks.load.installation import HOST
+from benchmarks.neighbours import bad_answers
 from blocks.contract import Block
+from blocks.io import AgentInput
+from blocks.logic import Calculator, StepThroughItems
 
 Document = dict[str, Any]
 
 PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+SHOWN = 250
+"""Node executions that a look asks for: looking is not the attack."""
 
 
 class Nuisance(NamedTuple):
@@ -25,55 +32,114 @@ class Nuisance(NamedTuple):
     user_id: str
     token: str
     service: str
+    done: Counter[str]
+    """What the attack has done so far, in words."""
 
     async def save(self, graph: Document) -> Document:
         """Save a graph; raises httpx2.HTTPStatusError when it is refused."""
         answer = await self.http.post("/graphs", json={"graph": graph})
         answer.raise_for_status()
+        self.done["graphs stored"] += 1
         return dict(answer.json())
 
-    async def start(self, graph_id: str, **members: Any) -> str | None:
-        """Start a run of a graph and return its id, None when it is refused."""
-        answer = await self.http.post(f"/graphs/{graph_id}/execute/1", json=members)
-        return str(answer.json()["id"]) if answer.status_code == httpx2.codes.OK else None
+    async def save_again(self, model: Document, graph: Document) -> Document:
+        """Save the next version of a graph, which has to succeed."""
+        answer = await self.http.put(f"/graphs/{model['id']}", json=graph)
+        return dict(answer.raise_for_status().json())
 
-    async def run_over_and_over(self, graph: Document, pause_seconds: float = 0.1) -> None:
+    async def start(self, model: Document, **members: Any) -> str | None:
+        """Start a run of a graph and return its id, None when it is refused."""
+        path = f"/graphs/{model['id']}/execute/{model['version']}"
+        answer = await self.http.post(path, json=members)
+        if answer.status_code != httpx2.codes.OK:
+            self.done[f"starts refused with {answer.status_code}"] += 1
+            return None
+        self.done["runs started"] += 1
+        return str(answer.json()["id"])
+
+    async def run_over_and_over(
+        self, model: Document, pause_seconds: float = 0.1, **members: Any
+    ) -> None:
         """Start runs of a graph for ever, as many as are taken."""
-        saved = await self.save(graph)
         while True:
-            await self.start(saved["id"])
+            await self.start(model, **members)
             await asyncio.sleep(pause_seconds)
+
+    async def watch(
+        self,
+        model: Document,
+        tally: Callable[[Document], Mapping[str, int]],
+        **members: Any,
+    ) -> Document:
+        """Start a run and look at it until it has ended; `tally` says what its page shows of the
+        attack.
+        """
+        run_id = await self.start(model, **members)
+        while True:
+            path = f"/graphs/{model['id']}/executions/{run_id}?limit={SHOWN}"
+            page = (await self.http.get(path)).json()
+            for name, count in tally(page).items():
+                self.done[name] = max(self.done[name], count)
+            if page["status"] in {"COMPLETED", "FAILED", "TERMINATED"}:
+                return dict(page)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 @asynccontextmanager
 async def nuisance(port: int, token: str) -> AsyncIterator[Nuisance]:
     """Sign up, and serve bad answers inside the block."""
-    server = await asyncio.start_server(_answer_badly, HOST, 0)
-    service = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
-    headers = {"Authorization": f"Bearer {token}"}
+    done: Counter[str] = Counter()
     async with (
-        server,
+        bad_answers.served(done) as service,
         httpx2.AsyncClient(
             base_url=f"http://{HOST}:{port}/api/v1",
-            headers=headers,
+            headers={"Authorization": f"Bearer {token}"},
             timeout=PATIENCE_SECONDS,
             trust_env=False,
         ) as http,
     ):
         signed_up = (await http.post("/auth/user")).raise_for_status()
-        yield Nuisance(http, port, signed_up.json()["id"], token, service)
+        yield Nuisance(http, port, signed_up.json()["id"], token, service, done)
 
 
-def graph(nodes: list[Document], links: list[Document] | None = None) -> Document:
-    return {"name": "nuisance", "description": "", "nodes": nodes, "links": links or []}
+async def over_and_over(act: Callable[[], Awaitable[object]], pause_seconds: float = 0.05) -> None:
+    while True:
+        await act()
+        await asyncio.sleep(pause_seconds)
 
 
-def node(name: str, block: type[Block], **defaults: Any) -> Document:
+# --- graphs ---------------------------------------------------------------------------------
+def graph(nodes: list[Document], *links: str) -> Document:
+    """Of nodes, and of links written `node.pin > node.pin`."""
+    return {
+        "name": "nuisance",
+        "description": "",
+        "nodes": nodes,
+        "links": [link(one) for one in links],
+    }
+
+
+def node(name: str, block: type[Block], /, **defaults: Any) -> Document:
     return {"id": name, "block_id": block.id, "input_default": defaults}
 
 
-def link(source: str, sink: str) -> Document:
-    """Of two pins written `node.pin`."""
+def each(items: list[Any]) -> Document:
+    """A node that hands these on one after the other, so that what follows it runs for each."""
+    return node("each", StepThroughItems, items=items)
+
+
+def given(name: str) -> Document:
+    """An input of the graph that whoever starts it gives."""
+    return node(name, AgentInput, name=name)
+
+
+def nothing_else() -> Document:
+    """One node that only computes."""
+    return graph([node("sum", Calculator, operation="Add", a=0, b=1)])
+
+
+def link(line: str) -> Document:
+    source, sink = line.split(" > ")
     source_id, _, source_name = source.partition(".")
     sink_id, _, sink_name = sink.partition(".")
     return {
@@ -82,27 +148,3 @@ def link(source: str, sink: str) -> Document:
         "sink_id": sink_id,
         "sink_name": sink_name,
     }
-
-
-async def _answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """`/refusal` asks to come again; every other path is a text that is hard to decode."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        path = head.split(b" ", 2)[1]
-        if path == b"/refusal":
-            writer.write(b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        else:
-            content_type = CONTENT_TYPES.get(path, b"text/plain")
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ")
-            writer.write(content_type + b"\r\n\r\n" + b"a-" * 500_000)
-        await writer.drain()
-    except (ConnectionError, asyncio.IncompleteReadError):
-        return
-    finally:
-        writer.close()
-
-
-CONTENT_TYPES = {
-    b"/charset": b"text/plain; charset=punycode",
-    b"/parameters": b'text/plain; a="' + b";" * 60_000,
-}
