@@ -13,7 +13,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from api.probe import Probe
-from domain import limits
+from domain import process_limits
 from projections.catalogue import PROJECTIONS
 from runtime import clock, outages, sql
 from runtime.broker import Broker
@@ -115,7 +115,7 @@ class Sightings:
     def add(self, follower: Follower) -> None:
         now = clock.monotonic()
         self._seen.append((now, follower.position, follower.epoch))
-        while self._seen[0][0] < now - limits.LOOP_SECONDS:
+        while self._seen[0][0] < now - process_limits.LOOP_SECONDS:
             self._seen.popleft()
 
     @property
@@ -123,7 +123,7 @@ class Sightings:
         """It has been taken up again and again without coming any further."""
         _, position, epoch = self._seen[-1]
         stood = [before for _, place, before in self._seen if place == position]
-        return epoch - min(stood) >= limits.LOOP_TERMS
+        return epoch - min(stood) >= process_limits.LOOP_TERMS
 
 
 async def read_followers(connection: AsyncConnection[Row]) -> Sequence[Follower]:
@@ -140,7 +140,7 @@ def complaints(follower: Follower, seen: Sightings, *, is_excused: bool) -> list
         return [Reason(role, "looping", f"The {role} begins again and again: {without}.")]
     if not follower.is_led:
         return [Reason(role, "not_led", f"No {role} is at work: {without}.")]
-    if follower.seconds_behind > limits.BEHIND_SECONDS_MAX and not is_excused:
+    if follower.seconds_behind > process_limits.BEHIND_SECONDS_MAX and not is_excused:
         return [Reason(role, "behind", f"The {role} is behind: {without}.")]
     return []
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from domain import limits
+from domain import process_limits
 from runtime import clock
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Probe(Generic[T]):
             asking = self._asking = asyncio.ensure_future(self._ask())
             asking.add_done_callback(_hear)
             self._asked_at = clock.monotonic()
-        done, _ = await asyncio.wait({asking}, timeout=limits.HEALTH_SECONDS_MAX)
+        done, _ = await asyncio.wait({asking}, timeout=process_limits.HEALTH_SECONDS_MAX)
         if not done:
             raise TimeoutError
         return asking.result()
@@ -42,7 +42,7 @@ class Probe(Generic[T]):
             self._asking.cancel()
 
     def _is_stale(self) -> bool:
-        return clock.monotonic() - self._asked_at > limits.HEALTH_FRESH_SECONDS
+        return clock.monotonic() - self._asked_at > process_limits.HEALTH_FRESH_SECONDS
 
 
 def _hear(asking: asyncio.Task[T]) -> None:

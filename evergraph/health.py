@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from domain import installation_limits, limits
+from domain import installation_limits, process_limits
 
 QUESTION = "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 READY = b"HTTP/1.1 200 "
@@ -18,7 +18,7 @@ async def is_ready(host: str, port: int) -> bool:
 async def ask(host: str, port: int, path: str) -> bytes:
     """The answer with its head; nothing when none comes in time, or one that is too large."""
     try:
-        async with asyncio.timeout(limits.HEALTH_ANSWER_SECONDS_MAX):
+        async with asyncio.timeout(process_limits.HEALTH_ANSWER_SECONDS_MAX):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(QUESTION.format(path=path).encode())

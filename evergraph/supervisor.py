@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from domain import limits
+from domain import process_limits
 from runtime import clock
 from runtime.embedded.child import Child, StartError
 
@@ -54,17 +54,17 @@ class Supervisor:
     def hopeless(self) -> str | None:
         """The obituary of a child that has died too often to hope for its next start."""
         for name, deaths in self._deaths.items():
-            if deaths >= limits.BOOT_DEATHS_MAX:
+            if deaths >= process_limits.BOOT_DEATHS_MAX:
                 return self._obituaries[name]
         return None
 
     async def _keep(self, child: Child) -> None:
-        pause = limits.RESTART_SECONDS_MIN
+        pause = process_limits.RESTART_SECONDS_MIN
         while True:
             born = clock.monotonic()
             code = await self._end_of(child)
-            if clock.monotonic() - born >= limits.RESTART_RESET_SECONDS:
-                pause = limits.RESTART_SECONDS_MIN
+            if clock.monotonic() - born >= process_limits.RESTART_RESET_SECONDS:
+                pause = process_limits.RESTART_SECONDS_MIN
             self._deaths[child.name] += 1
             self._obituaries[child.name] = child.obituary()
             self._note()
@@ -72,7 +72,7 @@ class Supervisor:
                 "child.ended", child=child.name, code=code, log=str(child.log), again_in=pause
             )
             await asyncio.sleep(pause)
-            pause = min(2 * pause, limits.RESTART_SECONDS_MAX)
+            pause = min(2 * pause, process_limits.RESTART_SECONDS_MAX)
             try:
                 await child.start()
             except StartError as error:
@@ -91,7 +91,7 @@ class Supervisor:
                     await asyncio.to_thread(child.set_log_aside)
                 except (OSError, RuntimeError) as error:
                     log.warning("log.not_set_aside", child=child.name, reason=str(error))
-                await asyncio.wait({ended}, timeout=limits.LOG_LOOK_SECONDS)
+                await asyncio.wait({ended}, timeout=process_limits.LOG_LOOK_SECONDS)
             return ended.result()
         finally:
             ended.cancel()

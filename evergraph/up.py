@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from domain import limits
+from domain import process_limits
 from evergraph import address, console, database, greeting, health
 from evergraph.program import Program
 from evergraph.supervisor import Supervisor
@@ -106,13 +106,13 @@ class Installation:
             while not await health.is_ready(host, port):
                 if obituary := self._supervisor.hopeless():
                     raise StartError(obituary)
-                await asyncio.sleep(limits.START_POLL_SECONDS)
+                await asyncio.sleep(process_limits.START_POLL_SECONDS)
 
 
 async def _until_port_is_free(settings: Settings) -> None:
     """Wait for an API that has not noticed yet that its supervisor was killed."""
     was_killed = (settings.data_dir / REGISTER).exists()
-    deadline = clock.monotonic() + (2 * limits.STOP_SECONDS_MAX if was_killed else 0)
+    deadline = clock.monotonic() + (2 * process_limits.STOP_SECONDS_MAX if was_killed else 0)
     place = f"{settings.host} port {settings.port}"
     async with waiting.said(f"{place} is free"):
         while error := address.refusal(settings):
@@ -120,7 +120,7 @@ async def _until_port_is_free(settings: Settings) -> None:
                 raise StartError(
                     f"cannot listen on {place}: {error.strerror}; choose another with --port"
                 ) from error
-            await asyncio.sleep(limits.START_POLL_SECONDS)
+            await asyncio.sleep(process_limits.START_POLL_SECONDS)
 
 
 async def _play_demo(settings: Settings) -> None:

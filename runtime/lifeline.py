@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from threading import Event, Thread
 
-from domain import limits
+from domain import process_limits
 
 GO = b"."
 
@@ -45,7 +45,7 @@ def hold(far_end: int, on_go: Callable[[], None], on_end: Callable[[], None]) ->
         while os.read(far_end, len(GO)):
             on_go()
         on_end()
-        Event().wait(limits.STOP_SECONDS_MAX)
+        Event().wait(process_limits.STOP_SECONDS_MAX)
         os._exit(1)
 
     os.set_inheritable(far_end, False)  # noqa: FBT003 - it takes no keyword

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import WrappedLogger
 
-from domain import limits
+from domain import process_limits
 from runtime import clock
 
 Kind = tuple[str, str]
@@ -35,7 +35,9 @@ class Repeats:
         self, _: WrappedLogger, __: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
         """A processor for our own lines. Raises DropEvent."""
-        if not self._admit((event["level"], str(event["event"])[: limits.LOG_KIND_CHARS_MAX])):
+        if not self._admit(
+            (event["level"], str(event["event"])[: process_limits.LOG_KIND_CHARS_MAX])
+        ):
             raise structlog.DropEvent
         return event
 
@@ -49,7 +51,7 @@ class Repeats:
             if second != self._second:
                 self._second = second
                 self._passed.clear()
-            if self._passed[kind] < limits.LOG_REPEATS_MAX:
+            if self._passed[kind] < process_limits.LOG_REPEATS_MAX:
                 self._passed[kind] += 1
                 return True
             if not self._left_out:

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
-from domain import limits
+from domain import process_limits
 from domain.redaction import HIDDEN, is_secret_name, redacted
 from runtime.log_repeats import Kind, Repeats
 from runtime.pipes import lead_nowhere
@@ -123,7 +123,7 @@ def _on_one_line(text: str) -> str:
 
 def _cut(text: str) -> str:
     """Without its middle if it is too long: a traceback says most at its ends."""
-    most = limits.LOG_TEXT_CHARS_MAX
+    most = process_limits.LOG_TEXT_CHARS_MAX
     if len(text) <= most:
         return text
     head, tail = most // 4, most - most // 4
@@ -140,9 +140,9 @@ def _renderer(*, is_terminal: bool) -> Processor:
     def bounded(logger: WrappedLogger, name: str, event: MutableMapping[str, Any]) -> str:
         heading = {key: event[key] for key in HEADING}
         line = str(render(logger, name, event))
-        if len(line) <= limits.LOG_LINE_CHARS_MAX:
+        if len(line) <= process_limits.LOG_LINE_CHARS_MAX:
             return line
-        what = str(heading["event"])[: limits.LOG_KIND_CHARS_MAX]
+        what = str(heading["event"])[: process_limits.LOG_KIND_CHARS_MAX]
         return str(render(logger, name, {**heading, "event": what, "left_out": len(line)}))
 
     return bounded

@@ -12,7 +12,7 @@ from typing import ClassVar, NoReturn
 import structlog
 import uvloop
 
-from domain import limits
+from domain import process_limits
 from runtime import faults, heap, lifeline, logs, settings
 from runtime.embedded import folder, passage, privileges
 from runtime.embedded.child import StartError
@@ -132,7 +132,7 @@ class _Life:
         if not self._is_given_up:
             self._is_given_up = True
             log.error("process.out_of_memory")
-            asyncio.get_running_loop().call_later(limits.STOP_SECONDS_MAX, end_at_once)
+            asyncio.get_running_loop().call_later(process_limits.STOP_SECONDS_MAX, end_at_once)
             self._task.cancel()
 
     async def _begin(self) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import jwt
 
-from domain import limits
+from domain import process_limits
 from runtime import clock, ids
 from runtime.embedded import folder
 from runtime.embedded.child import StartError
@@ -37,7 +37,7 @@ def sign_token(
     email: str,
     name: str | None = None,
     admin: bool = False,
-    seconds: int = limits.TOKEN_SECONDS,
+    seconds: int = process_limits.TOKEN_SECONDS,
 ) -> str:
     """A bearer token that the API accepts for `seconds`.
 

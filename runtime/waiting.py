@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from domain import limits
+from domain import process_limits
 from runtime import clock
 
 log = structlog.get_logger()
@@ -31,9 +31,9 @@ async def said(until: str, details: Callable[[], Mapping[str, Any]] = dict) -> A
 
 async def _say(until: str, details: Callable[[], Mapping[str, Any]]) -> None:
     began = clock.monotonic()
-    pause = limits.WAIT_SILENT_SECONDS
+    pause = process_limits.WAIT_SILENT_SECONDS
     while True:
         await asyncio.sleep(pause)
         known = await asyncio.to_thread(details)
         log.info("start.waits", until=until, seconds=round(clock.monotonic() - began), **known)
-        pause = limits.WAIT_SAID_SECONDS
+        pause = process_limits.WAIT_SAID_SECONDS

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from domain import limits
+from domain import process_limits
 
 
 class StartError(Exception):
@@ -58,7 +58,7 @@ class Child(ABC):
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), limits.STOP_SECONDS_MAX)
+                await asyncio.wait_for(self._process.wait(), process_limits.STOP_SECONDS_MAX)
 
     def set_log_aside(self) -> None:
         """Begin the log anew if it is too large; the one before it is kept beside it.
@@ -67,7 +67,7 @@ class Child(ABC):
         is lost. Raises OSError.
         """
         with suppress(FileNotFoundError):
-            if self.log.stat().st_size > limits.LOG_BYTES_MAX:
+            if self.log.stat().st_size > process_limits.LOG_BYTES_MAX:
                 shutil.copyfile(self.log, _set_aside(self.log))
                 os.truncate(self.log, 0)
 
@@ -111,15 +111,17 @@ class Child(ABC):
 def tail(path: Path) -> list[str]:
     """The last lines of a log."""
     with suppress(OSError), path.open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - limits.LOG_TAIL_BYTES_MAX))
-        return log.read().decode(errors="replace").splitlines()[-limits.LOG_TAIL_LINES_MAX :]
+        log.seek(max(0, log.seek(0, os.SEEK_END) - process_limits.LOG_TAIL_BYTES_MAX))
+        return (
+            log.read().decode(errors="replace").splitlines()[-process_limits.LOG_TAIL_LINES_MAX :]
+        )
     return []
 
 
 def _open_log(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        if path.stat().st_size > limits.LOG_BYTES_MAX:
+        if path.stat().st_size > process_limits.LOG_BYTES_MAX:
             path.replace(_set_aside(path))
     return path.open("ab")
 

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domain import limits
+from domain import process_limits
 from runtime.embedded.child import StartError
 
 LOCK = "lock"
@@ -88,7 +88,7 @@ def socket_folder(data_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     name = f"evergraph-{os.geteuid()}-{digest}"
     usual = Path(tempfile.gettempdir(), name)
-    if len(os.fsencode(usual)) <= limits.SOCKET_FOLDER_BYTES_MAX:
+    if len(os.fsencode(usual)) <= process_limits.SOCKET_FOLDER_BYTES_MAX:
         return usual
     return Path("/tmp", name)  # noqa: S108 - whoever uses it checks whose it is
 

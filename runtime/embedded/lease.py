@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import Signals
 
-from domain import limits
+from domain import process_limits
 from runtime import clock, waiting
 from runtime.embedded import folder
 from runtime.embedded.leftover import Leftover
@@ -39,12 +39,12 @@ async def take(path: Path, leftover: Leftover, farewell: Signals) -> AsyncIterat
 
 async def _evict(descriptor: int, leftover: Leftover, farewell: Signals) -> None:
     """Linux ends a server with its supervisor, unless it is stopped or hangs."""
-    if await _is_left(descriptor, limits.LINGER_SECONDS_MAX):
+    if await _is_left(descriptor, process_limits.LINGER_SECONDS_MAX):
         return
     signals = [farewell, Signals.SIGCONT]
     while True:
         await asyncio.to_thread(leftover.send, *signals)
-        if await _is_left(descriptor, limits.STOP_SECONDS_MAX):
+        if await _is_left(descriptor, process_limits.STOP_SECONDS_MAX):
             return
         signals = [Signals.SIGKILL]
 
@@ -55,5 +55,5 @@ async def _is_left(descriptor: int, seconds: float) -> bool:
     while not folder.lock(descriptor):
         if clock.monotonic() > deadline:
             return False
-        await asyncio.sleep(limits.START_POLL_SECONDS)
+        await asyncio.sleep(process_limits.START_POLL_SECONDS)
     return True

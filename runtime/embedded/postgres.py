@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import AsyncConnection
 
-from domain import limits
+from domain import process_limits
 from runtime import waiting
 from runtime.database import APP_ROLE, Row
 from runtime.embedded import folder, roles
@@ -123,7 +123,7 @@ class PostgresServer(Server):
         while await self._refusal(role):
             if not self.alive:
                 raise StartError(self.obituary())
-            await asyncio.sleep(limits.START_POLL_SECONDS)
+            await asyncio.sleep(process_limits.START_POLL_SECONDS)
 
     def _write_rules(self, rules: bytes, tenancy: Tenancy) -> None:
         account = tenancy.account

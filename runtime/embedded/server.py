@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from domain import limits
+from domain import process_limits
 from runtime import waiting
 from runtime.embedded import folder, lease, privileges
 from runtime.embedded.child import Child, StartError, tail
@@ -57,7 +57,7 @@ class Server(Child):
             while not await self._answers():
                 if not self.alive:
                     raise StartError(self.obituary())
-                await asyncio.sleep(limits.START_POLL_SECONDS)
+                await asyncio.sleep(process_limits.START_POLL_SECONDS)
 
     async def __aenter__(self) -> Self:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import limits
+from domain import process_limits
 from evergraph.supervisor import Supervisor
 from runtime import settings
 from runtime.embedded.child import Child
@@ -50,7 +50,7 @@ def numbers(log: Path) -> list[int]:
 async def test_a_log_that_grows_too_large_is_set_aside_while_its_process_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LOG_BYTES_MAX", 1_000)
+    monkeypatch.setattr(process_limits, "LOG_BYTES_MAX", 1_000)
     supervisor, child = Supervisor(tmp_path / "processes.json"), Counter("c", tmp_path / "c.log")
     aside = tmp_path / "c.log.1"
     await supervisor.add(child)
@@ -68,7 +68,7 @@ async def test_a_log_that_grows_too_large_is_set_aside_while_its_process_lives(
 async def test_a_child_is_kept_although_a_start_fails_for_want_of_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RESTART_SECONDS_MIN", 0.01)
+    monkeypatch.setattr(process_limits, "RESTART_SECONDS_MIN", 0.01)
     supervisor, child = Supervisor(tmp_path / "processes.json"), Delicate("c", tmp_path / "c.log")
     await supervisor.add(child)
     try:

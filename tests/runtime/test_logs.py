@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain import limits
+from domain import process_limits
 from domain.redaction import HIDDEN
 from runtime.logs import HEADING, redact
 
@@ -121,7 +121,7 @@ def test_what_is_said_again_and_again_is_counted() -> None:
     ours = [line for line in said if line["event"] == "socket.closed"]
     others = [line for line in said if line.get("logger") == "library"]
     left_out = [line for line in said if line["event"] == "log.left_out"]
-    assert [line["number"] for line in ours[: limits.LOG_REPEATS_MAX]] == [*range(20)]
+    assert [line["number"] for line in ours[: process_limits.LOG_REPEATS_MAX]] == [*range(20)]
     assert [line["event"] for line in said].count("other") == 1
     for lines_of, what, level in (
         (ours, "socket.closed", "info"),
@@ -156,7 +156,7 @@ def test_no_line_is_longer_than_its_bound() -> None:
     assert long["text"].startswith("a" * 1_000)
     assert long["text"].endswith("end")
     assert (many["event"], set(many)) == ("many", {*HEADING, "left_out"})
-    assert odd["event"] == "\\x00" * (limits.LOG_KIND_CHARS_MAX // 4)
+    assert odd["event"] == "\\x00" * (process_limits.LOG_KIND_CHARS_MAX // 4)
     assert failed["exception"].startswith("Traceback")
 
 
@@ -165,5 +165,5 @@ def flood(program: str, *arguments: str) -> list[dict[str, Any]]:
         [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, check=True
     )
     said = done.stderr.splitlines()
-    assert max(map(len, said)) <= limits.LOG_LINE_CHARS_MAX
+    assert max(map(len, said)) <= process_limits.LOG_LINE_CHARS_MAX
     return [msgspec.json.decode(line) for line in said]
