@@ -91,8 +91,6 @@ def _end(scope: Scope) -> None:
         scope["state"][BODIES].coming.leave(user_id)
     taken: Turn | None = scope["state"].pop(TURN, None)
     began: float | None = scope["state"].pop(BEGAN, None)
-    if taken is not None and began is not None:
-        rest = min(clock.monotonic() - began, memory_limits.LARGE_BODY_REST_SECONDS_MAX)
-        asyncio.get_running_loop().call_later(rest, taken.give_back)
-    elif taken is not None:
-        taken.give_back()
+    if taken is not None:
+        worked = 0.0 if began is None else clock.monotonic() - began
+        taken.give_back(rest=min(worked, memory_limits.LARGE_BODY_REST_SECONDS_MAX))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from runtime.backlog import Share
 from runtime.fairness import FairQueue
 
@@ -30,9 +32,14 @@ class Turn:
             else:
                 self._crowd.leave(self._share.user_id)
 
-    def give_back(self) -> None:
-        """What became of it is counted from now on, as large as it is."""
+    def give_back(self, rest: float = 0.0) -> None:
+        """What became of it is counted from now on, as large as it is. The place in the crowd stays
+        empty for `rest` seconds.
+        """
         if self._is_held:
             self._is_held = False
-            self._crowd.leave(self._share.user_id)
             self._share.take(self._size)
+            if rest:
+                asyncio.get_running_loop().call_later(rest, self._crowd.leave, self._share.user_id)
+            else:
+                self._crowd.leave(self._share.user_id)
