@@ -220,6 +220,8 @@ LEADER_STEP_SECONDS_MAX = 60.0
 """For so long a leader may work on one page of the log; then it hangs, and another follows it."""
 HEARTBEAT_ANSWER_SECONDS_MAX = 1.5
 """A renewal waits so long at most, so that after it there is time for another one."""
+HEARTBEAT_LOOK_SECONDS = 0.25
+"""How often somebody looks whether one waits for longer."""
 RUNS_PER_USER = 100
 """Runs of one user that workers have in hand, or are rung for, at once."""
 RUNS_PER_GRAPH = 64

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Timer
-from typing import Any
+from functools import partial
+from threading import Event
+from typing import NoReturn
 
+import psycopg
 import structlog
 from psycopg import Connection
 
 from domain import limits
-from runtime import database
+from runtime import clock, database
 from runtime.database import Row
 
 log = structlog.get_logger()
@@ -24,17 +26,29 @@ log = structlog.get_logger()
 Say = Callable[[Connection[Row]], None]
 
 
-class PunctualConnection(Connection[Row]):
-    """Waits for no answer for so long that a lease would run out: a session may hang alone."""
+class _Asked:
+    """What is asked over the connection at this moment, and since when by the monotonic clock."""
 
-    def wait(self, *args: Any, **kwargs: Any) -> Any:
-        timer = Timer(limits.HEARTBEAT_ANSWER_SECONDS_MAX, database.shut, [self])
-        timer.daemon = True
-        timer.start()
+    def __init__(self) -> None:
+        self._question: tuple[Connection[Row], float] | None = None
+
+    def say(self, say: Say, connection: Connection[Row]) -> None:
+        self._question = connection, clock.monotonic()
         try:
-            return super().wait(*args, **kwargs)
+            say(connection)
         finally:
-            timer.cancel()
+            self._question = None
+
+    async def watch(self) -> NoReturn:
+        """Hang up on a session that does not answer for so long that a lease would run out: it may
+        hang alone. Nothing in the thread could do it, which waits for that answer.
+        """
+        while True:
+            await asyncio.sleep(limits.HEARTBEAT_LOOK_SECONDS)
+            if self._question is not None:
+                connection, since = self._question
+                if clock.monotonic() - since > limits.HEARTBEAT_ANSWER_SECONDS_MAX:
+                    database.shut(connection)
 
 
 async def beat(database_url: str, application: str, say: Say, seconds: float) -> None:
@@ -48,20 +62,26 @@ async def beat(database_url: str, application: str, say: Say, seconds: float) ->
     # and where none is left nothing would be said.
     own = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
     loop = asyncio.get_running_loop()
-    beating = loop.run_in_executor(own, _beat, database_url, application, say, seconds, stopped)
+    asked = _Asked()
+    beating = loop.run_in_executor(
+        own, _beat, database_url, application, partial(asked.say, say), seconds, stopped
+    )
     own.shutdown(wait=False)
+    watching = asyncio.create_task(asked.watch())
     try:
         await asyncio.shield(beating)
     finally:
         stopped.set()
         # Nothing is said any more when this has ended.
-        await beating
+        try:
+            await beating
+        finally:
+            watching.cancel()
 
 
 def connect(database_url: str, application: str) -> Connection[Row]:
     """A connection as `say` gets it. Raises psycopg.OperationalError."""
-    parameters = database.conninfo(database_url, application)
-    return PunctualConnection.connect(parameters, autocommit=True)
+    return psycopg.connect(database.conninfo(database_url, application), autocommit=True)
 
 
 def _beat(database_url: str, application: str, say: Say, seconds: float, stopped: Event) -> None:
