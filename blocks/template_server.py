@@ -71,8 +71,9 @@ def _confine() -> None:
     os.close(sys.stdout.fileno())
     signal.setitimer(signal.ITIMER_REAL, template_limits.LATE_SECONDS_MAX)
     processor_seconds = math.ceil(template_limits.SECONDS_MAX)
+    # At the soft limit it is told why it ends, at the hard one it is killed without a word.
+    resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds + 1))
     for kind, most in (
-        (resource.RLIMIT_CPU, processor_seconds),
         (resource.RLIMIT_AS, template_limits.MEMORY_BYTES_MAX),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

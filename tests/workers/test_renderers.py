@@ -52,3 +52,10 @@ async def test_a_user_leaves_a_process_to_others() -> None:
     assert sum(task.done() for task in many) <= template_limits.PROCESSES_PER_USER
     await asyncio.gather(*many, return_exceptions=True)
     await renderers.close()
+
+
+async def test_a_template_that_takes_too_long_is_told_so(renderers: Renderers) -> None:
+    """Not that it lacks memory, which is what a process says that is killed without a word."""
+    endless = Job("{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}", {"r": ROWS}, False)
+    with pytest.raises(TemplateFailure, match="takes longer than 1 s"):
+        await renderers.of("somebody").render(endless)

@@ -111,7 +111,7 @@ async def padded_pins(user: Nuisance) -> None:
 
     async def be_refused() -> None:
         answer = await _post(user, refused)
-        user.done["paddings refused"] += b"copy, convert and pad with" in answer.content
+        user.done["paddings refused"] += b"steps in all" in answer.content
 
     async def pad() -> None:
         await user.watch(padded, lambda page: {"lists padded": _completed(page)})
