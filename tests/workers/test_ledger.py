@@ -203,6 +203,15 @@ async def test_a_run_that_holds_too_much_is_over_its_budget(
     assert run.over_budget == "The values that the run holds take more than 2 MB of memory"
     await completes(ledger, 2 + held, "b", ("output", 1))
     assert run.waiting == held
+    # It has lost that delivery, so it is not weighed again, however light it becomes.
+    monkeypatch.setattr(memory_limits, "RUN_WEIGHED_BYTES_MIN", 0)
+    for execution in run.executions.values():
+        execution.given.clear()
+    ledger.record(RunPaused())
+    await ledger.routed()
+    run.made += 10_000_000
+    await ledger.routed()
+    assert run.over_budget is not None
 
 
 async def test_what_was_made_of_values_weighs_too(

@@ -26,8 +26,13 @@ class Scales:
 
     @property
     def are_due(self) -> bool:
-        """Whether the run may hold too much."""
-        return self._run.made - self._made > self._room
+        """Whether the run may hold too much, which is not known yet.
+
+        One that was too heavy is not weighed again: it has got no executions since, so it must
+        fail. If it went on, whoever folds its events would see others than were driven.
+        """
+        is_light = self._run.weight <= memory_limits.RUN_BYTES_MAX
+        return is_light and self._run.made - self._made > self._room
 
     async def weigh(self) -> None:
         """Weigh the run. Whoever folds it waits for that."""
