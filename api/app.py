@@ -17,33 +17,21 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import LifeSpanScope, Message, Method, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanSend
 
-from api import (
-    blocks,
-    credits,
-    documents,
-    forks,
-    graphs,
-    headers,
-    health,
-    live,
-    problems,
-    reviews,
-    run_control,
-    runs,
-    users,
-    values,
-)
-from api.answers import Answers
-from api.auth import PUBLIC, Authentication
-from api.bodies import BodyRequest
-from api.commands import AnyRequest
+from api import blocks, credits, graphs, live, reviews, users, values
 from api.connections.refusals import REFUSALS
-from api.large_bodies import LargeBodies
+from api.health import endpoint
+from api.http import headers, openapi, problems
+from api.http.answers import Answers
+from api.http.auth import PUBLIC, Authentication
+from api.http.bodies import BodyRequest
+from api.http.calls import AnyRequest
+from api.http.large_bodies import LargeBodies
+from api.runs import control, forks, runs
 from api.services import Services
-from domain import limits
+from domain.limits import request_limits
 from runtime.settings import Settings
 
-NOUNS = (users, credits, blocks, graphs, runs, run_control, forks, reviews, values)
+NOUNS = (users, credits, blocks, graphs, runs, control, forks, reviews, values)
 
 
 class Api(Litestar):
@@ -94,12 +82,12 @@ def create_app(settings: Settings) -> Litestar:
     handlers = [handler for noun in NOUNS for handler in noun.handlers]
     app = Api(
         route_handlers=[
-            Router("/api/v1", route_handlers=handlers, security=documents.SECURED),
+            Router("/api/v1", route_handlers=handlers, security=openapi.SECURED),
             # The real platform's paths have no version; same handlers, listed once.
             Router("/api", route_handlers=handlers, include_in_schema=False),
-            *health.handlers,
+            *endpoint.handlers,
             *live.handlers,
-            documents.assets,
+            openapi.assets,
         ],
         dependencies={"services": Provide(provide_services)},
         middleware=[
@@ -110,8 +98,8 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers=problems.HANDLERS,
         request_class=BodyRequest,
         lifespan=[lifespan],
-        request_max_body_size=limits.REQUEST_BYTES_MAX,
-        openapi_config=documents.CONFIG,
+        request_max_body_size=request_limits.REQUEST_BYTES_MAX,
+        openapi_config=openapi.CONFIG,
         before_request=_refuse_unnameable,
         before_send=[_tell_methods, _secure],
         logging_config=None,
@@ -141,7 +129,11 @@ async def _refuse_unnameable(request: AnyRequest) -> None:
     """
     path = request.scope["path"].encode(errors="replace")
     longest = max(map(len, path.split(b"/")))
-    if b"\x00" in path or len(path) > limits.PATH_BYTES_MAX or longest > limits.SEGMENT_BYTES_MAX:
+    if (
+        b"\x00" in path
+        or len(path) > request_limits.PATH_BYTES_MAX
+        or longest > request_limits.SEGMENT_BYTES_MAX
+    ):
         raise NotFoundException
 
 

@@ -9,7 +9,7 @@ import msgspec
 from litestar import MediaType, Response, get
 from litestar.openapi import ResponseSpec
 
-from api.problems import refusals
+from api.http.problems import refusals
 from blocks.catalogue import CATALOGUE, describe
 
 LISTED = ResponseSpec(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.commands import AnyRequest
-from api.problems import refusals
+from api.http.calls import AnyRequest
+from api.http.problems import refusals
 from api.services import Services
 from domain.credits import ACCOUNT
 

@@ -16,7 +16,8 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from domain import catalogue, limits
+from domain import catalogue
+from domain.limits import nats_limits, worker_limits
 from projections.projection import Recorded
 from runtime import clock, database, nats
 from runtime.broker import Broker, Ear
@@ -42,8 +43,8 @@ class Feed:
         self._joining = asyncio.Lock()
         self._cursor: int | None = None
         """The last position that was passed on; None while nobody listens."""
-        self._inbox: deque[list[LogEvent]] = deque(maxlen=limits.FEED_INBOX_BATCHES_MAX)
-        self._rung = asyncio.Event()
+        self._inbox: deque[list[LogEvent]] = deque(maxlen=nats_limits.FEED_INBOX_BATCHES_MAX)
+        self._woken = asyncio.Event()
         self._poll_at = 0.0
         """When the log itself is looked at, if nothing new has come by then."""
         self._following: asyncio.Task[None] | None = None
@@ -83,7 +84,7 @@ class Feed:
             if self._cursor is None:
                 self._cursor = await self._log.read_head()
             self._listeners.setdefault(user_id, []).append(listener)
-        self._rung.set()
+        self._woken.set()
         return partial(self._unsubscribe, user_id, listener)
 
     def _unsubscribe(self, user_id: str, listener: Listener) -> None:
@@ -101,7 +102,7 @@ class Feed:
             return
         self._ear = await self._broker.listen(nats.LIVE_SUBJECT, self._receive)
         with contextlib.suppress(*nats.NatsError):
-            await self._broker.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+            await self._broker.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
 
     async def _fall_silent(self) -> None:
         async with self._joining:
@@ -119,7 +120,7 @@ class Feed:
             log.warning("feed.malformed", error=str(error))
             return
         self._inbox.append(batch)
-        self._rung.set()
+        self._woken.set()
 
     async def _follow(self) -> None:
         while True:
@@ -131,10 +132,10 @@ class Feed:
                 await asyncio.sleep(0)
             except database.LOST as error:
                 log.warning("feed.interrupted", error=repr(error))
-                await asyncio.sleep(limits.POLL_SECONDS)
+                await asyncio.sleep(worker_limits.POLL_SECONDS)
             except Exception:
                 log.exception("feed.failed")
-                await asyncio.sleep(limits.POLL_SECONDS)
+                await asyncio.sleep(worker_limits.POLL_SECONDS)
 
     async def _next_batch(self) -> list[LogEvent] | None:
         """The next batch that came; None when it is time to look at the log itself."""
@@ -144,10 +145,10 @@ class Feed:
                 return None
             if self._inbox:
                 return self._inbox.popleft()
-            self._rung.clear()
+            self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
-                    await self._rung.wait()
+                    await self._woken.wait()
 
     async def _take(self, batch: Sequence[LogEvent]) -> bool:
         """Pass on what is new in the batch. False when something before it is missing."""
@@ -168,7 +169,7 @@ class Feed:
                 # All left while the log was read, and others began elsewhere.
                 return
         self._cursor = entry.position
-        self._poll_at = clock.monotonic() + limits.POLL_SECONDS
+        self._poll_at = clock.monotonic() + worker_limits.POLL_SECONDS
         if recorded is None:
             return
         for listener in tuple(self._listeners.get(entry.owner, ())):
@@ -195,12 +196,12 @@ class Feed:
         while self._cursor is not None and self._cursor < head:
             async with self._log.pool.connection() as connection:
                 page = await reader.read_page(
-                    connection, self._cursor, limits.FEED_BATCH_EVENTS_MAX
+                    connection, self._cursor, nats_limits.FEED_BATCH_EVENTS_MAX
                 )
             if not page:
                 break
             await self._take(page)
-        self._poll_at = clock.monotonic() + limits.POLL_SECONDS
+        self._poll_at = clock.monotonic() + worker_limits.POLL_SECONDS
 
 
 def decoded(entry: LogEvent) -> Recorded | None:

@@ -9,24 +9,16 @@ from litestar import Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from api.commands import AnyRequest, answer, catch_up, context_of
-from api.graph_shapes import (
-    GraphMeta,
-    GraphModel,
-    GraphSettings,
-    graph_meta,
-    graph_model,
-    graph_settings,
-    saved_model,
-)
-from api.operations import Command, Listing
-from api.paging import After, VersionInPath, VersionInQuery, check_after, next_link
-from api.problems import refusals
+from api.graph_schemas import GraphMeta, GraphModel, graph_meta, graph_model, saved_model
+from api.http.calls import AnyRequest, answer, catch_up, context_of
+from api.http.operations import Command, Listing
+from api.http.paging import After, VersionInPath, VersionInQuery, check_after, next_link
+from api.http.problems import refusals
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from commands import graphs
-from domain import limits
-from domain.graphs import GRAPH, Graph, GraphVersion
+from domain.graphs.graph import GRAPH, Graph, GraphSettings, GraphVersion
+from domain.limits import request_limits
 from projections import graphs as graph_lists
 
 _encode = msgspec.json.Encoder().encode
@@ -53,7 +45,7 @@ class GraphSettingsChange(msgspec.Struct):
     responses=refusals(403, 413, 422),
     status_code=200,
     tags=["graphs"],
-    request_max_body_size=limits.GRAPH_BYTES_MAX,
+    request_max_body_size=request_limits.GRAPH_BYTES_MAX,
 )
 async def create_graph(
     request: AnyRequest, data: JSONBody[CreateGraph], services: NamedDependency[Services]
@@ -77,7 +69,7 @@ async def create_graph(
     operation_id="putV1UpdateGraphVersion",
     responses=refusals(403, 404, 413, 422),
     tags=["graphs"],
-    request_max_body_size=limits.GRAPH_BYTES_MAX,
+    request_max_body_size=request_limits.GRAPH_BYTES_MAX,
 )
 async def update_graph(
     request: AnyRequest,
@@ -110,7 +102,7 @@ async def list_graphs(
 ) -> Response[list[GraphMeta]]:
     """The caller's graphs, newest first, as their active versions describe them.
 
-    Those behind the first `after`, as many as one answer has room for; the header `Link` says
+    Those after the first `after`, as many as one answer has room for; the header `Link` says
     where it goes on, as `rel="next"`.
     """
     check_after(after)
@@ -154,13 +146,13 @@ async def list_versions(
 ) -> Response[list[GraphModel]]:
     """The versions of a graph, newest first.
 
-    Those behind the first `after`, as many as one answer has room for; the header `Link` says
+    Those after the first `after`, as many as one answer has room for; the header `Link` says
     where it goes on, as `rel="next"`.
     """
     check_after(after)
     graph = await _load(request, services, graph_id)
     numbers = sorted(graph.versions, reverse=True)[after:]
-    room = limits.LIST_PAGE_BYTES
+    room = request_limits.LIST_PAGE_BYTES
     shown: list[Any] = []
     for number in numbers:
         version = graph.versions[number]
@@ -215,7 +207,7 @@ async def change_settings(
         human_in_the_loop_safe_mode=data.human_in_the_loop_safe_mode,
         sensitive_action_safe_mode=data.sensitive_action_safe_mode,
     )
-    return answer(services, context, done, graph_settings(done.answer))
+    return answer(services, context, done, done.answer)
 
 
 async def _shown(

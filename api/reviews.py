@@ -12,21 +12,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from api.commands import AnyRequest, answer, catch_up, context_of
-from api.operations import Command, Listing
-from api.paging import Page, PageSize, offset_of
-from api.problems import refusals
+from api.http.calls import AnyRequest, answer, catch_up, context_of
+from api.http.operations import Command, Listing
+from api.http.paging import Page, PageSize, offset_of
+from api.http.problems import refusals
 from api.services import Services
 from commands import reviews
-from domain import limits
 from domain.bounds import documented
 from domain.errors import Conflict, Invalid, NotFound
 from domain.json_values import check_text
 from domain.large_values import LargeValue
-from domain.reviews import Decision
+from domain.limits import request_limits, run_limits
+from domain.reviews import ReviewDecision
 from projections import reviews as review_lists
-from projections import run_details
 from projections.reviews import ReviewPlace, ReviewRow, ReviewStatus
+from projections.runs import details
 
 
 class PendingHumanReviewModel(msgspec.Struct, kw_only=True):
@@ -64,7 +64,7 @@ class ReviewItem(msgspec.Struct):
 
     node_exec_id: str
     approved: bool
-    message: Annotated[str | None, documented(maxLength=limits.REVIEW_MESSAGE_CHARS_MAX)] = None
+    message: Annotated[str | None, documented(maxLength=run_limits.REVIEW_MESSAGE_CHARS_MAX)] = None
     reviewed_data: Any = None
     auto_approve_future: bool = False
 
@@ -73,7 +73,7 @@ class ReviewRequest(msgspec.Struct):
     """Answers to questions of one run."""
 
     reviews: Annotated[
-        list[ReviewItem], documented(minItems=1, maxItems=limits.REVIEWS_DECIDED_MAX)
+        list[ReviewItem], documented(minItems=1, maxItems=request_limits.REVIEWS_DECIDED_MAX)
     ]
 
 
@@ -121,11 +121,11 @@ async def list_of_run(
     run_id: FromPath[str],
     services: NamedDependency[Services],
     page: Page = 1,
-    page_size: PageSize = limits.PAGE_SIZE_MAX,
+    page_size: PageSize = request_limits.PAGE_SIZE_MAX,
 ) -> list[PendingHumanReviewModel]:
     """What one run asks, in the order of its node executions, in pages."""
     offset = offset_of(page, page_size)
-    await run_details.creation(services.log, run_id, request.user.user_id)
+    await details.creation(services.log, run_id, request.user.user_id)
     await catch_up(services, request)
     async with services.log.pool.connection() as connection:
         rows = await review_lists.list_of_run(
@@ -141,7 +141,7 @@ async def list_of_run(
     responses=refusals(404, 409, 413, 422),
     status_code=200,
     tags=["reviews"],
-    request_max_body_size=limits.REVIEW_REQUEST_BYTES_MAX,
+    request_max_body_size=request_limits.REVIEW_REQUEST_BYTES_MAX,
 )
 async def decide(
     request: AnyRequest, data: JSONBody[ReviewRequest], services: NamedDependency[Services]
@@ -169,8 +169,8 @@ async def _places(
     """Where the questions came from. Raises Invalid for none or too many, NotFound."""
     if not items:
         raise Invalid("At least one review must be given")
-    if len(items) > limits.REVIEWS_DECIDED_MAX:
-        raise Invalid(f"At most {limits.REVIEWS_DECIDED_MAX} reviews are decided at once")
+    if len(items) > request_limits.REVIEWS_DECIDED_MAX:
+        raise Invalid(f"At most {request_limits.REVIEWS_DECIDED_MAX} reviews are decided at once")
     for item in items:
         check_text(item.node_exec_id, "node_exec_id")
     wanted = {item.node_exec_id for item in items}
@@ -190,8 +190,8 @@ async def _find(services: Services, user_id: str, wanted: set[str]) -> Mapping[s
         return await review_lists.find(connection, user_id=user_id, node_exec_ids=wanted)
 
 
-def _decision(item: ReviewItem, places: Mapping[str, ReviewPlace]) -> Decision:
-    return Decision(
+def _decision(item: ReviewItem, places: Mapping[str, ReviewPlace]) -> ReviewDecision:
+    return ReviewDecision(
         execution=places[item.node_exec_id].execution,
         approved=item.approved,
         data=UNSET if item.reviewed_data is None else item.reviewed_data,

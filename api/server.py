@@ -16,12 +16,12 @@ from uvicorn.server import logger
 
 from api.app import create_app
 from api.connections import descriptors
-from api.connections.http import HttpProtocol, State
+from api.connections.http import ConnectionState, HttpProtocol
 from api.connections.listener import Listener, bind
 from api.connections.places import Places
 from api.connections.sockets import SocketProtocol
-from domain import limits, memory_limits
-from runtime import heap
+from domain.limits import memory_limits, socket_limits
+from runtime import memory
 from runtime.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
             "loop": "none",
             "http": HttpProtocol,
             "ws": SocketProtocol,
-            "ws_max_size": limits.SOCKET_MESSAGE_BYTES_MAX,
+            "ws_max_size": socket_limits.SOCKET_MESSAGE_BYTES_MAX,
             "timeout_keep_alive": settings.idle_seconds,
             "access_log": False,
             "log_config": None,
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
         }
         super().__init__(uvicorn.Config(app, **options | changes))
         connections = descriptors.claim(settings.connections)
-        self._state = State(Places(connections, settings.connections_per_address))
+        self._state = ConnectionState(Places(connections, settings.connections_per_address))
         self.server_state = self._state
 
     @contextmanager
@@ -94,7 +94,7 @@ async def serve(settings: Settings, listens: Callable[[], None] = lambda: None) 
     """Serve until cancelled; then finish the requests in flight. `listens` is called once, when
     the port is bound.
     """
-    heap.bound(memory_limits.API_MEMORY_BYTES_MAX)
+    memory.bound(memory_limits.API_MEMORY_BYTES_MAX)
     server = Server(create_app(settings), settings, listens)
     serving = asyncio.create_task(server.serve(), name="http")
     try:

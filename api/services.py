@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from api.auth import Verifier
-from api.checkup import Checkup
 from api.feed import Feed
-from domain import limits, memory_limits
+from api.health.checkup import Checkup
+from api.http.auth import Verifier
+from domain.limits import log_limits, memory_limits, request_limits
 from domain.storage import Quota
 from projections import freshness
-from projections.run_views import Views
+from projections.runs.views import Views
 from runtime import clock
 from runtime.aggregates.repository import Done, Repository
 from runtime.aggregates.run_repository import RunRepository
@@ -29,7 +29,7 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.verifier = Verifier(settings)
-        self.log = EventLog(database_url(settings), "api", limits.READ_SECONDS_MAX)
+        self.log = EventLog(database_url(settings), "api", request_limits.READ_SECONDS_MAX)
         self.repository = Repository(self.log)
         self.quota = Quota(
             graphs=settings.graphs_per_user,
@@ -42,7 +42,7 @@ class Services:
         self.feed = Feed(self.log)
         self.broker = Broker(settings, "api")
         self.checkup = Checkup(self.log, self.broker)
-        self._written: BoundedCache[str, int] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        self._written: BoundedCache[str, int] = BoundedCache(log_limits.STATE_CACHE_STREAMS_MAX)
 
     async def open(self) -> None:
         """Connect to the database; to NATS whenever it comes, since commands do not need it.
@@ -70,7 +70,7 @@ class Services:
         wanted = max(self._written.get(user_id) or 0, at_least or 0)
         if wanted == 0:
             return
-        deadline = clock.monotonic() + limits.READ_YOUR_WRITES_SECONDS_MAX
+        deadline = clock.monotonic() + request_limits.READ_YOUR_WRITES_SECONDS_MAX
         delay = 0.002
         while clock.monotonic() < deadline:
             async with self.log.pool.connection() as connection:

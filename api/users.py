@@ -9,9 +9,9 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 
-from api.commands import AnyRequest, answer, context_of
-from api.operations import Command
-from api.problems import refusals
+from api.http.calls import AnyRequest, answer, context_of
+from api.http.operations import Command
+from api.http.problems import refusals
 from api.services import Services
 from commands import users
 from domain.users import User

@@ -12,8 +12,8 @@ from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 
-from api.commands import AnyRequest
-from api.problems import refusals
+from api.http.calls import AnyRequest
+from api.http.problems import refusals
 from api.services import Services
 from domain.errors import NotFound
 from runtime.eventlog.values import ValueMissing

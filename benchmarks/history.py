@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.load import past, submission
+from benchmarks.load import preload, submission
+from benchmarks.load.closed_loop import Pace
 from benchmarks.load.graphs import pure_chain
 from benchmarks.load.installation import LOAD, Installation, installation
-from benchmarks.load.lanes import Pace
 from benchmarks.measure import Aim
 
-LANES = 32
+CLIENTS = 32
 STEPS = 10
 TURNS = 4
 """An even number: who comes first in one turn comes last in the next."""
@@ -22,7 +22,7 @@ async def compare(empty: Installation, folder: Path, events: int, seconds: float
     """Run chains of pure nodes by turns where the log is as good as empty, and where it holds
     `events` of runs that ended long ago. The figures are medians of what the turns have shown.
     """
-    print(f"\n{await past.live(folder, events)}")
+    print(f"\n{await preload.live(folder, events)}")
     async with installation(folder) as full:
         await submission.sign_up(full)
         paces: dict[Installation, list[Pace]] = {empty: [], full: []}
@@ -47,7 +47,7 @@ async def compare(empty: Installation, folder: Path, events: int, seconds: float
 async def _run(site: Installation, seconds: float) -> Pace:
     await site.settle()
     graph = pure_chain(STEPS)
-    return await submission.measure(site, graph, steps=STEPS, lanes=LANES, seconds=seconds)
+    return await submission.measure(site, graph, steps=STEPS, clients=CLIENTS, seconds=seconds)
 
 
 def _cpu_us(pace: Pace) -> float:
@@ -59,5 +59,5 @@ def _show(title: str, paces: Sequence[Pace]) -> None:
     rate = STEPS * median(pace.runs_a_second for pace in paces)
     costs = {name: median(pace.cpu_us[name] for pace in paces) / STEPS for name in paces[0].cpu_us}
     shown = ", ".join(f"{name} {cost:,.0f}" for name, cost in costs.items())
-    print(f"chain of {STEPS}, pure, {LANES} in flight, {title}: {rate:,.0f} node steps/s")
+    print(f"chain of {STEPS}, pure, {CLIENTS} in flight, {title}: {rate:,.0f} node steps/s")
     print(f"  CPU a step, in microseconds: {median(map(_cpu_us, paces)):,.0f}; {shown}")

@@ -1,7 +1,7 @@
 """Runs, submitted over HTTP to a whole installation and followed to their end.
 
 Everything shares this machine: the API, the workers, PostgreSQL with fsync on, NATS, and the load
-itself. As many runs as lanes are in flight; a lane submits its next run when its last one has
+itself. As many runs as clients are in flight; a client submits its next run when its last one has
 ended. Latency is from just before the request is written until the load has seen the run's end in
 the log. A pure node's result is durable together with what follows it; a node that acts on the
 world has its own intent, and the result of the node before it, on disk before it begins.
@@ -20,13 +20,13 @@ import uvloop
 from benchmarks import history, pgbench, server
 from benchmarks.load import graphs, submission
 from benchmarks.load.answers import answers_a_second
+from benchmarks.load.closed_loop import Pace
 from benchmarks.load.graphs import Graph
 from benchmarks.load.installation import Installation, installation, of_ours
-from benchmarks.load.lanes import Pace
 from benchmarks.measure import Aim, print_aims
 
 EMPTY, FULL = "empty", "full"
-LANES = 32
+CLIENTS = 32
 LIMIT_SECONDS = 2.0
 
 
@@ -34,7 +34,7 @@ class Workload(NamedTuple):
     graph: Graph
     steps: int
     """Node executions of one run."""
-    lanes: int = LANES
+    clients: int = CLIENTS
 
 
 ONE, ONE_EFFECT = "one node, pure", "one node, effectful"
@@ -48,8 +48,8 @@ WORKLOADS = {
     CHAIN: Workload(graphs.pure_chain(10), 10),
     CHAIN_EFFECT: Workload(graphs.effect_chain(10), 10),
     FAN: Workload(graphs.effect_fan(50), 52),
-    ALONE: Workload(graphs.pure_chain(10), 10, lanes=1),
-    ALONE_EFFECT: Workload(graphs.effect_chain(10), 10, lanes=1),
+    ALONE: Workload(graphs.pure_chain(10), 10, clients=1),
+    ALONE_EFFECT: Workload(graphs.effect_chain(10), 10, clients=1),
 }
 
 
@@ -90,22 +90,22 @@ async def _measure(folder: Path, seconds: float, events: int) -> None:
 async def _show_limits(site: Installation) -> float:
     """One-row commits a second, by which node steps are told."""
     await pgbench.prepare(site.database_url)
-    inserts = (await pgbench.insert(site.database_url, rows=1, clients=LANES)).rate
-    answers = await answers_a_second(site.port, connections=LANES, seconds=LIMIT_SECONDS)
+    inserts = (await pgbench.insert(site.database_url, rows=1, clients=CLIENTS)).rate
+    answers = await answers_a_second(site.port, connections=CLIENTS, seconds=LIMIT_SECONDS)
     print(
-        f"The machine: {inserts:,.0f} one-row commits/s (pgbench, {LANES} clients),\n"
-        f"             {answers:,.0f} GET /health/live a second ({LANES} connections)\n"
+        f"The machine: {inserts:,.0f} one-row commits/s (pgbench, {CLIENTS} clients),\n"
+        f"             {answers:,.0f} GET /health/live a second ({CLIENTS} connections)\n"
     )
     return inserts
 
 
 async def _run(site: Installation, name: str, seconds: float, inserts: float) -> Pace:
-    graph, steps, lanes = WORKLOADS[name]
+    graph, steps, clients = WORKLOADS[name]
     await site.settle()
-    pace = await submission.measure(site, graph, steps=steps, lanes=lanes, seconds=seconds)
+    pace = await submission.measure(site, graph, steps=steps, clients=clients, seconds=seconds)
     done = pace.runs_a_second * steps
     print(
-        f"{name}, {lanes} in flight\n"
+        f"{name}, {clients} in flight\n"
         f"  {pace.runs_a_second:,.0f} runs/s, {done:,.0f} node steps/s"
         f" ({done / inserts:.2f} of the one-row commits)\n"
         f"  submitted to completed: p50 {1e3 * pace.p50:.1f} ms, p95 {1e3 * pace.p95:.1f} ms"

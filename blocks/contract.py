@@ -16,7 +16,7 @@ A block is a class with an id, a nested `Input` and `Output` and one method:
         test_input: ClassVar = {"text": "hello"}
         test_output = (("output", "HELLO"),)
 
-        def run(self, inputs: Input, context: Context) -> Yields:
+        def run(self, inputs: Input, context: BlockContext) -> Yields:
             yield "output", inputs.text.upper()
 
 Defining the class registers it. `blocks/catalogue.py` lists our modules; those of others come as
@@ -40,10 +40,10 @@ from domain.policies import DEFAULT_POLICY, FailureKind, NodePolicy
 __all__ = [
     "AsyncYields",
     "Block",
+    "BlockContext",
     "BlockFailure",
     "BlockUnavailable",
     "Category",
-    "Context",
     "Http",
     "HttpAnswer",
     "Outputs",
@@ -106,7 +106,7 @@ class Templates(Protocol):
         """The text of the template.
 
         Raises TemplateFailure as `render_now` does, and for a template that exceeds
-        SECONDS_MAX or MEMORY_BYTES_MAX of `domain/template_limits.py`.
+        SECONDS_MAX or MEMORY_BYTES_MAX of `domain/limits/template_limits.py`.
         """
         ...
 
@@ -127,7 +127,7 @@ class Reviewed(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class Context(Protocol):
+class BlockContext(Protocol):
     """What a block may know beside its inputs. What none asks for costs nothing."""
 
     @property

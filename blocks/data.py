@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from blocks.contract import Block, Category, Context, Pins, Yields, pin
+from blocks.contract import Block, BlockContext, Category, Pins, Yields, pin
 
 
 class StoreValue(Block):
@@ -25,7 +25,7 @@ class StoreValue(Block):
     test_input: ClassVar = {"input": "fallback", "data": {"kept": True}}
     test_output = (("output", {"kept": True}),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "output", inputs.data or inputs.input
 
 
@@ -48,7 +48,7 @@ class AddToList(Block):
     test_input: ClassVar = {"list": [1, 5], "entries": [2, 3], "entry": 4, "position": 1}
     test_output = (("updated_list", [1, 2, 3, 4, 5]),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         added = inputs.entries if inputs.entry is None else [*inputs.entries, inputs.entry]
         cut = len(inputs.items) if inputs.position is None else inputs.position
         yield "updated_list", [*inputs.items[:cut], *added, *inputs.items[cut:]]

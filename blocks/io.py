@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from blocks import templates
-from blocks.contract import AsyncYields, Block, Category, Context, Outputs, Pins, Yields, pin
+from blocks.contract import AsyncYields, Block, BlockContext, Category, Outputs, Pins, Yields, pin
 from domain.contracts import BlockKind
 
 
@@ -30,7 +30,7 @@ class AgentInput(Block):
     test_input: ClassVar = {"name": "city", "value": "Lyon"}
     test_output = (("result", "Lyon"),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         if inputs.value is not None:
             yield "result", inputs.value
 
@@ -61,7 +61,7 @@ class AgentOutput(Block):
     test_input: ClassVar = {"name": "city", "value": "Lyon", "format": "Off to {{ city }}!"}
     test_output = (("output", "Off to Lyon!"),)
 
-    def run(self, inputs: Input, context: Context) -> Outputs:
+    def run(self, inputs: Input, context: BlockContext) -> Outputs:
         if not inputs.format:
             return iter((("output", inputs.value), ("name", inputs.name)))
         job = templates.Job(inputs.format, {inputs.name: inputs.value}, inputs.escape_html)
@@ -71,7 +71,7 @@ class AgentOutput(Block):
             text = f"Error: {failure}"
         return self._apart(job, context) if text is None else iter((("output", text),))
 
-    async def _apart(self, job: templates.Job, context: Context) -> AsyncYields:
+    async def _apart(self, job: templates.Job, context: BlockContext) -> AsyncYields:
         try:
             text = await context.templates.render(job)
         except templates.TemplateFailure as failure:

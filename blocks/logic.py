@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from blocks.contract import Block, BlockFailure, Category, Context, Pins, Yields, pin
-from domain import limits
+from blocks.contract import Block, BlockContext, BlockFailure, Category, Pins, Yields, pin
 from domain.errors import Invalid
 from domain.json_values import finite_or_text, read_text
+from domain.limits import run_limits, value_limits
 
 NonFinite = Literal["Infinity", "-Infinity", "NaN"]
 
@@ -46,7 +46,7 @@ class Condition(Block):
         "<=": operator.le,
     }
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         left, right = _number_or_text(inputs.value1), _number_or_text(inputs.value2)
         try:
             result = self._compare[inputs.operator](left, right)
@@ -88,7 +88,7 @@ class Calculator(Block):
         "Power": operator.pow,
     }
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         try:
             result = self._calculate[inputs.operation](inputs.a, inputs.b)
         except ZeroDivisionError:
@@ -114,7 +114,7 @@ class CountItems(Block):
     test_input: ClassVar = {"collection": ["a", "b", "c"]}
     test_output = (("count", 3),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         countable = isinstance(inputs.collection, str | list | dict)
         yield "count", len(inputs.collection) if countable else -1
 
@@ -145,11 +145,11 @@ class StepThroughItems(Block):
         ("key", "x"),
     )
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         collections = (inputs.items, inputs.items_object, _collection(inputs.items_str))
         count = sum(len(collection) for collection in collections)
-        if count > limits.STEP_THROUGH_ITEMS_MAX:
-            raise BlockFailure(f"{count} items are more than {limits.STEP_THROUGH_ITEMS_MAX}")
+        if count > run_limits.STEP_THROUGH_ITEMS_MAX:
+            raise BlockFailure(f"{count} items are more than {run_limits.STEP_THROUGH_ITEMS_MAX}")
         for collection in collections:
             for key, item in _entries(collection):
                 yield "item", item
@@ -171,7 +171,7 @@ def _json(value: Any) -> Any:
 
 
 def _rounded(number: float) -> float:
-    if not math.isfinite(number) or abs(number) > limits.JSON_INTEGER_MAX:
+    if not math.isfinite(number) or abs(number) > value_limits.JSON_INTEGER_MAX:
         return number
     return round(number)
 

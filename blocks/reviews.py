@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from blocks.contract import Category, Context, Pins, Question, ReviewBlock, Yields, pin
+from blocks.contract import BlockContext, Category, Pins, Question, ReviewBlock, Yields, pin
 from domain.contracts import BlockKind
 
 
@@ -30,7 +30,7 @@ class HumanInTheLoop(ReviewBlock):
     def question(self, inputs: Input) -> Question:
         return Question(inputs.name, inputs.data, inputs.editable)
 
-    def run(self, _inputs: Input, context: Context) -> Yields:
+    def run(self, _inputs: Input, context: BlockContext) -> Yields:
         review = context.review
         assert review is not None
         yield "approved_data" if review.approved else "rejected_data", review.data

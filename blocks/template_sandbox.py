@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
 
 from blocks.template_jobs import Answer, Job
-from domain import template_limits
+from domain.limits import template_limits
 
 STRAIGHT_FILTERS = frozenset(
     {

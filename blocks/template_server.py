@@ -17,7 +17,7 @@ import msgspec
 
 from blocks.template_jobs import Answer, Job, framed, read_frame
 from blocks.template_sandbox import render
-from domain import template_limits
+from domain.limits import template_limits
 
 SLOW = Answer(failure=f"the template takes longer than {template_limits.SECONDS_MAX:g} s")
 BROKEN = Answer(failure="the template needs too much memory")

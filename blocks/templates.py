@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blocks.contract import BlockFailure
 from blocks.template_jobs import Answer, Job
-from domain import limits, template_limits
+from domain.limits import template_limits, value_limits
 
 __all__ = ["Job", "TemplateFailure", "render_now", "text_of"]
 
@@ -17,7 +17,7 @@ def render_now(job: Job) -> str | None:
     """The text, or None for a template that only a context's `templates` can be trusted with.
 
     Raises TemplateFailure for a wrong template, a missing value, and one that exceeds
-    CHARS_MAX or, in what it makes, OUTPUT_CHARS_MAX of `domain/template_limits.py`.
+    CHARS_MAX or, in what it makes, OUTPUT_CHARS_MAX of `domain/limits/template_limits.py`.
     """
     if len(job.source) > template_limits.CHARS_MAX:
         raise TemplateFailure(f"the template has more than {template_limits.CHARS_MAX} characters")
@@ -31,5 +31,5 @@ def render_now(job: Job) -> str | None:
 def text_of(answer: Answer) -> str:
     """Raises TemplateFailure."""
     if answer.failure is not None:
-        raise TemplateFailure(answer.failure[: limits.ERROR_CHARS_MAX])
+        raise TemplateFailure(answer.failure[: value_limits.ERROR_CHARS_MAX])
     return answer.text

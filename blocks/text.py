@@ -8,15 +8,15 @@ from blocks import templates
 from blocks.contract import (
     AsyncYields,
     Block,
+    BlockContext,
     BlockFailure,
     Category,
-    Context,
     Outputs,
     Pins,
     Yields,
     pin,
 )
-from domain import limits
+from domain.limits import run_limits
 
 
 class FillTextTemplate(Block):
@@ -39,18 +39,18 @@ class FillTextTemplate(Block):
     }
     test_output = (("output", "ADA: x &lt;y&gt;"),)
 
-    def run(self, inputs: Input, context: Context) -> Outputs:
+    def run(self, inputs: Input, context: BlockContext) -> Outputs:
         job = templates.Job(inputs.format, inputs.values, inputs.escape_html)
         text = templates.render_now(job)
         return self._apart(job, context) if text is None else iter((("output", text),))
 
-    async def _apart(self, job: templates.Job, context: Context) -> AsyncYields:
+    async def _apart(self, job: templates.Job, context: BlockContext) -> AsyncYields:
         yield "output", await context.templates.render(job)
 
 
 class CombineTexts(Block):
     id = "e30a4d42-7b7d-4e6a-b36e-1f9b8e3b7d85"
-    description = "Put texts one behind the other"
+    description = "Put texts one after the other"
     categories = (Category.TEXT,)
 
     class Input(Pins):
@@ -63,10 +63,10 @@ class CombineTexts(Block):
     test_input: ClassVar = {"input": ["a", "b", "c"], "delimiter": ", "}
     test_output = (("output", "a, b, c"),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         gaps = max(len(inputs.input) - 1, 0)
         length = sum(map(len, inputs.input)) + gaps * len(inputs.delimiter)
-        if length > limits.NODE_OUTPUT_BYTES_MAX:
+        if length > run_limits.NODE_OUTPUT_BYTES_MAX:
             raise BlockFailure(f"The text would have {length} characters, which is too long")
         yield "output", inputs.delimiter.join(inputs.input)
 
@@ -114,7 +114,7 @@ class TextProcessing(Block):
         ),
     )
 
-    def run(self, inputs: Input, context: Context) -> Yields:
+    def run(self, inputs: Input, context: BlockContext) -> Yields:
         operation = inputs.operation.lower()
         if operation == "word_count":
             yield "word_count", {"count": len(inputs.text.split())}

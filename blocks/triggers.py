@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from blocks.contract import Block, Category, Context, Pins, Yields, pin
+from blocks.contract import Block, BlockContext, Category, Pins, Yields, pin
 from domain.contracts import BlockKind
 
 
@@ -31,6 +31,6 @@ class GenericWebhookTrigger(Block):
     test_input: ClassVar = {"payload": {"order": 7}, "constants": {"shop": "north"}}
     test_output = (("payload", {"order": 7}), ("constants", {"shop": "north"}))
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "payload", inputs.payload
         yield "constants", inputs.constants

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from blocks.contract import BlockFailure, Category, Context, Pins, TimerBlock, Yields, pin
-from domain import limits
+from blocks.contract import BlockContext, BlockFailure, Category, Pins, TimerBlock, Yields, pin
+from domain.limits import run_limits
 
 
 class Wait(TimerBlock):
@@ -24,9 +24,9 @@ class Wait(TimerBlock):
     test_output = (("output", "later"),)
 
     def delay(self, inputs: Input) -> float:
-        if not 0 <= inputs.seconds <= limits.WAIT_SECONDS_MAX:
-            raise BlockFailure(f"seconds must be between 0 and {limits.WAIT_SECONDS_MAX}")
+        if not 0 <= inputs.seconds <= run_limits.WAIT_SECONDS_MAX:
+            raise BlockFailure(f"seconds must be between 0 and {run_limits.WAIT_SECONDS_MAX}")
         return inputs.seconds
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "output", inputs.data

@@ -12,17 +12,17 @@ from blocks.charsets import UTF_8, text_of
 from blocks.contract import (
     AsyncYields,
     Block,
+    BlockContext,
     BlockFailure,
     BlockUnavailable,
     Category,
-    Context,
     HttpAnswer,
     Pins,
     pin,
 )
-from domain import egress_limits
 from domain.contracts import BlockCost, Effect
 from domain.http import Body, HttpFailure, HttpRefused, check_size
+from domain.limits import egress_limits
 from domain.policies import NodePolicy, Retries
 
 
@@ -56,7 +56,7 @@ class SendWebRequest(Block):
     test_input: ClassVar = {"url": "http://api.example.com/echo", "body": {"hello": "world"}}
     test_output = (("response", {"method": "POST", "body": {"hello": "world"}}),)
 
-    async def run(self, inputs: Input, context: Context) -> AsyncYields:
+    async def run(self, inputs: Input, context: BlockContext) -> AsyncYields:
         headers, body = _request(inputs, context.idempotency_key)
         try:
             answer = await context.http.send(inputs.method, inputs.url, headers=headers, body=body)

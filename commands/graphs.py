@@ -8,21 +8,22 @@ from typing import Any
 
 import msgspec
 
-from domain import graphs, storage
+from domain import storage
 from domain.contracts import BlockContract
 from domain.errors import Invalid
-from domain.graph_checks import check_structure, static_links
-from domain.graph_files import GraphDraft, assign_ids, read_draft
-from domain.graphs import GRAPH, Graph, Settings, VersionSaved
+from domain.graphs import graph
+from domain.graphs.checks import check_structure, static_links
+from domain.graphs.files import GraphDraft, assign_ids, read_draft
+from domain.graphs.graph import GRAPH, Graph, GraphSettings, VersionSaved
 from domain.storage import DEFAULT, STORAGE, Quota, Storage
 from runtime import clock, ids
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Decision, Done, Loaded, Repository, new
 
 
 async def create(
     repository: Repository,
-    context: Context,
+    context: CommandContext,
     *,
     document: Any,
     source: str | None,
@@ -50,7 +51,7 @@ async def create(
 
 async def save_version(
     repository: Repository,
-    context: Context,
+    context: CommandContext,
     *,
     graph_id: str,
     document: Any,
@@ -81,12 +82,12 @@ async def save_version(
 
 async def change_settings(
     repository: Repository,
-    context: Context,
+    context: CommandContext,
     *,
     graph_id: str,
     human_in_the_loop_safe_mode: bool | None = None,
     sensitive_action_safe_mode: bool | None = None,
-) -> Done[Settings]:
+) -> Done[GraphSettings]:
     """Change how new runs of a graph behave; None leaves a setting as it is. Raises NotFound."""
     given = {
         "human_in_the_loop_safe_mode": human_in_the_loop_safe_mode,
@@ -94,13 +95,13 @@ async def change_settings(
     }
     changes = {name: value for name, value in given.items() if value is not None}
 
-    async def decide() -> Decision[Settings]:
+    async def decide() -> Decision[GraphSettings]:
         loaded = await repository.load_owned(GRAPH, graph_id, context.owner)
         settings = msgspec.structs.replace(loaded.state.settings, **changes)
-        events = graphs.change_settings(loaded.state, settings)
+        events = graph.change_settings(loaded.state, settings)
         return Decision(writes=loaded.write(events), answer=settings)
 
-    return await repository.execute(context, decide, Settings)
+    return await repository.execute(context, decide, GraphSettings)
 
 
 def _checked(draft: GraphDraft, contracts: Mapping[str, BlockContract]) -> GraphDraft:
@@ -118,14 +119,14 @@ def _new_id() -> str:
 
 def _save(
     loaded: Loaded[Graph | None] | Loaded[Graph],
-    context: Context,
+    context: CommandContext,
     draft: GraphDraft,
     contracts: Mapping[str, BlockContract],
     *,
     stored: Loaded[Storage],
     quota: Quota,
 ) -> Decision[VersionSaved]:
-    (saved,) = graphs.save_version(
+    (saved,) = graph.save_version(
         loaded.state, user_id=context.owner, draft=draft, contracts=contracts, at=clock.now()
     )
     (write,) = loaded.write([saved])

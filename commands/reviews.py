@@ -6,15 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from commands.run_lives import LifeReader, execute
+from commands.runs.lives import LifeReader, execute
 from domain import reviews
-from domain.reviews import Decision
-from runtime.aggregates import repository as aggregates
-from runtime.aggregates.context import Context
-from runtime.aggregates.repository import Done, Repository
+from domain.reviews import ReviewDecision
+from runtime.aggregates.command_context import CommandContext
+from runtime.aggregates.repository import Decision, Done, Repository
 from runtime.eventlog.log import StreamWrite
-
-__all__ = ["Decision", "ReviewsDecided", "decide"]
 
 
 class ReviewsDecided(msgspec.Struct, frozen=True):
@@ -24,7 +21,11 @@ class ReviewsDecided(msgspec.Struct, frozen=True):
 
 
 async def decide(
-    repository: Repository, context: Context, *, run_id: str, decisions: Sequence[Decision]
+    repository: Repository,
+    context: CommandContext,
+    *,
+    run_id: str,
+    decisions: Sequence[ReviewDecision],
 ) -> Done[ReviewsDecided]:
     """Decide reviews of one run, all of them or none (4.11).
 
@@ -33,11 +34,11 @@ async def decide(
     """
     reader = LifeReader(repository, run_id)
 
-    async def settle() -> aggregates.Decision[ReviewsDecided]:
+    async def settle() -> Decision[ReviewsDecided]:
         life = await reader.read_owned(context.owner)
         events = reviews.decide(life, decisions)
         approved = sum(event.approved for event in events)
-        return aggregates.Decision(
+        return Decision(
             writes=[StreamWrite.of(reader.stream, life.version, events)],
             answer=ReviewsDecided(run_id, approved, len(events) - approved),
         )

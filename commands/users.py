@@ -9,14 +9,19 @@ from domain import users
 from domain.credits import ACCOUNT
 from domain.users import USER, User
 from runtime import clock
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Decision, Done, Repository
 
 SIGNUP = "signup"
 
 
 async def get_or_create(
-    repository: Repository, context: Context, *, email: str, name: str | None, signup_credits: int
+    repository: Repository,
+    context: CommandContext,
+    *,
+    email: str,
+    name: str | None,
+    signup_credits: int,
 ) -> Done[User]:
     """The user of the context, registered now if this is the first time.
 

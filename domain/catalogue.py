@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from domain import budgets, events, graphs, runs, storage, users
+from domain import budgets, events, runs, storage, users
 from domain import credits as accounts
+from domain.graphs import graph as graphs
 
 MODULES = (accounts, budgets, graphs, runs, storage, users)
 """Where events are defined."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from domain import limits
+from domain.limits import graph_limits, value_limits
 
 
 class DomainError(Exception):
@@ -92,13 +92,13 @@ class GraphInvalid(DomainError):
     ) -> None:
         super().__init__(message)
         self.node_errors = _told(node_errors or {})
-        self.errors = [_cut(error) for error in (errors or [])[: limits.GRAPH_ERRORS_MAX]]
+        self.errors = [_cut(error) for error in (errors or [])[: graph_limits.GRAPH_ERRORS_MAX]]
 
 
 def _cut(message: str) -> str:
-    if len(message) <= limits.ERROR_CHARS_MAX:
+    if len(message) <= value_limits.ERROR_CHARS_MAX:
         return message
-    return f"{message[: limits.ERROR_CHARS_MAX - 1]}…"
+    return f"{message[: value_limits.ERROR_CHARS_MAX - 1]}…"
 
 
 def _told(node_errors: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
@@ -108,6 +108,6 @@ def _told(node_errors: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
         for field, message in fields.items()
     )
     told: dict[str, dict[str, str]] = {}
-    for node_id, field, message in islice(every, limits.GRAPH_ERRORS_MAX):
+    for node_id, field, message in islice(every, graph_limits.GRAPH_ERRORS_MAX):
         told.setdefault(node_id, {})[field] = _cut(message)
     return told

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain import egress_limits
+from domain.limits import egress_limits
 
 Body: TypeAlias = bytes | Callable[[], bytes]
 """What is sent, or what makes it when the turn has come: many requests may wait."""

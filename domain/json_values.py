@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from domain import limits, memory_limits
 from domain.errors import Invalid
+from domain.limits import memory_limits, value_limits
 
 NON_FINITE_TEXTS = frozenset({"NaN", "Infinity", "-Infinity"})
 """What stands for a number that JSON cannot write; a number pin may carry exactly these texts."""
@@ -114,7 +114,7 @@ def check_json(value: Any, where: str) -> None:
         for item in level:
             kind = type(item)
             if kind is dict or kind is list:
-                if depth == limits.JSON_DEPTH_MAX:
+                if depth == value_limits.JSON_DEPTH_MAX:
                     raise Invalid(f"{where} is nested deeper than {depth} levels")
                 below.extend(_members(item, where))
             elif kind is str:
@@ -137,7 +137,7 @@ def _members(container: Any, where: str) -> Any:
 
 def _check_number(value: Any, where: str) -> None:
     if type(value) is int:
-        if not -limits.JSON_INTEGER_MAX <= value <= limits.JSON_INTEGER_MAX:
+        if not -value_limits.JSON_INTEGER_MAX <= value <= value_limits.JSON_INTEGER_MAX:
             raise Invalid(f"{where} must not contain a whole number beyond 2^63 - 1")
     elif type(value) is not float:
         raise Invalid(f"{where} must be JSON: {type(value).__name__} is not")

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, final
 
 import msgspec
 
-from domain import limits
 from domain.events import Event
+from domain.limits import value_limits
 from domain.runs import (
     NodeCompleted,
     NodeFailed,
@@ -61,7 +61,7 @@ def take_out(
     taken: dict[str, bytes] = {}
     for place, value in values:
         encoded = msgspec.json.encode(value)
-        if len(encoded) > limits.VALUE_INLINE_BYTES_MAX:
+        if len(encoded) > value_limits.VALUE_INLINE_BYTES_MAX:
             hashes[place] = hash_of(encoded)
             taken[hashes[place]] = encoded
     return hashes, taken

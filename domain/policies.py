@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from domain import limits
 from domain.errors import Invalid
+from domain.limits import run_limits
 
 PLACE = "metadata.policy"
 """Where a node says what differs from its block's policy."""
@@ -106,7 +106,7 @@ def retry_at(policy: NodePolicy, attempt: int, kind: FailureKind, key: str) -> f
         return None
     pause = min(retries.longest_seconds, retries.first_seconds * retries.factor ** (attempt - 1))
     shortened = pause * (1 - retries.jitter * _chance(key, attempt))
-    return max(shortened, limits.POLICY_PAUSE_SECONDS_MIN)
+    return max(shortened, run_limits.POLICY_PAUSE_SECONDS_MIN)
 
 
 def _chance(key: str, attempt: int) -> float:
@@ -180,16 +180,16 @@ def _flag(value: Any, place: str) -> bool:
 
 
 _RETRIES_READERS: Mapping[str, _Reader] = {
-    "attempts": _whole_number(1, limits.POLICY_ATTEMPTS_MAX),
-    "first_seconds": _number(0, limits.POLICY_PAUSE_SECONDS_MAX),
-    "factor": _number(1, limits.POLICY_FACTOR_MAX),
-    "longest_seconds": _number(0, limits.POLICY_PAUSE_SECONDS_MAX),
+    "attempts": _whole_number(1, run_limits.POLICY_ATTEMPTS_MAX),
+    "first_seconds": _number(0, run_limits.POLICY_PAUSE_SECONDS_MAX),
+    "factor": _number(1, run_limits.POLICY_FACTOR_MAX),
+    "longest_seconds": _number(0, run_limits.POLICY_PAUSE_SECONDS_MAX),
     "jitter": _number(0, 1),
 }
 _POLICY_READERS: Mapping[str, _Reader] = {
     "retry_on": _kinds,
     "timeout_seconds": _or_null(
-        _number(limits.POLICY_TIMEOUT_SECONDS_MIN, limits.POLICY_TIMEOUT_SECONDS_MAX)
+        _number(run_limits.POLICY_TIMEOUT_SECONDS_MIN, run_limits.POLICY_TIMEOUT_SECONDS_MAX)
     ),
     "in_doubt": _in_doubt,
     "effectful": _flag,

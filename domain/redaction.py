@@ -24,7 +24,7 @@ BEARER = re.compile(
     r"\b[Bb](?i:earer) "
     r"(?:[\w.~+/=-]{20,}|[\w.~+/=-]*[0-9][\w.~+/=-]*|(?<=\ABearer )\S+\Z)"
 )
-"""Not any word behind it, which may be one of a sentence."""
+"""Not any word after it, which may be one of a sentence."""
 JWT = re.compile(r"eyJ(?<![\w-]eyJ)[\w-]+\.[\w-]+\.[\w-]*")
 AUTHORIZATION = re.compile(
     r"(?P<kept>\b[Aa](?i:uthorization)[\"']?\s?[:=]\s?[\"']?)(?:\w+ )?[^\s\"']+"

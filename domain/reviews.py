@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from domain import limits
 from domain.errors import Conflict, Invalid, NotFound
 from domain.json_values import check_json, check_text
 from domain.large_values import LargeValue, hash_of
+from domain.limits import request_limits, run_limits
 from domain.run_life import Life
 from domain.runs import ReviewDecided, ReviewRequested
 
 
-class Decision(msgspec.Struct, frozen=True):
+class ReviewDecision(msgspec.Struct, frozen=True):
     """A person's word on one execution of a run; `data`, where it is set, takes the data's place.
 
     An approval with `auto_approve` holds for later executions of the node too. What it holds for
@@ -30,7 +30,7 @@ class Decision(msgspec.Struct, frozen=True):
     auto_approve: bool = False
 
 
-def decide(life: Life, decisions: Sequence[Decision]) -> list[ReviewDecided]:
+def decide(life: Life, decisions: Sequence[ReviewDecision]) -> list[ReviewDecided]:
     """Decide reviews of one run, all of them or none.
 
     Raises Conflict when the run has ended, NotFound for a review that does not wait, and Invalid
@@ -38,8 +38,8 @@ def decide(life: Life, decisions: Sequence[Decision]) -> list[ReviewDecided]:
     """
     if not decisions:
         raise Invalid("there is nothing to decide")
-    if len(decisions) > limits.REVIEWS_DECIDED_MAX:
-        raise Invalid(f"at most {limits.REVIEWS_DECIDED_MAX} reviews are decided at once")
+    if len(decisions) > request_limits.REVIEWS_DECIDED_MAX:
+        raise Invalid(f"at most {request_limits.REVIEWS_DECIDED_MAX} reviews are decided at once")
     if len({decision.execution for decision in decisions}) < len(decisions):
         raise Invalid("a review is decided once")
     if life.is_ended:
@@ -47,7 +47,7 @@ def decide(life: Life, decisions: Sequence[Decision]) -> list[ReviewDecided]:
     return [_decided(life, decision) for decision in decisions]
 
 
-def _decided(life: Life, decision: Decision) -> ReviewDecided:
+def _decided(life: Life, decision: ReviewDecision) -> ReviewDecided:
     asked = life.reviews.get(decision.execution)
     if asked is None:
         raise NotFound(f"No review of node execution {decision.execution} is waiting")
@@ -88,18 +88,18 @@ def _in_order(data: Any) -> bytes:
 
 def _check_data(data: Any) -> None:
     check_json(data, "the data of a review")
-    if _depth(data) > limits.REVIEW_DATA_DEPTH_MAX:
+    if _depth(data) > run_limits.REVIEW_DATA_DEPTH_MAX:
         raise Invalid(
-            f"the data of a review is nested at most {limits.REVIEW_DATA_DEPTH_MAX} levels deep"
+            f"the data of a review is nested at most {run_limits.REVIEW_DATA_DEPTH_MAX} levels deep"
         )
-    if len(msgspec.json.encode(data)) > limits.REVIEW_DATA_BYTES_MAX:
-        raise Invalid(f"the data of a review has at most {limits.REVIEW_DATA_BYTES_MAX} bytes")
+    if len(msgspec.json.encode(data)) > run_limits.REVIEW_DATA_BYTES_MAX:
+        raise Invalid(f"the data of a review has at most {run_limits.REVIEW_DATA_BYTES_MAX} bytes")
 
 
 def _check_message(message: str) -> None:
-    if len(message) > limits.REVIEW_MESSAGE_CHARS_MAX:
+    if len(message) > run_limits.REVIEW_MESSAGE_CHARS_MAX:
         raise Invalid(
-            f"the message of a review has at most {limits.REVIEW_MESSAGE_CHARS_MAX} characters"
+            f"the message of a review has at most {run_limits.REVIEW_MESSAGE_CHARS_MAX} characters"
         )
     check_text(message, "the message of a review")
 

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from domain import events, limits
+from domain import events
 from domain.budgets import NOTHING
 from domain.errors import Conflict
 from domain.events import Event
+from domain.limits import value_limits, worker_limits
 from domain.runs import (
     TERMINAL,
     ChildStarted,
@@ -26,11 +27,11 @@ from domain.runs import (
     RunFailed,
     RunParked,
     RunPaused,
-    RunRested,
     RunResumed,
     RunStats,
     RunStatus,
     RunStopRequested,
+    RunSuspended,
     RunTerminated,
 )
 
@@ -42,7 +43,7 @@ _ENDS: Mapping[type[Event], RunStatus] = {
 _CHANGING: tuple[type[Event], ...] = (
     RunCreated,
     RunClaimed,
-    RunRested,
+    RunSuspended,
     RunParked,
     RunStopRequested,
     RunPaused,
@@ -61,8 +62,8 @@ TOPICS = frozenset(topic for topic in events.topics() if topic.partition("@")[0]
 class Life(msgspec.Struct):
     """The state of a run at `version` of its stream; `evolve` changes it in place.
 
-    `reviews` wait for a decision, by execution. `stats` are those of its last rest or of its end;
-    what is `left` in them is nothing when somebody may have used it since.
+    `reviews` wait for a decision, by execution. `stats` are those of its last suspension or
+    its end; what is `left` in them is nothing when somebody may have used it since.
     """
 
     created: RunCreated
@@ -115,7 +116,7 @@ def evolve(life: Life | None, happened: Event) -> Life:  # noqa: C901 - a case f
             life.status = RunStatus.RUNNING
             life.parkings = 0
             life.stats = msgspec.structs.replace(life.stats, left=NOTHING)
-        case RunRested(stats=stats):
+        case RunSuspended(stats=stats):
             life.worker = None
             life.stats = stats
             life.status = RunStatus.REVIEW if life.reviews else life.status
@@ -168,8 +169,10 @@ def park(life: Life, reason: str, now: datetime) -> list[Event]:
         return []
     if life.is_stopping:
         return [_terminated(life)]
-    seconds = min(limits.PARK_SECONDS_MIN * 2.0**life.parkings, limits.PARK_SECONDS_MAX)
-    shown = reason[: limits.ERROR_CHARS_MAX]
+    seconds = min(
+        worker_limits.PARK_SECONDS_MIN * 2.0**life.parkings, worker_limits.PARK_SECONDS_MAX
+    )
+    shown = reason[: value_limits.ERROR_CHARS_MAX]
     return [RunParked(reason=shown, until=now + timedelta(seconds=seconds))]
 
 

@@ -7,25 +7,26 @@ from typing import Annotated, Any
 
 import msgspec
 
-from domain import budgets, limits
+from domain import budgets
 from domain.bounds import documented
 from domain.budgets import Allotment, Tree
 from domain.contracts import BlockContract
 from domain.engine.plan import Plan
 from domain.errors import GraphInvalid, Invalid
-from domain.graph_checks import check_for_run, skipped_nodes
-from domain.graphs import Graph, GraphVersion
+from domain.graphs.checks import check_for_run, skipped_nodes
+from domain.graphs.graph import Graph, GraphVersion
+from domain.limits import run_limits
 from domain.runs import Parent, RunCreated
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a run and all its sub-graphs may use up; None: as much as any run of its graph."""
 
-    steps: Annotated[int | None, documented(minimum=1, maximum=limits.RUN_STEPS_MAX)] = None
+    steps: Annotated[int | None, documented(minimum=1, maximum=run_limits.RUN_STEPS_MAX)] = None
     seconds: Annotated[
-        float | None, documented(exclusiveMinimum=0, maximum=limits.RUN_SECONDS_MAX)
+        float | None, documented(exclusiveMinimum=0, maximum=run_limits.RUN_SECONDS_MAX)
     ] = None
-    credits: Annotated[int | None, documented(minimum=0, maximum=limits.RUN_CREDITS_MAX)] = None
+    credits: Annotated[int | None, documented(minimum=0, maximum=run_limits.RUN_CREDITS_MAX)] = None
 
 
 UNBOUNDED = Budget()
@@ -108,22 +109,24 @@ def first_event(
 
 def steps_max_of(version: GraphVersion) -> int:
     """The most node executions of a run of this version."""
-    return limits.CYCLIC_RUN_STEPS_MAX if version.allow_cycles else limits.RUN_STEPS_MAX
+    return run_limits.CYCLIC_RUN_STEPS_MAX if version.allow_cycles else run_limits.RUN_STEPS_MAX
 
 
 def _whole(budget: Budget, steps_max: int) -> Allotment:
     """What a run and its sub-graphs have in all."""
     return Allotment(
         steps=budget.steps or steps_max,
-        runs=limits.DESCENDANTS_MAX,
-        credits=limits.RUN_CREDITS_MAX if budget.credits is None else budget.credits,
+        runs=run_limits.DESCENDANTS_MAX,
+        credits=run_limits.RUN_CREDITS_MAX if budget.credits is None else budget.credits,
     )
 
 
 def _check(budget: Budget, steps_max: int) -> None:
     if budget.steps is not None and not 1 <= budget.steps <= steps_max:
         raise Invalid(f"the budget of node executions must be from 1 to {steps_max}")
-    if budget.seconds is not None and not 0 < budget.seconds <= limits.RUN_SECONDS_MAX:
-        raise Invalid(f"the budget of seconds must be above 0, at most {limits.RUN_SECONDS_MAX}")
-    if budget.credits is not None and not 0 <= budget.credits <= limits.RUN_CREDITS_MAX:
-        raise Invalid(f"the budget of credits must be from 0 to {limits.RUN_CREDITS_MAX}")
+    if budget.seconds is not None and not 0 < budget.seconds <= run_limits.RUN_SECONDS_MAX:
+        raise Invalid(
+            f"the budget of seconds must be above 0, at most {run_limits.RUN_SECONDS_MAX}"
+        )
+    if budget.credits is not None and not 0 <= budget.credits <= run_limits.RUN_CREDITS_MAX:
+        raise Invalid(f"the budget of credits must be from 0 to {run_limits.RUN_CREDITS_MAX}")

@@ -148,8 +148,8 @@ class RunClaimed(Event, frozen=True):
     alone: bool = False
 
 
-@event("runs.RunRested")
-class RunRested(Event, frozen=True):
+@event("runs.RunSuspended")
+class RunSuspended(Event, frozen=True):
     """The worker let go: nothing to do until a moment, or until something comes from outside.
 
     `seen` is the position in the log up to which ends of sub-graphs have been considered.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from domain import limits
 from domain.aggregates import Aggregate
 from domain.errors import QuotaExceeded
 from domain.events import Event, event, unexpected
+from domain.limits import graph_limits
 from domain.states import State
 
 
@@ -35,9 +35,9 @@ class InputsStored(Event, frozen=True):
 class Quota(msgspec.Struct, frozen=True):
     """How many graphs a user may have, versions one of them, and bytes all that is stored."""
 
-    graphs: int = limits.GRAPHS_PER_USER
-    versions: int = limits.VERSIONS_PER_GRAPH
-    bytes: int = limits.STORED_BYTES_PER_USER
+    graphs: int = graph_limits.GRAPHS_PER_USER
+    versions: int = graph_limits.VERSIONS_PER_GRAPH
+    bytes: int = graph_limits.STORED_BYTES_PER_USER
 
 
 DEFAULT = Quota()

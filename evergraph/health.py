@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from domain import installation_limits, process_limits
+from domain.limits import installation_limits, process_limits
 
 QUESTION = "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 READY = b"HTTP/1.1 200 "

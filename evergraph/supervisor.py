@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import clock
 from runtime.embedded.child import Child, StartError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from domain import process_limits
+from domain.limits import process_limits
 from evergraph import address, console, database, greeting, health
 from evergraph.program import Program
 from evergraph.supervisor import Supervisor

@@ -6,7 +6,7 @@ from projections.credits import CreditsProjection
 from projections.graphs import GraphsProjection
 from projections.projection import Projection
 from projections.reviews import ReviewsProjection
-from projections.runs import RunsProjection
+from projections.runs.read_model import RunsProjection
 
 PROJECTIONS: tuple[Projection, ...] = (
     GraphsProjection(),

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
-from domain import limits
-from domain.graphs import VersionSaved
+from domain.graphs.graph import VersionSaved
+from domain.limits import request_limits
 from projections.projection import Recorded, topics_of
 from runtime import sql
 from runtime.database import Row
@@ -21,7 +21,7 @@ LIST = sql.load(__file__, "list_graphs")
 
 class GraphRow(msgspec.Struct, frozen=True):
     """A graph as lists show it. `meta` holds the descriptive fields of the contract's GraphMeta,
-    `has_next` says whether there is another behind it.
+    `has_next` says whether there is another after it.
     """
 
     graph_id: str
@@ -76,8 +76,8 @@ async def list_graphs(
     parameters = {
         "user_id": user_id,
         "after": after,
-        "limit": limits.GRAPHS_LISTED_MAX,
-        "bytes": limits.LIST_PAGE_BYTES,
+        "limit": request_limits.GRAPHS_LISTED_MAX,
+        "bytes": request_limits.LIST_PAGE_BYTES,
     }
     cursor = await connection.execute(LIST, parameters)
     return [GraphRow(*row) for row in await cursor.fetchall()]

@@ -9,8 +9,9 @@ from psycopg import AsyncConnection
 
 from domain import catalogue
 from domain.events import UnknownEventType
+from projections import checkpoints
 from projections.projection import Projection, Recorded
-from runtime import faults, sql
+from runtime import failpoints, sql
 from runtime.database import Row
 from runtime.eventlog import reader
 from runtime.eventlog.reader import LogEvent
@@ -19,7 +20,6 @@ log = structlog.get_logger()
 
 PREFER_INDEXES = sql.load(__file__, "prefer_indexes")
 ENSURE = sql.load(__file__, "ensure_checkpoint")
-SELECT = sql.load(__file__, "select_checkpoints")
 ADVANCE = sql.load(__file__, "advance_checkpoints")
 
 
@@ -37,15 +37,14 @@ class Runner:
         # A type that nobody knows is read, since a read model might have had to follow it.
         self._unwanted = catalogue.TOPICS.difference(*(one.topics for one in projections))
         self.is_behind = True
-        """Whether the log may go on behind the last page."""
+        """Whether the log may go on after the last page."""
 
     async def open(self) -> None:
         """Load the checkpoints; a new read model begins at 0."""
         names = [projection.name for projection in self._projections]
         await self._connection.execute(PREFER_INDEXES)
         await self._connection.execute(ENSURE, (names,))
-        cursor = await self._connection.execute(SELECT, (names,))
-        self._checkpoints = dict(await cursor.fetchall())
+        self._checkpoints = await checkpoints.read(self._connection, names)
 
     @property
     def position(self) -> int:
@@ -66,8 +65,8 @@ class Runner:
             await self._advance(page.last)
             for projection in self._projections:
                 await self._apply(projection, happened)
-            faults.reach("project.applied")
-        faults.reach("project.committed")
+            failpoints.reach("project.applied")
+        failpoints.reach("project.committed")
         self._checkpoints = {name: max(seen, page.last) for name, seen in self._checkpoints.items()}
         return page.last - before
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from domain import limits
 from domain.large_values import Large, LargeValue
-from projections.run_values import large_in
+from domain.limits import value_limits
+from projections.runs.values import large_in
 from runtime.eventlog.values import ValueStore
 
 REFERENCE_BYTES = 256
@@ -63,13 +63,13 @@ class Values:
 
     def is_referred(self, value: Large) -> bool:
         """Whether a reference stands for it."""
-        return self._sizes[value.hash] > limits.VALUE_SHOWN_BYTES_MAX
+        return self._sizes[value.hash] > value_limits.VALUE_SHOWN_BYTES_MAX
 
     async def read(self, values: Iterable[Any]) -> None:
         """Have those ready that are large. Raises ValueMissing and ValueDamaged."""
         await self.measure(hashes := large_in(values))
         for key in hashes:
-            if self._sizes[key] > limits.VALUE_SHOWN_BYTES_MAX:
+            if self._sizes[key] > value_limits.VALUE_SHOWN_BYTES_MAX:
                 self.referred[key] = self._sizes[key]
                 self._raw.setdefault(key, reference(key))
         unread = [key for key in hashes if key not in self._raw]

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
-from domain import memory_limits
 from domain.errors import Unavailable
+from domain.limits import memory_limits
 
 FULL = "Too much that was answered before has still to be read."
 

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError
 
-from domain import limits
+from domain.limits import nats_limits, worker_limits
 from runtime import clock
 from runtime.embedded.child import StartError
 from runtime.embedded.nats import nats_url
@@ -73,7 +73,7 @@ class Broker:
             return
         if self.is_heard:
             with contextlib.suppress(*NatsError):
-                await self.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+                await self.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
         self._keeping.cancel()
         await asyncio.wait({self._keeping})
 
@@ -152,15 +152,15 @@ class Broker:
         while True:
             stop_if_cancelled()
             try:
-                await client.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+                await client.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
             except TimeoutError:
                 misses += 1
-                if misses >= limits.NATS_MISSES_MAX:
+                if misses >= nats_limits.NATS_MISSES_MAX:
                     raise
                 continue
             misses = 0
             self._note_answer()
-            if await client.lost(limits.POLL_SECONDS):
+            if await client.lost(worker_limits.POLL_SECONDS):
                 raise ConnectionClosedError
 
     def _note_answer(self) -> None:
@@ -176,5 +176,5 @@ async def _attach(ear: Ear, client: Client) -> None:
         return
     ear.client = client
     ear.subscription = await client.subscribe(
-        ear.subject, cb=ear.receive, pending_bytes_limit=limits.NATS_PENDING_BYTES_MAX
+        ear.subject, cb=ear.receive, pending_bytes_limit=nats_limits.NATS_PENDING_BYTES_MAX
     )

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from domain import limits
+from domain.limits import database_limits
 
 Row = tuple[Any, ...]
 Check = Callable[[AsyncConnection[Row]], Awaitable[None]]
@@ -26,7 +26,7 @@ APP_ROLE = "evergraph_app"
 def conninfo(
     database_url: str,
     application: str,
-    statement_seconds: float = limits.DATABASE_STATEMENT_SECONDS_MAX,
+    statement_seconds: float = database_limits.DATABASE_STATEMENT_SECONDS_MAX,
 ) -> str:
     """The connection string of the application's role, with its time limits.
 
@@ -36,8 +36,8 @@ def conninfo(
     options = (
         f"-c role={APP_ROLE}"
         f" -c statement_timeout={statement_seconds}s"
-        f" -c lock_timeout={limits.DATABASE_LOCK_SECONDS_MAX}s"
-        f" -c idle_in_transaction_session_timeout={limits.DATABASE_STATEMENT_SECONDS_MAX}s"
+        f" -c lock_timeout={database_limits.DATABASE_LOCK_SECONDS_MAX}s"
+        f" -c idle_in_transaction_session_timeout={database_limits.DATABASE_STATEMENT_SECONDS_MAX}s"
         " -c plan_cache_mode=force_generic_plan"
     )
     return make_conninfo(
@@ -45,10 +45,10 @@ def conninfo(
         application_name=f"evergraph {application}",
         options=options,
         target_session_attrs="primary",
-        connect_timeout=limits.DATABASE_SILENCE_SECONDS_MAX,
-        keepalives_idle=limits.DATABASE_SILENCE_SECONDS_MAX,
+        connect_timeout=database_limits.DATABASE_SILENCE_SECONDS_MAX,
+        keepalives_idle=database_limits.DATABASE_SILENCE_SECONDS_MAX,
         keepalives_interval=1,
-        tcp_user_timeout=limits.DATABASE_SILENCE_SECONDS_MAX * 1_000,
+        tcp_user_timeout=database_limits.DATABASE_SILENCE_SECONDS_MAX * 1_000,
     )
 
 
@@ -100,7 +100,7 @@ class PatientConnection(AsyncConnection[Row]):
     """Waits for no answer for longer than the server itself would work on it, and a little."""
 
     seconds_max: float | None = float(
-        limits.DATABASE_STATEMENT_SECONDS_MAX + limits.DATABASE_GRACE_SECONDS
+        database_limits.DATABASE_STATEMENT_SECONDS_MAX + database_limits.DATABASE_GRACE_SECONDS
     )
     """None: it waits for what comes when it comes."""
 
@@ -131,18 +131,18 @@ def pool(
 
     async def configure(connection: AsyncConnection[Row]) -> None:
         assert isinstance(connection, PatientConnection)
-        connection.seconds_max = statement_seconds + limits.DATABASE_GRACE_SECONDS
+        connection.seconds_max = statement_seconds + database_limits.DATABASE_GRACE_SECONDS
         await check(connection)
 
     return AsyncConnectionPool(
         conninfo(database_url, application, statement_seconds),
         connection_class=PatientConnection,
         min_size=1,
-        max_size=limits.DATABASE_POOL_CONNECTIONS_MAX,
+        max_size=database_limits.DATABASE_POOL_CONNECTIONS_MAX,
         kwargs={"autocommit": True, "prepare_threshold": 0},
         open=False,
         configure=configure,
-        timeout=limits.DATABASE_LOCK_SECONDS_MAX,
+        timeout=database_limits.DATABASE_LOCK_SECONDS_MAX,
         check=None,
-        reconnect_timeout=limits.DATABASE_STATEMENT_SECONDS_MAX,
+        reconnect_timeout=database_limits.DATABASE_STATEMENT_SECONDS_MAX,
     )

@@ -12,7 +12,7 @@ NAMES = UUID("6f0d8f0a-3c1e-5b7e-9a53-2f6f0f7a9d11")
 
 
 def new_id() -> UUID:
-    """A version 7 UUID: later ones sort behind earlier ones, which keeps indexes dense."""
+    """A version 7 UUID: later ones sort after earlier ones, which keeps indexes dense."""
     return UUID(bytes=new_id_bytes())
 
 

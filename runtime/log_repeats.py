@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import WrappedLogger
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import clock
 
 Kind = tuple[str, str]

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
-from domain import process_limits
+from domain.limits import process_limits
 from domain.redaction import HIDDEN, is_secret_name, redacted
 from runtime.log_repeats import Kind, Repeats
 from runtime.pipes import lead_nowhere

@@ -1,6 +1,6 @@
-"""NATS: the bell. JetStream hands run ids to executors, core NATS fans out committed events.
+"""NATS: the wake_up. JetStream hands run ids to executors, core NATS fans out committed events.
 
-Nothing is ever only here. A lost ring is rung again by the sweeper, a lost batch of events is
+Nothing is ever only here. A lost ring is sent again by the sweeper, a lost batch of events is
 read from the log.
 """
 
@@ -19,14 +19,14 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from domain import limits
+from domain.limits import nats_limits, worker_limits
 from runtime import ids
 
 log = structlog.get_logger()
 
 READY_SUBJECT = "evergraph.runs.ready"
-"""Bells: a run should be looked at, by one executor."""
-WAKE_SUBJECT = "evergraph.runs.wake"
+"""WakeUps: a run should be looked at, by one executor."""
+NUDGE_SUBJECT = "evergraph.runs.wake"
 """A run's id: whoever has the run in hand should look what came from outside."""
 LIVE_SUBJECT = "evergraph.live"
 """Batches of committed events, in order."""
@@ -38,12 +38,12 @@ NatsError = (nats.errors.Error, TimeoutError, OSError)
 """What a call can raise while the server is away."""
 
 
-class Bell(msgspec.Struct, frozen=True, array_like=True):
+class WakeUp(msgspec.Struct, frozen=True, array_like=True):
     """What an executor is told: look at this run.
 
     `created` is the encoded RunCreated of a run to which nothing else has happened yet, as far as
-    the ringer knew, and `recorded_us` when that was recorded, in microseconds since 1970. Without
-    it the run's stream has to be read. `epoch` says of which log that is true.
+    the publisher knew, and `recorded_us` when that was recorded, in microseconds since 1970.
+    Without it the run's stream has to be read. `epoch` says of which log that is true.
     """
 
     run_id: str
@@ -52,10 +52,10 @@ class Bell(msgspec.Struct, frozen=True, array_like=True):
     epoch: str = ""
 
 
-encode_bell = msgspec.msgpack.Encoder().encode
-"""The message for a Bell."""
-decode_bell = msgspec.msgpack.Decoder(Bell).decode
-"""The Bell in a message. Raises msgspec.MsgspecError for anything else."""
+encode_wake_up = msgspec.msgpack.Encoder().encode
+"""The message for a Wake-up."""
+decode_wake_up = msgspec.msgpack.Decoder(WakeUp).decode
+"""The Wake-up in a message. Raises msgspec.MsgspecError for anything else."""
 
 
 class Client(library.Client):
@@ -82,7 +82,7 @@ class Client(library.Client):
             reconnect_time_wait=0,
             closed_cb=self._go,
             error_cb=_note,
-            flush_timeout=limits.NATS_ANSWER_SECONDS_MAX,
+            flush_timeout=nats_limits.NATS_ANSWER_SECONDS_MAX,
         )
         self._mailbox = self.new_inbox()
         await self.subscribe(self._mailbox, cb=self._answered)
@@ -115,7 +115,7 @@ class Client(library.Client):
         self._pending_data_size = 0
         self._wire.abort()
         with contextlib.suppress(*NatsError):
-            async with asyncio.timeout(limits.NATS_ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(nats_limits.NATS_ANSWER_SECONDS_MAX):
                 await self.close()
 
     async def _answered(self, message: Msg) -> None:
@@ -150,7 +150,7 @@ async def connect(url: str, name: str) -> Client:
     """An open connection. Raises NatsError when there is none in time."""
     client = Client()
     try:
-        async with asyncio.timeout(limits.NATS_CONNECT_SECONDS_MAX):
+        async with asyncio.timeout(nats_limits.NATS_CONNECT_SECONDS_MAX):
             await client.open(url, name)
     except BaseException:
         await client.abandon()
@@ -161,7 +161,7 @@ async def connect(url: str, name: str) -> Client:
 async def ensure_stream(client: library.Client) -> None:
     """Create the stream and its consumer when they are missing: a wiped store costs nothing.
 
-    Bells are rung again when they are lost, so they are kept in memory and never wait for a disk.
+    Wake-ups that are lost are sent again, so they are kept in memory and never wait for a disk.
     A stream that was made with another kind of storage is replaced. Raises NatsError.
     """
     jetstream = _jetstream(client)
@@ -177,7 +177,7 @@ async def ensure_stream(client: library.Client) -> None:
             subjects=[READY_SUBJECT],
             retention=RetentionPolicy.WORK_QUEUE,
             storage=StorageType.MEMORY,
-            max_age=limits.BELL_KEEP_SECONDS,
+            max_age=worker_limits.WAKE_UP_KEEP_SECONDS,
         )
     )
     await _ensure_consumer(jetstream)
@@ -192,17 +192,17 @@ async def _ensure_consumer(jetstream: JetStreamContext) -> None:
             ConsumerConfig(
                 durable_name=CONSUMER,
                 ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=limits.BELL_ACK_SECONDS,
+                ack_wait=worker_limits.WAKE_UP_ACK_SECONDS,
                 max_ack_pending=-1,
             ),
         )
 
 
-async def waiting_bells(client: library.Client) -> int:
-    """How many bells wait for an executor. Raises NatsError."""
+async def waiting_wake_ups(client: library.Client) -> int:
+    """How many wake-ups wait for an executor. Raises NatsError."""
     info = await _jetstream(client).consumer_info(STREAM, CONSUMER)
     return int(info.num_pending or 0)
 
 
 def _jetstream(client: library.Client) -> JetStreamContext:
-    return client.jetstream(timeout=limits.NATS_ANSWER_SECONDS_MAX)
+    return client.jetstream(timeout=nats_limits.NATS_ANSWER_SECONDS_MAX)

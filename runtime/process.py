@@ -12,8 +12,8 @@ from typing import ClassVar, NoReturn
 import structlog
 import uvloop
 
-from domain import process_limits
-from runtime import faults, heap, lifeline, logs, settings
+from domain.limits import process_limits
+from runtime import failpoints, logs, memory, parent_watch, settings
 from runtime.embedded import folder, passage, privileges
 from runtime.embedded.child import StartError
 from runtime.settings import Settings, SettingsError
@@ -41,7 +41,7 @@ def run(
     """
     try:
         config = settings.load(environ)
-        faults.arm(config.fault_point)
+        failpoints.arm(config.failpoint)
     except (SettingsError, ValueError) as error:
         return refuse(error, MISUSED)
     privileges.gain_none()
@@ -137,7 +137,7 @@ class _Life:
 
     async def _begin(self) -> None:
         await self._may_begin.wait()
-        with heap.settled():
+        with memory.settled():
             await self._main(self._config)
 
     def _listen(self) -> None:
@@ -145,11 +145,11 @@ class _Life:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 loop.add_signal_handler(number, self._stop)
-        supervisor = settings.lifeline_fd()
+        supervisor = settings.parent_fd()
         if supervisor is None:
             self._may_begin.set()
         else:
-            lifeline.hold(
+            parent_watch.hold(
                 supervisor,
                 on_go=lambda: _call(loop, self._may_begin.set),
                 on_end=lambda: _call(loop, self._stop),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import jwt
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import clock, ids
 from runtime.embedded import folder
 from runtime.embedded.child import StartError

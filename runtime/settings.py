@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from domain import connection_limits, limits
+from domain.limits import connection_limits, graph_limits, request_limits, worker_limits
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,18 +45,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_key_id: str | None = None
     """The `kid` that a token must name; None: any or none."""
     signup_credits: int = 1_000
-    runs_per_user: int = limits.RUNS_PER_USER
-    runs_per_graph: int = limits.RUNS_PER_GRAPH
+    runs_per_user: int = worker_limits.RUNS_PER_USER
+    runs_per_graph: int = worker_limits.RUNS_PER_GRAPH
     """Of one user's runs of one graph."""
-    bytes_per_user: int = limits.BYTES_PER_USER
+    bytes_per_user: int = worker_limits.BYTES_PER_USER
     """That the runs of one user write in a second, in the long run."""
     connections: int = connection_limits.CONNECTIONS_MAX
     connections_per_address: int = connection_limits.CONNECTIONS_PER_ADDRESS
     idle_seconds: int = connection_limits.IDLE_SECONDS
     """How long a connection stays open between requests."""
-    graphs_per_user: int = limits.GRAPHS_PER_USER
-    versions_per_graph: int = limits.VERSIONS_PER_GRAPH
-    stored_bytes_per_user: int = limits.STORED_BYTES_PER_USER
+    graphs_per_user: int = graph_limits.GRAPHS_PER_USER
+    versions_per_graph: int = graph_limits.VERSIONS_PER_GRAPH
+    stored_bytes_per_user: int = graph_limits.STORED_BYTES_PER_USER
     allowed_origins: tuple[str, ...] = ()
     """Of pages that may open sockets, beside those of the API's own host."""
     egress_allow: tuple[IpNetwork, ...] = ()
@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What tells this process from all others that had, have or will have its name; None: one of
     its own. `predecessor` is that of the process of this name that ended before this one began."""
     predecessor: str | None = None
-    fault_point: str | None = None
+    failpoint: str | None = None
     """`name:action@n`, for tests: what to do at the n-th passing of a named point."""
 
 
@@ -94,10 +94,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         jwt_issuer=values.get("JWT_ISSUER") or None,
         jwt_key_id=values.get("JWT_KEY_ID") or None,
         signup_credits=_number(values, "EVERGRAPH_SIGNUP_CREDITS", 1_000, 0, 10**9),
-        runs_per_user=_number(values, "EVERGRAPH_RUNS_PER_USER", limits.RUNS_PER_USER, 1, 10**6),
-        runs_per_graph=_number(values, "EVERGRAPH_RUNS_PER_GRAPH", limits.RUNS_PER_GRAPH, 1, 10**6),
+        runs_per_user=_number(
+            values, "EVERGRAPH_RUNS_PER_USER", worker_limits.RUNS_PER_USER, 1, 10**6
+        ),
+        runs_per_graph=_number(
+            values, "EVERGRAPH_RUNS_PER_GRAPH", worker_limits.RUNS_PER_GRAPH, 1, 10**6
+        ),
         bytes_per_user=_number(
-            values, "EVERGRAPH_BYTES_PER_USER", limits.BYTES_PER_USER, 1_000, 10**12
+            values, "EVERGRAPH_BYTES_PER_USER", worker_limits.BYTES_PER_USER, 1_000, 10**12
         ),
         connections=_number(
             values, "EVERGRAPH_CONNECTIONS", connection_limits.CONNECTIONS_MAX, 1, 10**6
@@ -113,13 +117,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             values, "EVERGRAPH_IDLE_SECONDS", connection_limits.IDLE_SECONDS, 1, 3600
         ),
         graphs_per_user=_number(
-            values, "EVERGRAPH_GRAPHS_PER_USER", limits.GRAPHS_PER_USER, 0, 10**6
+            values, "EVERGRAPH_GRAPHS_PER_USER", graph_limits.GRAPHS_PER_USER, 0, 10**6
         ),
         versions_per_graph=_number(
-            values, "EVERGRAPH_VERSIONS_PER_GRAPH", limits.VERSIONS_PER_GRAPH, 1, 10**6
+            values, "EVERGRAPH_VERSIONS_PER_GRAPH", graph_limits.VERSIONS_PER_GRAPH, 1, 10**6
         ),
         stored_bytes_per_user=_number(
-            values, "EVERGRAPH_STORED_BYTES_PER_USER", limits.STORED_BYTES_PER_USER, 0, 10**15
+            values, "EVERGRAPH_STORED_BYTES_PER_USER", graph_limits.STORED_BYTES_PER_USER, 0, 10**15
         ),
         allowed_origins=_origins(values, "EVERGRAPH_ALLOWED_ORIGINS"),
         egress_allow=_networks(values, "EVERGRAPH_EGRESS_ALLOW"),
@@ -127,7 +131,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         incarnation=values.get("EVERGRAPH_INCARNATION") or None,
         predecessor=values.get("EVERGRAPH_PREDECESSOR") or None,
         worker_name=values.get("EVERGRAPH_WORKER_NAME") or None,
-        fault_point=values.get("EVERGRAPH_FAULT_POINT") or None,
+        failpoint=values.get("EVERGRAPH_FAILPOINT") or None,
     )
 
 
@@ -136,9 +140,9 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
-def lifeline_fd() -> int | None:
+def parent_fd() -> int | None:
     """The descriptor that ties this process to its supervisor; None: it stands alone."""
-    text = os.environ.get("EVERGRAPH_LIFELINE_FD", "")
+    text = os.environ.get("EVERGRAPH_PARENT_FD", "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
@@ -151,12 +155,12 @@ KNOWN = frozenset(
         "EVERGRAPH_DATA_DIR",
         "EVERGRAPH_EGRESS_ALLOW",
         "EVERGRAPH_EXECUTORS",
-        "EVERGRAPH_FAULT_POINT",
+        "EVERGRAPH_FAILPOINT",
         "EVERGRAPH_GRAPHS_PER_USER",
         "EVERGRAPH_HOST",
         "EVERGRAPH_IDLE_SECONDS",
         "EVERGRAPH_INCARNATION",
-        "EVERGRAPH_LIFELINE_FD",
+        "EVERGRAPH_PARENT_FD",
         "EVERGRAPH_LOG_LEVEL",
         "EVERGRAPH_MIGRATION_URL",
         "EVERGRAPH_PORT",
@@ -229,9 +233,9 @@ def _origins(values: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 def _check_key(key: str | None, algorithm: str) -> None:
     if algorithm in HMAC_ALGORITHMS:
-        if key is not None and len(key.encode()) < limits.JWT_SECRET_BYTES_MIN:
+        if key is not None and len(key.encode()) < request_limits.JWT_SECRET_BYTES_MIN:
             raise SettingsError(
-                f"JWT_VERIFY_KEY must have at least {limits.JWT_SECRET_BYTES_MIN} bytes"
+                f"JWT_VERIFY_KEY must have at least {request_limits.JWT_SECRET_BYTES_MIN} bytes"
             )
     elif key is None:
         raise SettingsError(f"JWT_VERIFY_KEY must hold the public key for {algorithm}")

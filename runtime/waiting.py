@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import clock
 
 log = structlog.get_logger()

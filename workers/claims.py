@@ -11,19 +11,20 @@ from typing import NamedTuple, cast
 import structlog
 from psycopg import AsyncConnection
 
-from domain import catalogue, limits
+from domain import catalogue
+from domain.limits import worker_limits
 from domain.runs import (
     RunClaimed,
     RunCompleted,
     RunFailed,
     RunParked,
-    RunRested,
+    RunSuspended,
     RunTerminated,
     run_of,
 )
 from projections import freshness
 from projections.projection import topics_of
-from projections.runs import RunsProjection
+from projections.runs.read_model import RunsProjection
 from runtime import sql
 from runtime.database import Row
 from runtime.eventlog import reader
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 LIST_LAST_TOPICS = sql.load(__file__, "list_last_topics")
 
 CLAIMED = topics_of(RunClaimed)
-LET_GO = topics_of(RunRested, RunParked, RunCompleted, RunFailed, RunTerminated)
+LET_GO = topics_of(RunSuspended, RunParked, RunCompleted, RunFailed, RunTerminated)
 """After one of these nobody has the run in hand."""
 UNWANTED = catalogue.TOPICS - CLAIMED - LET_GO
 
@@ -71,7 +72,7 @@ class Claims:
         self._claims = {
             run_id: claim for run_id, claim in self._claims.items() if claim.position > checkpoint
         }
-        for _ in range(limits.SWEEP_PAGES_MAX):
+        for _ in range(worker_limits.SWEEP_PAGES_MAX):
             excerpt = await reader.read_excerpt(connection, self._position, UNWANTED)
             for entry in excerpt.events:
                 self._hear(entry)

@@ -17,7 +17,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
-from domain import limits
+from domain.limits import worker_limits
 from runtime import clock, database
 from runtime.database import Row
 
@@ -44,10 +44,10 @@ class _Asked:
         hang alone. Nothing in the thread could do it, which waits for that answer.
         """
         while True:
-            await asyncio.sleep(limits.HEARTBEAT_LOOK_SECONDS)
+            await asyncio.sleep(worker_limits.HEARTBEAT_LOOK_SECONDS)
             if self._question is not None:
                 connection, since = self._question
-                if clock.monotonic() - since > limits.HEARTBEAT_ANSWER_SECONDS_MAX:
+                if clock.monotonic() - since > worker_limits.HEARTBEAT_ANSWER_SECONDS_MAX:
                     database.shut(connection)
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 import structlog
 from psycopg import Connection
 
-from domain import limits
+from domain.limits import worker_limits
 from runtime import clock, database, ids, sql
 from runtime.database import PatientConnection, Row
 from runtime.embedded.postgres import database_url
@@ -53,7 +53,7 @@ class Term:
         began = clock.monotonic()
         if self._hangs(began):
             raise Deposed(f"the work of the {self.role} does not come round")
-        parameters = (limits.LEADER_LEASE_SECONDS, self.role, self.epoch)
+        parameters = (worker_limits.LEADER_LEASE_SECONDS, self.role, self.epoch)
         row = connection.execute(RENEW, parameters).fetchone()
         if row is None:
             raise Deposed(f"epoch {self.epoch} of the {self.role} is over")
@@ -65,13 +65,14 @@ class Term:
 
     def _hangs(self, now: float) -> bool:
         return (
-            self._stepped_at is not None and now - self._stepped_at > limits.LEADER_STEP_SECONDS_MAX
+            self._stepped_at is not None
+            and now - self._stepped_at > worker_limits.LEADER_STEP_SECONDS_MAX
         )
 
     async def watch(self) -> NoReturn:
         """Raise Deposed when the lease must have run out because it could not be renewed."""
-        while clock.monotonic() - self._renewed_at < limits.LEADER_LEASE_SECONDS:  # noqa: ASYNC110
-            await asyncio.sleep(limits.LEADER_RENEW_SECONDS)
+        while clock.monotonic() - self._renewed_at < worker_limits.LEADER_LEASE_SECONDS:  # noqa: ASYNC110
+            await asyncio.sleep(worker_limits.LEADER_RENEW_SECONDS)
         raise Deposed(f"the lease of the {self.role} was not renewed in time")
 
 
@@ -93,7 +94,7 @@ async def lead(
     connection = await database.connect(url, role)
     async with connection:
         await check(connection)
-        milliseconds = str(round(limits.LEADER_LEASE_SECONDS * 1_000))
+        milliseconds = str(round(worker_limits.LEADER_LEASE_SECONDS * 1_000))
         await connection.execute(BOUND_TRANSACTIONS, (milliseconds,))
         await connection.execute(ENSURE, (role,))
         term = await _take(connection, role, holder)
@@ -102,7 +103,7 @@ async def lead(
 
 async def _take(connection: PatientConnection, role: str, holder: str) -> Term:
     """Stand for the role until it is ours."""
-    wanted = {"role": role, "holder": holder, "seconds": limits.LEADER_LEASE_SECONDS}
+    wanted = {"role": role, "holder": holder, "seconds": worker_limits.LEADER_LEASE_SECONDS}
     is_told = False
     while True:
         asked_at = clock.monotonic()
@@ -123,11 +124,13 @@ async def _take(connection: PatientConnection, role: str, holder: str) -> Term:
         if not is_told:
             is_told = True
             log.info("role.awaited", role=role, holder=holder)
-        await asyncio.sleep(limits.POLL_SECONDS)
+        await asyncio.sleep(worker_limits.POLL_SECONDS)
 
 
 async def _while_held(url: str, term: Term, work: Awaitable[None]) -> None:
-    renewing = heartbeat.beat(url, f"{term.role} lease", term.renew, limits.LEADER_RENEW_SECONDS)
+    renewing = heartbeat.beat(
+        url, f"{term.role} lease", term.renew, worker_limits.LEADER_RENEW_SECONDS
+    )
     # The work last: it may compute for long before it gives way for the first time.
     tasks = [asyncio.ensure_future(part) for part in (renewing, term.watch(), work)]
     try:

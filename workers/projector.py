@@ -7,12 +7,12 @@ from functools import partial
 
 import structlog
 
-from domain import limits
+from domain.limits import worker_limits
 from projections.catalogue import PROJECTIONS
 from projections.runner import CheckpointMoved, Runner
 from runtime import database
 from runtime.embedded.postgres import database_url
-from runtime.eventlog.bell import LogBell
+from runtime.eventlog.log_listener import LogListener
 from runtime.settings import Settings
 from workers.leader import Deposed, Term, lead
 
@@ -23,20 +23,20 @@ async def serve(settings: Settings) -> None:
     """Run until cancelled. A damaged log or an unknown event type ends the process: an event is
     never passed over.
     """
-    bell = LogBell(database_url(settings), "projector")
-    bell.open()
+    listener = LogListener(database_url(settings), "projector")
+    listener.open()
     try:
         while True:
             try:
-                await lead(settings, "projector", partial(_project, bell), bell.epoch.check)
+                await lead(settings, "projector", partial(_project, listener), listener.epoch.check)
             except (Deposed, CheckpointMoved, *database.LOST) as error:
                 log.warning("projector.interrupted", error=str(error))
-            await asyncio.sleep(limits.POLL_SECONDS)
+            await asyncio.sleep(worker_limits.POLL_SECONDS)
     finally:
-        await bell.close()
+        await listener.close()
 
 
-async def _project(bell: LogBell, term: Term) -> None:
+async def _project(listener: LogListener, term: Term) -> None:
     """Apply whatever comes. What another projector has applied is never applied again: it has moved
     the checkpoints.
     """
@@ -47,5 +47,5 @@ async def _project(bell: LogBell, term: Term) -> None:
         term.note_step()
         if not runner.is_behind:
             # Under load pages grow by it; what comes after a quiet time is applied at once.
-            await asyncio.sleep(limits.PROJECT_REST_SECONDS)
-            await bell.wait(runner.position)
+            await asyncio.sleep(worker_limits.PROJECT_REST_SECONDS)
+            await listener.wait(runner.position)

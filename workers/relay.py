@@ -1,6 +1,6 @@
 """The relay: passes the log on to NATS, in order.
 
-Runs that want a worker are rung for, as the dispatcher shares the workers out, and every event
+Runs that want a worker are woken up, as the dispatcher shares the workers out, and every event
 goes out to the processes that hold sockets. How far that has come is saved now and then, so after
 a crash some of it is said twice, as it is when a relay that hung wakes up beside its successor;
 whoever listens goes by positions and ids.
@@ -15,16 +15,16 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from domain import limits
-from runtime import clock, database, faults, nats, sql
+from domain.limits import nats_limits, worker_limits
+from runtime import clock, database, failpoints, nats, sql
 from runtime.broker import Broker
 from runtime.embedded.postgres import database_url
 from runtime.eventlog import reader
-from runtime.eventlog.bell import LogBell
+from runtime.eventlog.log_listener import LogListener
 from runtime.eventlog.reader import LogEvent
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
-from workers.dispatcher.ringer import Ringer
+from workers.dispatcher.publisher import WakeUpPublisher
 from workers.leader import Deposed, Term, lead
 
 log = structlog.get_logger()
@@ -38,15 +38,15 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Relay:
-    """One reader of the log for two who listen: the sockets and the ringer, each from where it
+    """One reader of the log for two who listen: the sockets and the publisher, each from where it
     stands.
     """
 
-    def __init__(self, term: Term, broker: Broker, ringer: Ringer) -> None:
+    def __init__(self, term: Term, broker: Broker, publisher: WakeUpPublisher) -> None:
         self.term = term
         self._connection = term.connection
         self._broker = broker
-        self._ringer = ringer
+        self._ringer = publisher
         self._told = 0
         """The position up to which the sockets have been told."""
         self._saved = 0
@@ -55,7 +55,7 @@ class Relay:
         """How far the log has been read."""
 
     async def open(self) -> None:
-        """Load the checkpoint and the ringer's runs; a new relay begins at the beginning."""
+        """Load the checkpoint and the publisher's runs; a new relay begins at the beginning."""
         cursor = await self._connection.execute(LOAD, (CHECKPOINT,))
         row = await cursor.fetchone()
         self._told = self._saved = row[0] if row else 0
@@ -67,17 +67,19 @@ class Relay:
 
         Raises GapFound, or Deposed when another relay has begun.
         """
-        page = await reader.read_page(self._connection, self.position, limits.FEED_BATCH_EVENTS_MAX)
-        faults.reach("relay.read")
+        page = await reader.read_page(
+            self._connection, self.position, nats_limits.FEED_BATCH_EVENTS_MAX
+        )
+        failpoints.reach("relay.read")
         self._ringer.hear(page)
-        await self._ringer.ring()
+        await self._ringer.publish()
         await self._tell(page)
         if page:
-            faults.reach("relay.published")
+            failpoints.reach("relay.published")
             self.position = page[-1].position
             self._told = max(self._told, self.position)
         await self._save_sometimes()
-        return reader.is_full(page, limits.FEED_BATCH_EVENTS_MAX)
+        return reader.is_full(page, nats_limits.FEED_BATCH_EVENTS_MAX)
 
     async def _tell(self, page: Sequence[LogEvent]) -> None:
         """Tell the sockets, if NATS hears it: they look into the log themselves before long."""
@@ -88,7 +90,7 @@ class Relay:
                 await self._broker.publish(nats.LIVE_SUBJECT, _encode(batch))
 
     async def _save_sometimes(self) -> None:
-        """What is saved has reached NATS: it has answered behind it.
+        """What is saved has reached NATS: it has answered after it.
 
         So the checkpoint stands for as long as NATS is not heard, for everybody to see.
         """
@@ -97,7 +99,7 @@ class Relay:
             return
         self._saved_at = clock.monotonic()
         try:
-            await self._broker.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+            await self._broker.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
         except nats.NatsError as error:
             log.warning("relay.not_confirmed", error=repr(error))
             return
@@ -128,9 +130,9 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
     batches: list[list[LogEvent]] = []
     size = 0
     for entry in page:
-        if len(entry.state) > limits.FEED_BATCH_BYTES_MAX:
+        if len(entry.state) > nats_limits.FEED_BATCH_BYTES_MAX:
             entry = msgspec.structs.replace(entry, state=b"")  # noqa: PLW2901
-        if not batches or size + len(entry.state) > limits.FEED_BATCH_BYTES_MAX:
+        if not batches or size + len(entry.state) > nats_limits.FEED_BATCH_BYTES_MAX:
             batches.append([])
             size = 0
         batches[-1].append(entry)
@@ -140,42 +142,46 @@ def split(page: Sequence[LogEvent]) -> list[list[LogEvent]]:
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
-    bell = LogBell(database_url(settings), "relay")
+    listener = LogListener(database_url(settings), "relay")
     changed = asyncio.Event()
 
     def note() -> None:
         changed.set()
-        bell.ring()
+        listener.wake()
 
     broker = Broker(settings, "relay", note)
 
     async def pass_on(term: Term) -> None:
-        ringer = Ringer(term.connection, broker, settings)
-        await _relay(Relay(term, broker, ringer), ringer, broker, bell, changed)
+        publisher = WakeUpPublisher(term.connection, broker, settings)
+        await _relay(Relay(term, broker, publisher), publisher, broker, listener, changed)
 
     broker.open()
-    bell.open()
+    listener.open()
     try:
         while True:
             try:
-                await lead(settings, "relay", pass_on, bell.epoch.check)
+                await lead(settings, "relay", pass_on, listener.epoch.check)
             except (Deposed, *database.LOST) as error:
                 log.warning("relay.interrupted", error=repr(error))
             await asyncio.sleep(nats.RECONNECT_SECONDS)
     finally:
         await broker.close()
-        await bell.close()
+        await listener.close()
 
 
 async def _relay(
-    relay: Relay, ringer: Ringer, broker: Broker, bell: LogBell, changed: asyncio.Event
+    relay: Relay,
+    publisher: WakeUpPublisher,
+    broker: Broker,
+    listener: LogListener,
+    changed: asyncio.Event,
 ) -> None:
     await relay.open()
     changed.set()
     while True:
         if changed.is_set():
             changed.clear()
-            ringer.bells_lost()
+            publisher.wake_ups_lost()
             # If that fails, the executors make it: they miss it too.
             with suppress(*nats.NatsError):
                 await nats.ensure_stream(broker.client)
@@ -186,5 +192,5 @@ async def _relay(
         if not is_behind:
             # Under load pages grow by it, and this process takes a third of a core at the most.
             rest = 2 * (clock.monotonic() - began)
-            await asyncio.sleep(min(rest, limits.RELAY_REST_SECONDS_MAX))
-            await bell.wait(relay.position, ringer.seconds_left)
+            await asyncio.sleep(min(rest, worker_limits.RELAY_REST_SECONDS_MAX))
+            await listener.wait(relay.position, publisher.seconds_left)

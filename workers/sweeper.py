@@ -1,7 +1,7 @@
 """The sweeper: finds runs that should move and do not, and sees to it that they do.
 
 It is the net under every process that can die: a run whose worker has lost its lease, a run that
-nobody rang for, a sub-graph whose parent has ended. It also forgets receipts that nobody may
+nobody woke up, a sub-graph whose parent has ended. It also forgets receipts that nobody may
 repeat any more. What there is too much of is gone through in portions, round after round.
 """
 
@@ -18,9 +18,9 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from commands import run_control
-from domain import limits
+from commands.runs import control
 from domain.errors import DomainError
+from domain.limits import log_limits, worker_limits
 from domain.runs import stream_of
 from runtime import clock, database, nats, sql
 from runtime.aggregates.repository import Repository
@@ -29,10 +29,10 @@ from runtime.database import Row
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import GapFound
-from runtime.nats import Bell
+from runtime.nats import WakeUp
 from runtime.process import stop_if_cancelled
 from runtime.settings import Settings
-from workers import bells
+from workers import wake_ups
 from workers.claims import LET_GO, LIST_LAST_TOPICS, Claims
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ Stuck = tuple[str, object]
 class Round:
     """A way through all rows that a query finds, in the order of its first columns.
 
-    These are its `keys`; behind the last portion the next round begins.
+    These are its `keys`; after the last portion the next round begins.
     """
 
     def __init__(self, *keys: str) -> None:
@@ -66,17 +66,17 @@ class Round:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Where the next portion begins, and how large it may be."""
-        return {**self._after, "limit": limits.SWEEP_RUNS_MAX}
+        return {**self._after, "limit": worker_limits.SWEEP_RUNS_MAX}
 
     def pass_on(self, portion: Sequence[Row]) -> None:
-        """Go on behind this portion."""
-        self.begins = len(portion) < limits.SWEEP_RUNS_MAX
+        """Go on after this portion."""
+        self.begins = len(portion) < worker_limits.SWEEP_RUNS_MAX
         values = [""] * len(self._keys) if self.begins else portion[-1]
         self._after = dict(zip(self._keys, values, strict=False))
 
 
 class Sweeper:
-    """Remembers for whom it rang and why, so that a slow executor is not rung deaf."""
+    """Remembers for whom it sent it and why, so that a slow executor is not sent deaf."""
 
     def __init__(self, pool: Pool, broker: Broker, stop: Stop) -> None:
         self._pool = pool
@@ -88,30 +88,30 @@ class Sweeper:
         self._settled_at = math.inf
         """From when on a lease that has run out is one that its worker did not renew."""
         self._abandoned = Round("user_id", "run_id")
-        self._rung: dict[Stuck, float] = {}
+        self._woken: dict[Stuck, float] = {}
         self._seen: set[Stuck] = set()
         """What was stuck in this round through the abandoned."""
         self._wanting = Round("user_id")
         self._suspects: set[Row] | None = None
         """What was wanting at the first look at this portion; None before that."""
-        self._looked_at = -limits.SWEEP_FORGOTTEN_SECONDS
+        self._looked_at = -worker_limits.SWEEP_FORGOTTEN_SECONDS
         self._orphans = Round("parent_id", "run_id")
 
     async def sweep(self) -> list[str]:
-        """Ring for every run that should move and return them. Raises database.LOST.
+        """Wake up every run that should move and return them. Raises database.LOST.
 
-        Runs with a dead worker are rung for at once. That somebody has forgotten a run is believed
-        after two looks, and only while no bell waits for an executor. What was rung for in vain is
-        put into the database while bells wait with NATS.
+        Runs with a dead worker are woken up at once. That somebody has forgotten a run is believed
+        after two looks, and only while no wake-up waits for an executor. What was woken in vain is
+        put into the database while wake-ups wait with NATS.
         """
         with suppress(*nats.NatsError):
             await nats.ensure_stream(self._broker.client)
         stuck = await self._find_abandoned()
         now = clock.monotonic()
-        if now - self._looked_at >= limits.SWEEP_FORGOTTEN_SECONDS:
+        if now - self._looked_at >= worker_limits.SWEEP_FORGOTTEN_SECONDS:
             self._looked_at = now
             stuck += await self._find_forgotten()
-        return await self._ring(stuck, now)
+        return await self._wake_up(stuck, now)
 
     async def stop_orphans(self) -> list[str]:
         """Stop the unfinished children of runs that have ended, and return them.
@@ -135,15 +135,15 @@ class Sweeper:
 
     async def forget_receipts(self) -> None:
         """Delete receipts that are too old to be asked for. Raises database.LOST."""
-        deleted = limits.RECEIPTS_PORTION
-        while deleted == limits.RECEIPTS_PORTION:
+        deleted = log_limits.RECEIPTS_PORTION
+        while deleted == log_limits.RECEIPTS_PORTION:
             async with self._pool.connection() as connection:
-                parameters = (limits.RECEIPT_KEEP_SECONDS, limits.RECEIPTS_PORTION)
+                parameters = (log_limits.RECEIPT_KEEP_SECONDS, log_limits.RECEIPTS_PORTION)
                 deleted = (await connection.execute(DELETE_RECEIPTS, parameters)).rowcount
-            await asyncio.sleep(limits.RECEIPTS_REST_SECONDS)
+            await asyncio.sleep(log_limits.RECEIPTS_REST_SECONDS)
 
     async def _find_abandoned(self) -> list[Stuck]:
-        """Runs of the dead: by the read model, and by the log where that goes on behind it."""
+        """Runs of the dead: by the read model, and by the log where that goes on after it."""
         living = await self._living()
         portion = await self._find(FIND_ABANDONED, {"living": living, **self._abandoned.parameters})
         self._abandoned.pass_on(portion)
@@ -168,8 +168,8 @@ class Sweeper:
         if any(is_closed for _, _, is_closed in leases):
             return [worker for worker, _, _ in leases]
         now = clock.monotonic()
-        if now - self._asked_at > limits.SWEEP_SECONDS:
-            self._settled_at = now + limits.LEASE_SECONDS
+        if now - self._asked_at > worker_limits.SWEEP_SECONDS:
+            self._settled_at = now + worker_limits.LEASE_SECONDS
         self._asked_at = math.inf
         return [worker for worker, runs, _ in leases if runs or now < self._settled_at]
 
@@ -197,31 +197,31 @@ class Sweeper:
             self._suspects = None
         return [(run_id, position) for _, run_id, position in found & before]
 
-    async def _ring(self, stuck: Collection[Stuck], now: float) -> list[str]:
-        since = now - limits.SWEEP_AGAIN_SECONDS
-        again = {row for row in stuck if row in self._rung and self._rung[row] <= since}
+    async def _wake_up(self, stuck: Collection[Stuck], now: float) -> list[str]:
+        since = now - worker_limits.SWEEP_AGAIN_SECONDS
+        again = {row for row in stuck if row in self._woken and self._woken[row] <= since}
         in_vain = again if again and await self._are_waiting() else set()
         if in_vain:
-            # Their bells may be among these. Perhaps executors do not hear NATS, but the database
+            # Their wake-ups may be among these. Perhaps executors do not hear NATS but the database
             # they do.
             async with self._pool.connection() as connection:
-                await bells.put(connection, [run_id for run_id, _ in in_vain])
-        due = [row for row in stuck if row not in self._rung or row in again - in_vain]
+                await wake_ups.put(connection, [run_id for run_id, _ in in_vain])
+        due = [row for row in stuck if row not in self._woken or row in again - in_vain]
         if due:
             async with self._pool.connection() as connection:
-                await bells.ring(self._broker, connection, [Bell(run_id) for run_id, _ in due])
-            log.info("sweeper.rang", runs=len(due))
-        self._rung |= dict.fromkeys((*due, *in_vain), now)
+                await wake_ups.send(self._broker, connection, [WakeUp(run_id) for run_id, _ in due])
+            log.info("sweeper.woke_up", runs=len(due))
+        self._woken |= dict.fromkeys((*due, *in_vain), now)
         self._seen.update(stuck)
         if self._abandoned.begins:
-            self._rung = {row: at for row, at in self._rung.items() if row in self._seen}
+            self._woken = {row: at for row, at in self._woken.items() if row in self._seen}
             self._seen.clear()
         return [run_id for run_id, _ in due]
 
     async def _are_waiting(self) -> bool:
-        """Whether bells wait for an executor; with a NATS that is not heard there are none."""
+        """Whether wake-ups wait for an executor; with a NATS that is not heard there are none."""
         with suppress(*nats.NatsError):
-            return await nats.waiting_bells(self._broker.client) > 0
+            return await nats.waiting_wake_ups(self._broker.client) > 0
         return False
 
     async def _find(self, query: LiteralString, parameters: Any) -> list[Row]:
@@ -236,7 +236,7 @@ async def serve(settings: Settings) -> None:
     broker.open()
     event_log = EventLog(database_url(settings), "sweeper")
     await event_log.open()
-    stop = partial(run_control.stop_orphan, Repository(event_log))
+    stop = partial(control.stop_orphan, Repository(event_log))
     sweeper = Sweeper(event_log.pool, broker, stop)
     try:
         async with asyncio.TaskGroup() as chores:
@@ -258,4 +258,4 @@ async def _repeat(chore: Callable[[], Awaitable[object]]) -> None:
         except Exception:
             log.exception("sweeper.failed", chore=name)
         stop_if_cancelled()
-        await asyncio.sleep(limits.SWEEP_SECONDS)
+        await asyncio.sleep(worker_limits.SWEEP_SECONDS)

@@ -6,7 +6,7 @@ import resource
 
 import structlog
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from runtime.settings import SettingsError
 
 log = structlog.get_logger()

@@ -20,7 +20,7 @@ from api.connections.proxies import is_tls
 from api.connections.refusals import ENCODED
 from api.connections.sockets import SocketProtocol
 from api.connections.watched import Watched
-from domain import connection_limits
+from domain.limits import connection_limits
 from runtime import clock
 
 HEALTH = b"/health"
@@ -53,7 +53,7 @@ SECONDS: dict[Phase, Callable[[], float]] = {
 }
 
 
-class State(ServerState):
+class ConnectionState(ServerState):
     """What the connections of one server share."""
 
     def __init__(self, places: Places) -> None:
@@ -68,7 +68,7 @@ class State(ServerState):
         self.places.look()
 
 
-class Refused(Exception):
+class ParserStopped(Exception):
     """Stops the parser."""
 
 
@@ -90,7 +90,7 @@ class HttpProtocol(Watched, HttpToolsProtocol):
         self._seen: tuple[Phase, int] | None = None
         self._deadline = self._drained_by = inf
         self._seen_bytes = self._undrained_bytes = 0
-        places = cast("State", self.server_state).places
+        places = cast("ConnectionState", self.server_state).places
         self.place = places.take(self, self.client[0] if self.client else "")
         self.is_reserved = self.place is not None and self.place.is_reserved
         if self.place is None:
@@ -137,7 +137,7 @@ class HttpProtocol(Watched, HttpToolsProtocol):
         ):
             self._refuse(431)
         elif not self._head_bytes:
-            # It began behind another request, in the same data.
+            # It began after another request, in the same data.
             self._is_half_counted = True
 
     def _check_body(self) -> None:
@@ -153,7 +153,7 @@ class HttpProtocol(Watched, HttpToolsProtocol):
         fault = self._fault()
         if fault is not None:
             self._refusal = fault
-            raise Refused
+            raise ParserStopped
         super().on_headers_complete()
         self._is_in_body, self._is_half_counted = True, False
         self._head_bytes = self._sent_bytes = self._body_bytes = 0
@@ -218,7 +218,7 @@ class HttpProtocol(Watched, HttpToolsProtocol):
         if cycle is None or (cycle.response_complete and not self._is_in_body):
             self._say(status)
         elif not self._is_in_body:
-            # A connection is closed behind its last answer.
+            # A connection is closed after its last answer.
             cycle.keep_alive = False
         elif cycle.response_started or self.pipeline:
             self.transport.abort()

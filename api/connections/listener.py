@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from api.connections.places import Places
-from domain import connection_limits
+from domain.limits import connection_limits
 
 OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 

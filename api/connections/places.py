@@ -9,7 +9,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from api.connections.trouble import Trouble
-from domain import connection_limits
+from domain.limits import connection_limits
 
 
 class Guest(Protocol):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from api import headers
-from api.headers import Headers
-from api.problems import INTERNAL_ERROR, INTERNAL_MESSAGE, PROBLEM_JSON, RETRY_SECONDS, problem
+from api.http import headers
+from api.http.headers import Headers
+from api.http.problems import INTERNAL_ERROR, INTERNAL_MESSAGE, PROBLEM_JSON, RETRY_SECONDS, problem
 from domain.errors import Unavailable
 
 REASONS = {

@@ -10,11 +10,11 @@ from uvicorn.protocols.utils import ClientDisconnected
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from api import headers
 from api.connections.proxies import is_tls
 from api.connections.watched import Watched
+from api.http import headers
 from api.live.frames import BoundedFrames
-from domain import connection_limits, limits
+from domain.limits import connection_limits, socket_limits
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -92,7 +92,7 @@ class SocketProtocol(Watched, BoundedFrames):
         """
         for first in range(0, len(text), PIECE):
             if not self.writable.is_set():
-                async with asyncio.timeout(limits.SOCKET_STALL_SECONDS_MAX):
+                async with asyncio.timeout(socket_limits.SOCKET_STALL_SECONDS_MAX):
                     await self.writable.wait()
             if self.disconnected or self.close_sent:
                 raise ClientDisconnected

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from runtime import clock
 
 log = structlog.get_logger()

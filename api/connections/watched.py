@@ -6,7 +6,7 @@ import asyncio
 from math import inf
 
 from api.connections.places import Place
-from domain import connection_limits
+from domain.limits import connection_limits
 
 
 class Watched:

@@ -8,10 +8,10 @@ from typing import Any
 from litestar import WebSocket
 from litestar.status_codes import WS_1008_POLICY_VIOLATION
 
-from api import auth
-from api.auth import Proof
+from api.http import auth
+from api.http.auth import Proof
 from api.services import Services
-from domain import limits
+from domain.limits import request_limits
 from runtime import clock
 
 TOKEN_EXPIRED = 4401
@@ -37,7 +37,7 @@ def admit(socket: Socket, services: Services, user_id: str) -> Proof:
     token: str = socket.query_params.get("token", "")
     try:
         proof = services.verifier.prove(token)
-    except auth.Refused as refusal:
+    except auth.TokenRefused as refusal:
         reason = str(refusal) if token else "Token is missing"
         raise Goodbye(WS_1008_POLICY_VIOLATION, reason) from None
     if proof.principal.user_id != user_id:
@@ -49,7 +49,7 @@ async def until_expired(proof: Proof) -> None:
     """Raises Goodbye when requests with this token would be refused too."""
     # The wall clock may be set, so it is asked now and then.
     while (left := proof.expires - clock.now().timestamp()) > 0:  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(min(left, limits.TOKEN_LOOK_SECONDS))
+        await asyncio.sleep(min(left, request_limits.TOKEN_LOOK_SECONDS))
     raise Goodbye(TOKEN_EXPIRED, "Token has expired")
 
 

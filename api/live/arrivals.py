@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from api.live.rate import TokenBucket
-from domain import limits
+from domain.limits import socket_limits
 from runtime.cache import BoundedCache
 
 
@@ -16,17 +16,19 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._left: BoundedCache[str, TokenBucket] = BoundedCache(
-            limits.SOCKET_USERS_REMEMBERED_MAX
+            socket_limits.SOCKET_USERS_REMEMBERED_MAX
         )
 
     async def turn(self, user_id: str) -> bool:
         """Wait until this user may open another one; whether that was soon enough."""
         left = self._left.get(user_id)
         if left is None:
-            left = TokenBucket(limits.SOCKETS_OPENED_PER_SECOND, limits.SOCKETS_OPENED_BURST)
+            left = TokenBucket(
+                socket_limits.SOCKETS_OPENED_PER_SECOND, socket_limits.SOCKETS_OPENED_BURST
+            )
             self._left.put(user_id, left)
         try:
-            async with asyncio.timeout(limits.SOCKET_OPEN_SECONDS_MAX):
+            async with asyncio.timeout(socket_limits.SOCKET_OPEN_SECONDS_MAX):
                 await left.turn()
         except TimeoutError:
             return False

@@ -10,18 +10,18 @@ from litestar import websocket
 from litestar.params import FromPath
 from litestar.status_codes import WS_1009_MESSAGE_TOO_BIG, WS_1011_INTERNAL_ERROR
 
-from api import auth
-from api.auth import Proof
+from api.http import auth
+from api.http.auth import Proof
 from api.live.admission import Goodbye, Socket, admit, until_expired
-from api.live.audience import Audiences, TooManySockets
-from api.live.following import Following
+from api.live.event_translator import EventTranslator
 from api.live.frames import TOO_MUCH
-from api.live.narrator import Narrator
-from api.live.outbox import GONE, Outbox
 from api.live.rate import TokenBucket
 from api.live.requests import Requests
+from api.live.send_queue import GONE, SendQueue
+from api.live.subscribers import SubscriberRegistry, TooManySockets
+from api.live.subscriptions import Subscriptions
 from api.services import Services
-from domain import limits
+from domain.limits import socket_limits
 from runtime import database
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ async def live(socket: Socket, user_id: FromPath[str]) -> None:
     try:
         try:
             proof = admit(socket, services, user_id)
-            if not await _audiences(socket, services).arrivals.turn(user_id):
+            if not await _registry(socket, services).arrivals.turn(user_id):
                 raise Goodbye(TOO_MUCH, "too_many_sockets")
         finally:
             with suppress(*GONE):
@@ -71,25 +71,29 @@ def _user(proof: Proof | None) -> str | None:
 async def _converse(socket: Socket, services: Services, proof: Proof) -> None:
     """Until the peer leaves. Raises Goodbye when we do."""
     user_id = proof.principal.user_id
-    audiences = _audiences(socket, services)
-    with audiences.outboxes.opened(user_id) as outbox:
-        await _follow(socket, services, proof, audiences, outbox)
-        if outbox.overflowed.done():
+    registry = _registry(socket, services)
+    with registry.send_queues.opened(user_id) as send_queue:
+        await _follow(socket, services, proof, registry, send_queue)
+        if send_queue.overflowed.done():
             raise Goodbye(TOO_SLOW, "too_slow")
 
 
 async def _follow(
-    socket: Socket, services: Services, proof: Proof, audiences: Audiences, outbox: Outbox
+    socket: Socket,
+    services: Services,
+    proof: Proof,
+    registry: SubscriberRegistry,
+    send_queue: SendQueue,
 ) -> None:
-    following = Following(services.log, audiences.narrator, outbox)
+    subscriptions = Subscriptions(services.log, registry.translator, send_queue)
     try:
-        async with audiences.joined(proof.principal.user_id, following) as audience:
-            requests = Requests(services, audience, following, outbox)
+        async with registry.joined(proof.principal.user_id, subscriptions) as subscribers:
+            requests = Requests(services, subscribers, subscriptions, send_queue)
             await _until_first(
-                outbox.overflowed,
-                asyncio.create_task(_listen(socket, audience.rate, requests)),
-                asyncio.create_task(outbox.drain(socket)),
-                asyncio.create_task(following.run()),
+                send_queue.overflowed,
+                asyncio.create_task(_listen(socket, subscribers.rate, requests)),
+                asyncio.create_task(send_queue.drain(socket)),
+                asyncio.create_task(subscriptions.run()),
                 asyncio.create_task(until_expired(proof)),
             )
     except TooManySockets:
@@ -99,19 +103,21 @@ async def _follow(
         raise Goodbye(WS_1011_INTERNAL_ERROR, "Server error") from None
 
 
-def _audiences(socket: Socket, services: Services) -> Audiences:
+def _registry(socket: Socket, services: Services) -> SubscriberRegistry:
     """Those of this application, made with its first socket."""
     state = socket.app.state
-    if "audiences" not in state:
-        state.audiences = Audiences(services.feed, Narrator(services.views))
-    audiences: Audiences = state.audiences
-    return audiences
+    if "subscriber_registry" not in state:
+        state.subscriber_registry = SubscriberRegistry(
+            services.feed, EventTranslator(services.views)
+        )
+    registry: SubscriberRegistry = state.subscriber_registry
+    return registry
 
 
 async def _listen(socket: Socket, users: TokenBucket, requests: Requests) -> None:
     """Until the peer leaves. Raises Goodbye when a message is too large.
 
-    A message that is too many for the user waits, and all behind it with the peer: whoever was
+    A message that is too many for the user waits, and all after it with the peer: whoever was
     closed instead would come again at once, which costs more.
     """
     while True:
@@ -119,7 +125,7 @@ async def _listen(socket: Socket, users: TokenBucket, requests: Requests) -> Non
         if event["type"] != "websocket.receive":
             return
         data = event.get("text") or event.get("bytes") or ""
-        if len(data) > limits.SOCKET_MESSAGE_BYTES_MAX:
+        if len(data) > socket_limits.SOCKET_MESSAGE_BYTES_MAX:
             raise Goodbye(WS_1009_MESSAGE_TOO_BIG, "message too big")
         await users.turn()
         await requests.answer(data)
@@ -140,7 +146,7 @@ async def _until_first(overflowed: asyncio.Future[None], *tasks: asyncio.Task[No
 
 async def _close(socket: Socket, goodbye: Goodbye) -> None:
     with suppress(*GONE):
-        async with asyncio.timeout(limits.SOCKET_CLOSE_SECONDS_MAX):
+        async with asyncio.timeout(socket_limits.SOCKET_CLOSE_SECONDS_MAX):
             await socket.close(code=goodbye.code, reason=goodbye.reason)
 
 

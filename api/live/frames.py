@@ -8,7 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from api.live.rate import TokenBucket
-from domain import limits
+from domain.limits import socket_limits
 
 TOO_MUCH = 4429
 TOO_MANY_MESSAGES = "too_many_messages"
@@ -23,19 +23,21 @@ class BoundedFrames(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._frames_left = TokenBucket(limits.SOCKET_FRAMES_PER_SECOND, limits.SOCKET_FRAMES_BURST)
+        self._frames_left = TokenBucket(
+            socket_limits.SOCKET_FRAMES_PER_SECOND, socket_limits.SOCKET_FRAMES_BURST
+        )
         self._messages_left = TokenBucket(
-            limits.SOCKET_MESSAGES_PER_SECOND, limits.SOCKET_MESSAGES_BURST
+            socket_limits.SOCKET_MESSAGES_PER_SECOND, socket_limits.SOCKET_MESSAGES_BURST
         )
 
     def data_received(self, data: bytes) -> None:
         """In small pieces: what comes at once may be tens of thousands of frames, all of which the
         parser reads before anybody can refuse the first.
         """
-        for start in range(0, len(data), limits.SOCKET_PIECE_BYTES):
+        for start in range(0, len(data), socket_limits.SOCKET_PIECE_BYTES):
             if self.transport.is_closing():
                 return
-            super().data_received(data[start : start + limits.SOCKET_PIECE_BYTES])
+            super().data_received(data[start : start + socket_limits.SOCKET_PIECE_BYTES])
 
     def handle_text(self, event: Frame) -> None:
         if self._may_pass(self._messages_left, TOO_MANY_MESSAGES):
@@ -68,7 +70,7 @@ class BoundedFrames(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def _may_pass(self, left: TokenBucket, refusal: str) -> bool:
-        """Whether another one may; else the peer is told why not. If it sends as much again behind
+        """Whether another one may; else the peer is told why not. If it sends as much again after
         a close, it does not listen.
         """
         if not left.take():

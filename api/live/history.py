@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain import limits, runs
+from domain import runs
+from domain.limits import socket_limits
 from runtime import sql
 from runtime.eventlog.log import EventLog
 from runtime.eventlog.reader import LogEvent
@@ -11,9 +12,9 @@ SELECT = sql.load(__file__, "select_run_page")
 
 
 async def read_page(
-    log: EventLog, run_id: str, after: int, limit: int = limits.SOCKET_HISTORY_EVENTS
+    log: EventLog, run_id: str, after: int, limit: int = socket_limits.SOCKET_HISTORY_EVENTS
 ) -> list[LogEvent]:
-    """Some events of the run behind version `after`, in order: none only if there are none.
+    """Some events of the run after version `after`, in order: none only if there are none.
 
     Raises what `database.LOST` names.
     """
@@ -21,7 +22,7 @@ async def read_page(
         "stream": runs.stream_of(run_id),
         "after": after,
         "events": limit,
-        "bytes": limits.SOCKET_HISTORY_BYTES,
+        "bytes": socket_limits.SOCKET_HISTORY_BYTES,
     }
     async with log.pool.connection() as connection:
         cursor = await connection.execute(SELECT, page, binary=True)

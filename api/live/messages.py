@@ -19,7 +19,7 @@ from api.live.progress import NodeEvent, NodeProgress, progress_of
 from domain.engine.views import View
 from domain.runs import RunFailed, RunPaused, RunResumed, RunStatus, RunTerminated, run_of
 from projections.projection import Recorded
-from projections.run_pages import OutputsPage, Pages
+from projections.runs.pages import OutputsPage, Pages
 from runtime import clock
 
 NONE: Mapping[str, int] = {}
@@ -81,7 +81,7 @@ class ExecutionStatusResponse(Message, frozen=True, tag="execution_status_respon
     error: str | None
     version: int
     next_outputs: int | UnsetType = UNSET
-    """There are more outputs: behind so many the run's page goes on (`outputs_after`)."""
+    """There are more outputs: after so many the run's page goes on (`outputs_after`)."""
     omitted_outputs: list[str] = []
     large_values: dict[str, int] = {}
     """As on the run's page."""

@@ -25,7 +25,7 @@ class TokenBucket:
         return True
 
     async def turn(self) -> None:
-        """Wait until one more message may pass, behind all who wait already."""
+        """Wait until one more message may pass, after all who wait already."""
         self._fill()
         self._tokens -= 1
         try:

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from domain.runs import run_of
 from runtime import database
 from runtime.database import Row
-from runtime.eventlog.bell import LogBell
+from runtime.eventlog.log_listener import LogListener
 
 POLL_SECONDS = 0.002
 """By this much at the most the end of one run of many is seen late."""
@@ -96,19 +96,19 @@ class Completions:
 @asynccontextmanager
 async def completions(database_url: str, *, prompt: bool) -> AsyncIterator[Completions]:
     """Followed inside the block: by polling, or at once if `prompt`, which costs more."""
-    bell = LogBell(database_url, "benchmark")
+    listener = LogListener(database_url, "benchmark")
     async with await database.connect(database_url, "benchmark") as connection:
-        found = Completions(connection, bell.wait if prompt else _a_moment)
+        found = Completions(connection, listener.wait if prompt else _a_moment)
         await found.open()
         if prompt:
-            bell.open()
+            listener.open()
         tail = asyncio.create_task(found.follow())
         try:
             yield found
         finally:
             tail.cancel()
             await asyncio.gather(tail, return_exceptions=True)
-            await bell.close()
+            await listener.close()
 
 
 async def _a_moment(_position: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from blocks.contract import Block, Category, Context, Pins, Yields, pin
+from blocks.contract import Block, BlockContext, Category, Pins, Yields, pin
 from domain.contracts import Effect
 
 
@@ -23,5 +23,5 @@ class NoOperation(Block):
     test_input: ClassVar = {"value": 1}
     test_output = (("value", 1),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "value", inputs.value

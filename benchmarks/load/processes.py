@@ -60,7 +60,7 @@ def _sum(pids: Iterable[int]) -> Usage:
 
 
 def _fields(stat: Path) -> list[str]:
-    """The fields of /proc/<pid>/stat from the third on, behind the name in parentheses."""
+    """The fields of /proc/<pid>/stat from the third on, after the name in parentheses."""
     return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 

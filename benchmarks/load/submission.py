@@ -6,10 +6,10 @@ import msgspec
 import psycopg
 
 from benchmarks.load.client import Connection, request
+from benchmarks.load.closed_loop import Pace, keep_in_flight
 from benchmarks.load.completions import completions
 from benchmarks.load.graphs import Graph
 from benchmarks.load.installation import Installation
-from benchmarks.load.lanes import Pace, keep_in_flight
 from domain import events
 from domain.runs import RunCompleted, stream_of
 
@@ -32,7 +32,7 @@ async def sign_up(site: Installation) -> None:
 
 
 async def measure(
-    site: Installation, graph: Graph, *, steps: int, lanes: int, seconds: float
+    site: Installation, graph: Graph, *, steps: int, clients: int, seconds: float
 ) -> Pace:
     """How fast the runs go with so many in flight.
 
@@ -40,16 +40,16 @@ async def measure(
     """
     saved = await _post(site, "/graphs", msgspec.json.encode({"graph": graph}))
     start = request("POST", f"/api/v1/graphs/{saved.id}/execute/1", site.token, b"{}")
-    connections = [await Connection.open(site.port) for _ in range(lanes)]
+    connections = [await Connection.open(site.port) for _ in range(clients)]
     submitted = ""
-    async with completions(site.database_url, prompt=lanes == 1) as ended:
+    async with completions(site.database_url, prompt=clients == 1) as ended:
 
-        async def run(lane: int) -> None:
+        async def run(client: int) -> None:
             nonlocal submitted
-            submitted = _decode(await connections[lane].send(start)).id
+            submitted = _decode(await connections[client].send(start)).id
             await ended.of(submitted)
 
-        pace = await keep_in_flight(run, site.usage, lanes=lanes, seconds=seconds)
+        pace = await keep_in_flight(run, site.usage, clients=clients, seconds=seconds)
     for connection in connections:
         connection.close()
     await _check(site, submitted, steps)

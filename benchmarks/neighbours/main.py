@@ -96,7 +96,7 @@ def aims(felt: Felt) -> dict[str, Aim]:
 
 @asynccontextmanager
 async def _attack(site: Installation, name: str) -> AsyncIterator[dict[str, int]]:
-    """Somebody does this inside the block; behind it, the dictionary says what they did.
+    """Somebody does this inside the block; after it, the dictionary says what they did.
 
     Raises RuntimeError when the attack does not come to its place, or ends before its time.
     """

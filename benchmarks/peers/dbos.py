@@ -57,7 +57,7 @@ async def peer(task: Task) -> AsyncIterator[RunOnce]:
     DBOS(config=DBOSConfig(name="peer", system_database_url=task.database_url, log_level="ERROR"))
     DBOS.launch()
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(task.lanes) as threads:
+    with ThreadPoolExecutor(task.clients) as threads:
 
         async def run_once(_lane: int) -> int:
             result: int

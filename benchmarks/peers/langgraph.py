@@ -1,6 +1,6 @@
 """LangGraph: the graph checkpointed in PostgreSQL, each step before the next one begins.
 
-A saver lets only one of its callers in at a time, so every lane has one of its own, with a
+A saver lets only one of its callers in at a time, so every client has one of its own, with a
 connection of its own.
 """
 
@@ -31,15 +31,15 @@ async def peer(task: Task) -> AsyncIterator[RunOnce]:
             await stack.enter_async_context(
                 AsyncPostgresSaver.from_conn_string(task.database_url, pipeline=True)
             )
-            for _ in range(task.lanes)
+            for _ in range(task.clients)
         ]
         await _set_up(task.database_url)
         graphs = [_graph(task.shape).compile(checkpointer=saver) for saver in savers]
 
-        async def run_once(lane: int) -> int:
+        async def run_once(client: int) -> int:
             thread = {"configurable": {"thread_id": str(ids.new_id())}}
             beginning = State(value=0, values=[])
-            ended = await graphs[lane].ainvoke(beginning, thread, durability="sync")
+            ended = await graphs[client].ainvoke(beginning, thread, durability="sync")
             result: int = ended["value"]
             return result
 

@@ -22,8 +22,8 @@ import uvloop
 
 from benchmarks import server
 from benchmarks.load import graphs, submission
+from benchmarks.load.closed_loop import Pace
 from benchmarks.load.installation import LOAD, Installation, installation, of_ours
-from benchmarks.load.lanes import Pace
 from benchmarks.measure import RUNS
 from benchmarks.peers import process, restate_server
 from benchmarks.peers.process import Peer
@@ -45,7 +45,7 @@ runs/s, and of p50 where a run is alone."""
 
 class Workload(NamedTuple):
     shape: Shape
-    lanes: int
+    clients: int
 
 
 Contender: TypeAlias = Callable[[Workload], Awaitable[Pace]]
@@ -123,14 +123,14 @@ async def _run_ours(site: Installation, seconds: float, workload: Workload) -> P
             graph = graphs.effect_chain(length)
         case Fan(width):
             graph = graphs.effect_fan(width)
-    steps, lanes = workload.shape.steps, workload.lanes
-    return await submission.measure(site, graph, steps=steps, lanes=lanes, seconds=seconds)
+    steps, clients = workload.shape.steps, workload.clients
+    return await submission.measure(site, graph, steps=steps, clients=clients, seconds=seconds)
 
 
 async def _run_peer(
     peer: Peer, url: str, server_pid: int, seconds: float, workload: Workload
 ) -> Pace:
-    task = Task(workload.shape, workload.lanes, seconds, url, server_pid)
+    task = Task(workload.shape, workload.clients, seconds, url, server_pid)
     return await process.run(peer, task)
 
 
@@ -144,7 +144,7 @@ def _show(name: str, workload: Workload, paces: Mapping[str, Pace]) -> None:
         sql_cpu = pace.cpu_us[SERVER]
         cpu = sum(spent for who, spent in pace.cpu_us.items() if who not in {LOAD, SERVER})
         memory = of_ours(pace.memory_bytes) if is_ours else pace.memory_bytes[ITSELF]
-        ratio = pace.p50 / ours.p50 if workload.lanes == 1 else ours.runs_a_second / rate
+        ratio = pace.p50 / ours.p50 if workload.clients == 1 else ours.runs_a_second / rate
         print(
             f"{contender:<28}{rate:>8,.0f}{rate * workload.shape.steps:>9,.0f}"
             f"{1e3 * pace.p50:>9,.1f}{cpu:>9,.0f}{sql_cpu:>9,.0f}{memory / 1e6:>6,.0f}"

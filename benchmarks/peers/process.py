@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.load import plugin
-from benchmarks.load.lanes import Pace
+from benchmarks.load.closed_loop import Pace
 from benchmarks.peers.task import ITSELF, SERVER, Task
 from runtime import settings
 
@@ -19,13 +19,13 @@ from runtime import settings
 class Peer(NamedTuple):
     module: str
     processes: int
-    """With so many it is fastest; a load of fewer lanes gets one process a lane."""
+    """With so many it is fastest; a load of fewer clients gets one process a client."""
 
 
 async def run(peer: Peer, task: Task) -> Pace:
-    """Share the lanes out among new processes. Raises RuntimeError when one of them fails."""
-    processes = min(peer.processes, task.lanes)
-    share = msgspec.structs.replace(task, lanes=task.lanes // processes)
+    """Share the clients out among new processes. Raises RuntimeError when one of them fails."""
+    processes = min(peer.processes, task.clients)
+    share = msgspec.structs.replace(task, clients=task.clients // processes)
     paces = await asyncio.gather(*(_run_one(peer.module, share) for _ in range(processes)))
     return _together(paces)
 

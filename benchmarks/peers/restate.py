@@ -29,10 +29,10 @@ async def peer(task: Task) -> AsyncIterator[RunOnce]:
     call = request("POST", f"/peer/{handler}", body=msgspec.json.encode(size))
     with tempfile.TemporaryDirectory(prefix="evergraph-restate-") as folder:
         async with restate_server.running(Path(folder)) as port:
-            connections = [await Connection.open(port) for _ in range(task.lanes)]
+            connections = [await Connection.open(port) for _ in range(task.clients)]
 
-            async def run_once(lane: int) -> int:
-                return msgspec.json.decode(await connections[lane].send(call), type=int)
+            async def run_once(client: int) -> int:
+                return msgspec.json.decode(await connections[client].send(call), type=int)
 
             yield run_once
             for connection in connections:

@@ -12,14 +12,14 @@ import msgspec
 import uvloop
 
 from benchmarks.load import processes
-from benchmarks.load.lanes import Pace, keep_in_flight
+from benchmarks.load.closed_loop import Pace, keep_in_flight
 from benchmarks.load.processes import Usage
 
 ITSELF, SERVER = "itself", "postgres"
 
 
 class Chain(msgspec.Struct, frozen=True, tag=True):
-    """Nodes one behind the other. Each hands on what it was given and one more, from 0."""
+    """Nodes one after the other. Each hands on what it was given and one more, from 0."""
 
     length: int
 
@@ -51,7 +51,7 @@ Shape: TypeAlias = Chain | Fan
 
 class Task(msgspec.Struct, frozen=True):
     shape: Shape
-    lanes: int
+    clients: int
     seconds: float
     database_url: str
     """Of an empty database, or of one that the same peer has used. Who wants none leaves it."""
@@ -59,7 +59,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 RunOnce: TypeAlias = Callable[[int], Awaitable[int]]
-"""Runs the shape once on the lane of a number; what its last node made, when that is durable."""
+"""Runs the shape once on the client of a number; what its last node made, when that is durable."""
 Peer: TypeAlias = Callable[[Task], AbstractAsyncContextManager[RunOnce]]
 
 
@@ -73,10 +73,10 @@ def serve(peer: Peer) -> None:
 async def _measure(peer: Peer, task: Task) -> Pace:
     async with peer(task) as run_once:
 
-        async def run(lane: int) -> None:
-            assert await run_once(lane) == task.shape.result
+        async def run(client: int) -> None:
+            assert await run_once(client) == task.shape.result
 
         def meter() -> dict[str, Usage]:
             return processes.families({ITSELF: os.getpid(), SERVER: task.server_pid})
 
-        return await keep_in_flight(run, meter, lanes=task.lanes, seconds=task.seconds)
+        return await keep_in_flight(run, meter, clients=task.clients, seconds=task.seconds)

@@ -29,10 +29,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domain import limits
 from domain.engine.json_schema import Schema, normalise
 from domain.errors import Invalid
 from domain.json_values import NON_FINITE_TEXTS, finite_or_text, read_text
+from domain.limits import value_limits
 
 Convert = Callable[[Any], Any]
 Fits = Callable[[Any], bool]
@@ -118,7 +118,9 @@ def _attempt_integer(value: Any) -> Any:
         whole = _whole(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return whole if -limits.JSON_INTEGER_MAX <= whole <= limits.JSON_INTEGER_MAX else None
+    return (
+        whole if -value_limits.JSON_INTEGER_MAX <= whole <= value_limits.JSON_INTEGER_MAX else None
+    )
 
 
 def _whole(value: Any) -> int:

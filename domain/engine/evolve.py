@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from domain import limits
 from domain.budgets import NOTHING, Allotment
 from domain.contracts import ERROR_PIN
 from domain.engine import forks
@@ -20,6 +19,7 @@ from domain.engine.routing import add, enqueue_if_ready, route
 from domain.engine.run import Run
 from domain.engine.suspicion import Loss
 from domain.events import Event
+from domain.limits import run_limits, worker_limits
 from domain.runs import (
     BudgetExtended,
     ChildStarted,
@@ -37,10 +37,10 @@ from domain.runs import (
     RunFailed,
     RunParked,
     RunPaused,
-    RunRested,
     RunResumed,
     RunStatus,
     RunStopRequested,
+    RunSuspended,
     RunTerminated,
 )
 
@@ -81,8 +81,8 @@ def route_on(run: Run, clock: Clock | None = None) -> None:
     """
     routing = run.routing
     assert routing is not None
-    end = None if clock is None else clock() + limits.ROUTE_SECONDS
-    for _ in range(limits.ROUTE_PORTION):
+    end = None if clock is None else clock() + run_limits.ROUTE_SECONDS
+    for _ in range(run_limits.ROUTE_PORTION):
         if next(routing, DONE) is DONE:
             run.routing = None
             return
@@ -126,15 +126,15 @@ def _lose(run: Run, loss: Loss) -> None:
 def _lengthened(lost: list[Loss], loss: Loss) -> list[Loss]:
     """Bounded, as workers that came back and took it again may be many."""
     others = [one for one in lost if one.worker != loss.worker]
-    return [*others, loss][-limits.LOSSES_MAX :]
+    return [*others, loss][-worker_limits.LOSSES_MAX :]
 
 
-def _rested(run: Run, rested: RunRested, _at: Moment) -> None:
+def _suspended(run: Run, suspended: RunSuspended, _at: Moment) -> None:
     run.worker = None
     run.lost, run.is_alone = [], False
-    run.seen = rested.seen
-    run.rested_until = rested.until
-    run.rested_version = run.version
+    run.seen = suspended.seen
+    run.suspended_until = suspended.until
+    run.suspended_version = run.version
     if any(execution.status is RunStatus.REVIEW for execution in run.open.values()):
         run.status = RunStatus.REVIEW
 
@@ -329,7 +329,7 @@ _HANDLERS: Mapping[type[Event], Handler] = cast(
         ChildStarted: _child_started,
         RunCreated: _created,
         RunClaimed: _claimed,
-        RunRested: _rested,
+        RunSuspended: _suspended,
         RunParked: _parked,
         RunStopRequested: _stop_requested,
         RunPaused: _paused,

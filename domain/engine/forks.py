@@ -54,7 +54,7 @@ def check(run: Run, fork: Fork) -> None:
 
 
 def _take_up_again(run: Run, execution: Execution, *, is_held_back: bool) -> None:
-    # What was held back behind an earlier execution keeps its place; nothing of it was delivered.
+    # What was held back after an earlier execution keeps its place; nothing of it was delivered.
     if not is_held_back:
         execution.delivered = [output for output in execution.outputs if output[0] != ERROR_PIN]
         execution.node.unrouted.append(execution)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from domain import memory_limits
 from domain.engine.pins import Merging, PinError, has_path, merged_into
 from domain.engine.schemas import InputRules, Known
+from domain.limits import memory_limits
 
 Prepared = tuple[dict[str, Any], list[tuple[str, str]]]
 

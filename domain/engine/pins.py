@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from domain import limits
+from domain.limits import graph_limits, value_limits
 
 TOOLS_PIN = "tools"
 
@@ -100,13 +100,13 @@ def compile_target(sink_name: str) -> Target:
     Raises PinError when a list index is not a whole number from 0 to LIST_PAD_MAX, when a name
     with a path is longer than NAME_CHARS_MAX, or when its path is deeper than JSON_DEPTH_MAX.
     """
-    if len(sink_name) <= limits.NAME_CHARS_MAX:
+    if len(sink_name) <= value_limits.NAME_CHARS_MAX:
         return _compiled_target(sink_name)
     # Not kept: thousands of names as long as a request would fill the memory.
     base, *parts = _DELIMITER.split(sink_name)
     if _is_plain(base, parts):
         return Target(sink_name)
-    raise PinError(sink_name, f"must have at most {limits.NAME_CHARS_MAX} characters")
+    raise PinError(sink_name, f"must have at most {value_limits.NAME_CHARS_MAX} characters")
 
 
 def merge_dynamic(data: dict[str, Any]) -> dict[str, Any]:
@@ -145,14 +145,14 @@ def _compiled_target(sink_name: str) -> Target:
     if _is_plain(base, parts):
         return Target(sink_name)
     path = _steps(parts)
-    if len(path) > limits.JSON_DEPTH_MAX:
-        raise PinError(sink_name, f"must lead at most {limits.JSON_DEPTH_MAX} levels deep")
+    if len(path) > value_limits.JSON_DEPTH_MAX:
+        raise PinError(sink_name, f"must lead at most {value_limits.JSON_DEPTH_MAX} levels deep")
     for step, token in zip(path, parts[1::2], strict=True):
-        if step is None or (type(step) is int and not 0 <= step <= limits.LIST_PAD_MAX):
+        if step is None or (type(step) is int and not 0 <= step <= graph_limits.LIST_PAD_MAX):
             raise PinError(
                 sink_name,
                 f"{token!r} is not a list index: it must be a whole number "
-                f"from 0 to {limits.LIST_PAD_MAX}",
+                f"from 0 to {graph_limits.LIST_PAD_MAX}",
             )
     return Target(base, tuple(step for step in path if step is not None))
 
@@ -200,11 +200,11 @@ class Merging:
         self._merged = dict(before)
         self._own: set[int] = set()
         """The ids of the containers made here."""
-        self.items_left = limits.PATH_ITEMS_MAX
-        self._lists_left = limits.JSON_DEPTH_MAX
+        self.items_left = graph_limits.PATH_ITEMS_MAX
+        self._lists_left = value_limits.JSON_DEPTH_MAX
 
     def add(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """All of it with `data` behind it. Raises PinError as `merge_dynamic` does."""
+        """All of it with `data` after it. Raises PinError as `merge_dynamic` does."""
         for name, value in data.items():
             self._merged[name] = value
             if _leads_on(name):
@@ -268,5 +268,5 @@ class Merging:
             raise PinError(
                 name,
                 "the paths of this node's pins lead over, copy, convert and pad with more than "
-                f"{limits.PATH_ITEMS_MAX} items",
+                f"{graph_limits.PATH_ITEMS_MAX} items",
             )

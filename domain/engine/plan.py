@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from domain import memory_limits
 from domain.budgets import Allotment
 from domain.contracts import ERROR_PIN, BlockContract, BlockKind, Effect
 from domain.engine.inputs import NodeInputs, Prepared, Room
@@ -19,7 +18,8 @@ from domain.engine.schemas import (
     compile_outputs,
 )
 from domain.errors import Invalid
-from domain.graph_files import GraphDraft, Link, Node
+from domain.graphs.files import GraphDraft, Link, Node
+from domain.limits import memory_limits
 from domain.policies import NodePolicy, read_policy
 
 PAYLOAD_PIN = "payload"
@@ -118,7 +118,7 @@ class PlanNode:
         return links
 
     def output_problem(self, name: str, value: Any) -> str | None:
-        """What is wrong with an output, to be said behind its name (4.8, N2)."""
+        """What is wrong with an output, to be said after its name (4.8, N2)."""
         checks = self.output_checks
         if not checks or name == ERROR_PIN:
             return None

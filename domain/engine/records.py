@@ -100,7 +100,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """What a view is made of behind one event: `numbers` and `outputs` go into the parts."""
+    """What a view is made of after one event: `numbers` and `outputs` go into the parts."""
 
     version: int
     state: bytes

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from domain import memory_limits
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import PlanLink
 from domain.engine.run import Run
 from domain.json_values import PLACE_BYTES
+from domain.limits import memory_limits
 from domain.runs import Output
 
 

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from domain import limits, memory_limits
 from domain.budgets import NOTHING, Allotment
 from domain.engine.execution import Execution, NodeQueue
 from domain.engine.plan import Plan
 from domain.engine.suspicion import Loss, Suspicion, suspicion
+from domain.limits import memory_limits, run_limits
 from domain.runs import TERMINAL, Outcome, Output, RunCreated, RunStats, RunStatus
 
 
@@ -93,12 +93,12 @@ class Run:
         """About how many bytes it takes in memory, when who drives it weighed it last."""
         self.made = 0
         """The same of what was made of the values that arrived, in all."""
-        self.rested_until: datetime | None = None
-        """The moment for which it rested last,"""
-        self.rested_version = 0
+        self.suspended_until: datetime | None = None
+        """The moment for which it was suspended last,"""
+        self.suspended_version = 0
         """and the version at which it did."""
         self.seen = 0
-        """The position in the log up to which ends of sub-graphs were considered at its rest."""
+        """The position in the log up to which its last worker knew of ends of sub-graphs."""
         self.created_at: datetime | None = None
         self.started_at: datetime | None = None
         self.ended_at: datetime | None = None
@@ -189,7 +189,7 @@ class Run:
     def is_full(self) -> bool:
         """It has as many executions as it may ever have: none is added any more."""
         assert self.created is not None
-        is_waited_for = self.waiting >= limits.RUN_WAITING_MAX
+        is_waited_for = self.waiting >= run_limits.RUN_WAITING_MAX
         is_heavy = self.weight > memory_limits.RUN_BYTES_MAX
         return is_waited_for or is_heavy or self.steps - self.reused > self.created.steps_max
 
@@ -200,8 +200,8 @@ class Run:
         assert created is not None
         if self.steps - self.reused > created.steps_max:
             return used_up(created.steps_max, "node executions")
-        if self.waiting >= limits.RUN_WAITING_MAX:
-            return f"More than {limits.RUN_WAITING_MAX} node executions wait for inputs"
+        if self.waiting >= run_limits.RUN_WAITING_MAX:
+            return f"More than {run_limits.RUN_WAITING_MAX} node executions wait for inputs"
         if self.weight > memory_limits.RUN_BYTES_MAX:
             megabytes = memory_limits.RUN_BYTES_MAX // 1024 // 1024
             return f"The values that the run holds take more than {megabytes} MB of memory"

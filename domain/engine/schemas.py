@@ -15,7 +15,7 @@ from domain.engine.json_schema import Schema, normalise
 from domain.engine.pins import PinError, merge_dynamic
 
 Check = Callable[[Any], str | None]
-"""A short message about what is wrong with a value, to be read behind its name; None if nothing."""
+"""A short message about what is wrong with a value, to be read after its name; None if nothing."""
 
 Holds = Callable[[Any, Any], bool]
 

@@ -80,8 +80,8 @@ class FrozenRun(msgspec.Struct, array_like=True):
     granted: Allotment | None
     set_aside: Allotment
     seen: int
-    rested_until: datetime | None
-    rested_version: int
+    suspended_until: datetime | None
+    suspended_version: int
     started_at: datetime | None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from domain import limits
+from domain.limits import worker_limits
 
 
 class Loss(msgspec.Struct, frozen=True, array_like=True):
@@ -35,23 +35,25 @@ class Suspicion:
 
     @property
     def is_any(self) -> bool:
-        return self.deaths >= limits.SUSPECT_DEATHS
+        return self.deaths >= worker_limits.SUSPECT_DEATHS
 
     @property
     def wants_to_be_alone(self) -> bool:
-        return self.deaths >= limits.ALONE_DEATHS
+        return self.deaths >= worker_limits.ALONE_DEATHS
 
     @property
     def is_proof(self) -> bool:
-        return self.alone >= limits.ALONE_DEATHS_MAX or self.deaths >= limits.DEATHS_MAX
+        return (
+            self.alone >= worker_limits.ALONE_DEATHS_MAX or self.deaths >= worker_limits.DEATHS_MAX
+        )
 
     @property
     def watch_seconds(self) -> float:
         """How long it must live until others under suspicion may begin beside it."""
         if not self.wants_to_be_alone:
-            return limits.WATCH_SECONDS
-        doublings = self.deaths - limits.ALONE_DEATHS
-        return min(limits.ALONE_SECONDS * 2.0**doublings, limits.ALONE_SECONDS_MAX)
+            return worker_limits.WATCH_SECONDS
+        doublings = self.deaths - worker_limits.ALONE_DEATHS
+        return min(worker_limits.ALONE_SECONDS * 2.0**doublings, worker_limits.ALONE_SECONDS_MAX)
 
 
 def suspicion(

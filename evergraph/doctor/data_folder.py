@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from domain import installation_limits
+from domain.limits import installation_limits
 from evergraph.doctor.finding import Finding, error, ok, warning
 
 PART = "data folder"

@@ -10,8 +10,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from api.checkup import NOT_ALIVE, Follower, Sightings, complaints, read_followers
-from domain import limits
+from api.health.checkup import NOT_ALIVE, Follower, Sightings, complaints, read_followers
+from domain.limits import database_limits, request_limits
 from evergraph.doctor.finding import Finding, State, error, ok, warning, why
 from migrations import runner
 from runtime import database, sql
@@ -25,7 +25,9 @@ PART = "database"
 SCHEMA = "schema"
 MADE_FOR = 18
 MIGRATE = "Run: evergraph migrate (`evergraph up` does so by itself)"
-OPTIONS = f"-c statement_timeout={limits.READ_SECONDS_MAX}s -c default_transaction_read_only=on"
+OPTIONS = (
+    f"-c statement_timeout={request_limits.READ_SECONDS_MAX}s -c default_transaction_read_only=on"
+)
 
 
 class Access(NamedTuple):
@@ -52,7 +54,7 @@ async def examine(settings: Settings, *, is_up: bool) -> AsyncIterator[Finding]:
         return
     try:
         async with connection:
-            with database.patience(connection, limits.DATABASE_SILENCE_SECONDS_MAX):
+            with database.patience(connection, database_limits.DATABASE_SILENCE_SECONDS_MAX):
                 async for finding in _ask(connection, is_up=is_up):
                     yield finding
     except psycopg.Error as failure:

@@ -1,4 +1,4 @@
-"""NATS: whether it answers, and whether it keeps what executors are rung with."""
+"""NATS: whether it answers, and whether it keeps what executors are sent with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from nats.js.errors import NotFoundError
 
-from domain import limits
+from domain.limits import nats_limits
 from evergraph.doctor.finding import Finding, error, ok, warning, why
 from runtime import nats
 from runtime.broker import NOT_FOUND
@@ -57,7 +57,7 @@ def _where(settings: Settings) -> str:
 
 async def _ask(client: Client, where: str, settings: Settings) -> AsyncIterator[Finding]:
     try:
-        await client.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+        await client.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
         number = client.connected_server_version
         text = f"{number.major}.{number.minor}.{number.patch} answers at {where}"
         yield ok(PART, text)
@@ -65,7 +65,7 @@ async def _ask(client: Client, where: str, settings: Settings) -> AsyncIterator[
         yield error(PART, f"answers no longer: {why(refusal)}", _where(settings))
         return
     try:
-        waiting = await nats.waiting_bells(client)
+        waiting = await nats.waiting_wake_ups(client)
         yield ok("run queue", f"{waiting} wait for an executor")
     except NotFoundError:
         yield ok("run queue", "not there yet; the first executor makes it")

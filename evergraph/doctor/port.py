@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 import psutil
 
-from api.health import Health
+from api.health.endpoint import Health
 from evergraph import address, health
 from evergraph.doctor.finding import Finding, error, ok, warning
 from runtime.settings import Settings

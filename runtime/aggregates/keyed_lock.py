@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-from domain import limits
 from domain.errors import Unavailable
+from domain.limits import log_limits
 
 
 class KeyedLock:
@@ -29,7 +29,7 @@ class KeyedLock:
         """
         lock = self._locks.setdefault(name, asyncio.Lock())
         try:
-            async with asyncio.timeout(limits.TURN_SECONDS_MAX):
+            async with asyncio.timeout(log_limits.LOCK_SECONDS_MAX):
                 await lock.acquire()
         except TimeoutError:
             raise Unavailable("Too many changes are waiting; please repeat the request.") from None

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from domain import graphs, limits, memory_limits
 from domain.engine.plan import Plan
 from domain.errors import NotFound
-from domain.graphs import GRAPH, Graph, GraphVersion
+from domain.graphs import graph
+from domain.graphs.graph import GRAPH, Graph, GraphVersion
 from domain.json_values import weight
+from domain.limits import log_limits, memory_limits
 from runtime.aggregates.repository import Repository
 from runtime.cache import BoundedCache
 from runtime.eventlog.mapper import Encoded
-from runtime.room import Room
+from runtime.memory_pool import MemoryPool
 
 _Key = tuple[str, int]
 """A graph and a version of it."""
@@ -30,13 +31,13 @@ class PlanCache:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._kept: BoundedCache[_Key, Plan] = BoundedCache(
-            limits.STATE_CACHE_STREAMS_MAX, memory_limits.PLANS_KEPT_BYTES_MAX
+            log_limits.STATE_CACHE_STREAMS_MAX, memory_limits.PLANS_KEPT_BYTES_MAX
         )
         self._in_hand: WeakValueDictionary[_Key, Plan] = WeakValueDictionary()
         self._reading: dict[_Key, asyncio.Task[Plan]] = {}
-        self._heavy: BoundedCache[_Key, int] = BoundedCache(limits.STATE_CACHE_STREAMS_MAX)
+        self._heavy: BoundedCache[_Key, int] = BoundedCache(log_limits.STATE_CACHE_STREAMS_MAX)
         """What heavy ones weigh, so that who waits for room has nothing of them in memory."""
-        self._room = Room(
+        self._room = MemoryPool(
             memory_limits.PLANS_HEAVY_BYTES_MAX, memory_limits.PLANS_HEAVY_BYTES_PER_USER
         )
 
@@ -116,7 +117,7 @@ class PlanCache:
 
 
 def _compiled(encoded: Encoded, weighs: int) -> Plan:
-    saved = graphs.saved(encoded.topic, encoded.state)
+    saved = graph.saved(encoded.topic, encoded.state)
     plan = Plan(saved.graph, saved.contracts)
     plan.weight = weighs
     return plan

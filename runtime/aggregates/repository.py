@@ -14,13 +14,13 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from domain import limits, memory_limits
 from domain.aggregates import Aggregate
 from domain.errors import DomainError, KeyReused, NotFound, Unavailable
 from domain.events import Event
+from domain.limits import log_limits, memory_limits
 from domain.states import STATE_BYTES, State
 from runtime import clock
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.keyed_lock import KeyedLock
 from runtime.cache import BoundedCache
 from runtime.eventlog.append import NOTHING_READ, Appended, Origin, Receipt
@@ -118,7 +118,7 @@ class Repository:
         self.log = log
         self._turns = KeyedLock()
         self._cache: BoundedCache[str, _Cached] = BoundedCache(
-            limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
+            log_limits.STATE_CACHE_STREAMS_MAX, memory_limits.STATE_CACHE_BYTES_MAX
         )
 
     async def load(self, aggregate: Aggregate[S], key: str) -> Loaded[S]:
@@ -185,13 +185,13 @@ class Repository:
 
     async def execute(
         self,
-        context: Context,
+        context: CommandContext,
         decide: Callable[[], Awaitable[Decision[A]]],
         answer_type: type[A],
     ) -> Done[A]:
         """Run a command to its end; under an idempotency key, at most once.
 
-        Whoever loses a race queues up behind the other losers of the same owner, and so does who
+        Whoever loses a race queues up after the other losers of the same owner, and so does who
         comes while they wait; otherwise most of a crowd would lose again and again. Workers append
         to the same streams, but none wins every race for CONFLICT_SECONDS_MAX.
 
@@ -205,7 +205,7 @@ class Repository:
                 except _Unproven:
                     return await self._attempt(context, decide, answer_type)
         async with self._turns.of(context.owner):
-            last = clock.monotonic() + limits.CONFLICT_SECONDS_MAX
+            last = clock.monotonic() + log_limits.CONFLICT_SECONDS_MAX
             while True:
                 with suppress(VersionConflict, ReceiptExists):
                     return await self._attempt(context, decide, answer_type)
@@ -214,7 +214,7 @@ class Repository:
 
     async def _attempt(
         self,
-        context: Context,
+        context: CommandContext,
         decide: Callable[[], Awaitable[Decision[A]]],
         answer_type: type[A],
         trust: _Trust | None = None,
@@ -232,7 +232,7 @@ class Repository:
             self._keep(decision.after, is_quiet=True)
         return Done(answer=decision.answer, position=appended.last)
 
-    async def _answered(self, context: Context, answer_type: type[A]) -> Done[A] | None:
+    async def _answered(self, context: CommandContext, answer_type: type[A]) -> Done[A] | None:
         if context.idempotency is None:
             return None
         found = await self.log.read_receipt(context.owner, context.idempotency.key)
@@ -290,7 +290,7 @@ async def _decided(
     return decision
 
 
-def _receipt(context: Context, answer: msgspec.Struct) -> Receipt | None:
+def _receipt(context: CommandContext, answer: msgspec.Struct) -> Receipt | None:
     if context.idempotency is None:
         return None
     return Receipt(

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from domain import large_values, limits
+from domain import large_values
 from domain.events import Event
 from domain.large_values import Large
+from domain.limits import value_limits
 from runtime.eventlog.values import ValueStore
 
 
@@ -57,7 +58,7 @@ class RunValues:
             self._sizes = await self._store.sizes(self._owner, wanted | set(self._ahead))
         size = sum(self._sizes[key] for key in chosen)
         for key in self._ahead:
-            if size >= limits.VALUE_STATEMENT_BYTES:
+            if size >= value_limits.VALUE_STATEMENT_BYTES:
                 break
             if key not in chosen:
                 chosen.add(key)

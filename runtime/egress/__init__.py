@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain import egress_limits
 from domain.http import Body, HttpAnswer, HttpFailure, check_size
+from domain.limits import egress_limits
 from runtime.egress.addresses import Gate, IpNetwork, Resolve
-from runtime.fairness import FairQueue
+from runtime.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from runtime.egress.exchange import Exchange

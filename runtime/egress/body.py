@@ -6,8 +6,8 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterable
 
-from domain import egress_limits
 from domain.http import HttpFailure
+from domain.limits import egress_limits
 
 GZIP = 16 + zlib.MAX_WBITS
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import httpcore2
 import httpx2
 
-from domain import egress_limits
 from domain.http import HttpAnswer, HttpFailure, HttpRefused
+from domain.limits import egress_limits
 from runtime.egress.addresses import Gate
 from runtime.egress.body import read_body
 from runtime.egress.network import GuardedNetwork, Head, head, sender

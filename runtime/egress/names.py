@@ -21,11 +21,11 @@ from dns.asyncresolver import Resolver
 from dns.message import Message, QueryMessage
 from dns.nameserver import Do53Nameserver
 
-from domain import egress_limits
+from domain.limits import egress_limits
 from runtime import clock
 from runtime.cache import BoundedCache
 from runtime.egress.addresses import NameNotResolved
-from runtime.fairness import FairQueue
+from runtime.fair_queue import FairQueue
 
 T = TypeVar("T")
 

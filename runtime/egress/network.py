@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import httpcore2
 
-from domain import egress_limits
 from domain.http import HttpFailure
+from domain.limits import egress_limits
 from runtime.egress.addresses import Gate
 
 sender: ContextVar[str] = ContextVar("sender")

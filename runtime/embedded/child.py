@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from domain import process_limits
+from domain.limits import process_limits
 
 
 class StartError(Exception):

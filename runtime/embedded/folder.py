@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime.embedded.child import StartError
 
 LOCK = "lock"

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import Signals
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import clock, waiting
 from runtime.embedded import folder
 from runtime.embedded.leftover import Leftover

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain import limits
+from domain.limits import nats_limits
 from runtime import ids
 from runtime.embedded import folder
 from runtime.embedded.child import StartError
@@ -73,7 +73,7 @@ class NatsServer(Server):
             "host": HOST,
             "port": address.port,
             "authorization": {"token": address.token},
-            "max_payload": limits.NATS_PAYLOAD_BYTES_MAX,
+            "max_payload": nats_limits.NATS_PAYLOAD_BYTES_MAX,
             "jetstream": {"store_dir": str(self._home), "sync_interval": "always"},
         }
         text = msgspec.json.format(msgspec.json.encode(config), indent=2)

@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import AsyncConnection
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import waiting
 from runtime.database import APP_ROLE, Row
 from runtime.embedded import folder, roles

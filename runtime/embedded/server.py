@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from domain import process_limits
+from domain.limits import process_limits
 from runtime import waiting
 from runtime.embedded import folder, lease, privileges
 from runtime.embedded.child import Child, StartError, tail

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from domain import limits
 from domain.errors import Invalid
 from domain.events import Event
+from domain.limits import log_limits
 from runtime import ids
 from runtime.eventlog import arrays
 from runtime.eventlog.errors import VersionConflict
@@ -137,10 +137,10 @@ class Append:
 
 
 def _check_size(count: int, size: int) -> None:
-    if count > limits.APPEND_EVENTS_MAX:
-        raise Invalid(f"an append has at most {limits.APPEND_EVENTS_MAX} events, not {count}")
-    if size > limits.APPEND_BYTES_MAX:
-        raise Invalid(f"an append has at most {limits.APPEND_BYTES_MAX} bytes, not {size}")
+    if count > log_limits.APPEND_EVENTS_MAX:
+        raise Invalid(f"an append has at most {log_limits.APPEND_EVENTS_MAX} events, not {count}")
+    if size > log_limits.APPEND_BYTES_MAX:
+        raise Invalid(f"an append has at most {log_limits.APPEND_BYTES_MAX} bytes, not {size}")
 
 
 def _span(writes: Sequence[StreamWrite]) -> tuple[dict[str, int], dict[str, int]]:

@@ -15,9 +15,9 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from domain import limits
 from domain.errors import Unavailable
-from runtime import database, faults, outages, process, sql
+from domain.limits import database_limits, log_limits
+from runtime import database, failpoints, outages, process, sql
 from runtime.database import Row
 from runtime.eventlog import append as appends
 from runtime.eventlog import arrays, outcomes
@@ -146,7 +146,7 @@ class Appender:
             pending.unanswered += 1
         has_events = any(pending.append.count for pending in batch)
         if has_events:
-            faults.reach("append.before")
+            failpoints.reach("append.before")
         try:
             position = await self._append(parameters)
         except psycopg.Error as error:
@@ -155,13 +155,13 @@ class Appender:
                     pending.unanswered -= 1
             raise
         if has_events:
-            faults.reach("append.committed")
+            failpoints.reach("append.committed")
         self._note(is_announced=is_announced)
         for pending in batch:
             pending.succeed(position + 1)
             position += pending.append.count
             self._written.update(pending.append.tails)
-        if len(self._known) > limits.APPEND_STREAMS_KNOWN_MAX:
+        if len(self._known) > log_limits.APPEND_STREAMS_KNOWN_MAX:
             self._known.clear()
         self._known.update(self._written)
 
@@ -172,7 +172,7 @@ class Appender:
             self._unannounced = None
         elif not is_announced and self._unannounced is None:
             loop = asyncio.get_running_loop()
-            self._unannounced = loop.call_later(limits.ANNOUNCE_SECONDS, self._announce)
+            self._unannounced = loop.call_later(log_limits.ANNOUNCE_SECONDS, self._announce)
 
     def _announce(self) -> None:
         self._unannounced = None
@@ -180,11 +180,11 @@ class Appender:
         self._queue.join(Append((), NOBODY)).add_done_callback(_forget)
 
     async def _append(self, parameters: Sequence[arrays.Packed]) -> int:
-        """The position behind which the batch stands. Raises as `_ask`."""
+        """The position after which the batch stands. Raises as `_ask`."""
         assert self._statement is not None
         assert self._connection is not None
         statement = self._statement
-        seconds = limits.APPEND_SILENCE_SECONDS_MAX
+        seconds = log_limits.APPEND_SILENCE_SECONDS_MAX
         with database.patience(self._connection, seconds, statement.give_up):
             return arrays.int8(await statement.execute(parameters))
 
@@ -193,7 +193,7 @@ class Appender:
     ) -> list[Row]:
         """Raises psycopg.Error, in bounded time also when the server is silent."""
         assert self._connection is not None
-        with database.patience(self._connection, limits.APPEND_SILENCE_SECONDS_MAX):
+        with database.patience(self._connection, log_limits.APPEND_SILENCE_SECONDS_MAX):
             cursor = await self._connection.execute(statement, parameters, binary=True)
             return await cursor.fetchall()
 
@@ -214,12 +214,12 @@ class Appender:
             await self._connect()
 
     async def _connect(self) -> None:
-        async with asyncio.timeout(limits.APPEND_SILENCE_SECONDS_MAX):
+        async with asyncio.timeout(log_limits.APPEND_SILENCE_SECONDS_MAX):
             connection = await database.connect(self._database_url, self._application)
             self._connection = connection
             await self._check(connection)
             # The server shall give up before we do, because then nobody has to wonder.
-            await connection.execute(f"SET lock_timeout = '{limits.APPEND_LOCK_SECONDS_MAX}s'")
+            await connection.execute(f"SET lock_timeout = '{log_limits.APPEND_LOCK_SECONDS_MAX}s'")
             statement = Prepared(connection, APPEND)
             await statement.prepare()
             self._statement = statement
@@ -244,4 +244,6 @@ def _is_refusal(error: Exception) -> bool:
 
 def _pause(attempts: int) -> float:
     """Seconds before the next attempt, doubling up to a bound."""
-    return min(RECONNECT_SECONDS_MIN * 2.0**attempts, limits.DATABASE_RECONNECT_SECONDS_MAX)
+    return min(
+        RECONNECT_SECONDS_MIN * 2.0**attempts, database_limits.DATABASE_RECONNECT_SECONDS_MAX
+    )

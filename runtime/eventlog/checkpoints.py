@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import AsyncConnectionPool
 
-from domain import limits
+from domain.limits import log_limits
 from runtime import outages, sql
 from runtime.database import Row
 from runtime.eventlog import arrays
@@ -35,7 +35,7 @@ DELETE_UNUSED = sql.load(__file__, "delete_unused_checkpoints")
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A fold behind `version`."""
+    """A fold after `version`."""
 
     version: int
     state: bytes
@@ -106,7 +106,7 @@ class Checkpoints:
                 [_checksum((stream, form, version), p.kind, p.block, p.content) for p in parts]
             ),
         }
-        unused = (limits.CHECKPOINT_KEEP_SECONDS, limits.CHECKPOINT_STREAMS_DELETED)
+        unused = (log_limits.CHECKPOINT_KEEP_SECONDS, log_limits.CHECKPOINT_STREAMS_DELETED)
         async with self._pool.connection() as connection:
             with _as_far_as_possible(), suppress(ForeignKeyViolation):
                 if not base:

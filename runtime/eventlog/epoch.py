@@ -1,7 +1,7 @@
 """Which log a process works for: another one is there after a backup was put back.
 
 Whatever a process remembers of streams would be wrong then, and what it decides would be appended
-behind versions that mean something else. So each connection asks before it is used, and a process
+after versions that mean something else. So each connection asks before it is used, and a process
 that finds another log ends at once and begins anew.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from domain import limits
+from domain.limits import database_limits
 from runtime import database
 from runtime.eventlog import reader
 from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Receipt, StreamWrite
@@ -29,7 +29,7 @@ class EventLog:
         self,
         database_url: str,
         application: str,
-        statement_seconds: float = limits.DATABASE_STATEMENT_SECONDS_MAX,
+        statement_seconds: float = database_limits.DATABASE_STATEMENT_SECONDS_MAX,
     ) -> None:
         """`statement_seconds` are what a statement beside the appends may take."""
         self.epoch = LogEpoch()
@@ -82,10 +82,10 @@ class EventLog:
     async def read_topics(
         self, stream: str, topics: Collection[str], after: int = 0, owner: str | None = None
     ) -> tuple[list[StreamEvent], int]:
-        """The events of `stream` behind version `after` that have one of the topics, and the
+        """The events of `stream` after version `after` that have one of the topics, and the
         version that the stream had at that moment, 0 when it had none.
 
-        The server looks at each event behind `after`; only those are sent. Of a stream that is not
+        The server looks at each event after `after`; only those are sent. Of a stream that is not
         the named owner's it looks at none, so that costs what one costs that is not there.
         """
         async with self.pool.connection() as connection:

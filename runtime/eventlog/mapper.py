@@ -17,7 +17,7 @@ _encoder = msgspec.json.Encoder()
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedEvent(msgspec.Struct, frozen=True):
     """A domain event at its place: what the library calls a domain event."""
 
     originator_id: str
@@ -62,7 +62,7 @@ class MsgspecMapper(Mapper[str]):
         super().__init__(transcoder or JSONTranscoder(), compressor, cipher)
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Store a Recorded. Raises Invalid as `encode` does."""
+        """Store a RecordedEvent. Raises Invalid as `encode` does."""
         state = encode(domain_event.event)
         if self.compressor:
             state = self.compressor.compress(state)
@@ -76,13 +76,13 @@ class MsgspecMapper(Mapper[str]):
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """Read a Recorded. Raises UnknownEventType."""
+        """Read a RecordedEvent. Raises UnknownEventType."""
         state = stored_event.state
         if self.cipher:
             state = self.cipher.decrypt(state)
         if self.compressor:
             state = self.compressor.decompress(state)
-        return Recorded(
+        return RecordedEvent(
             originator_id=str(stored_event.originator_id),
             originator_version=stored_event.originator_version,
             event=events.decode(stored_event.topic, state),

@@ -1,7 +1,7 @@
 """Pages of streams, many in one statement: what is asked for while one runs shares the next.
 
 One task and one connection a process. No timer: a lone read goes at once, a crowd shares a round
-trip. A long stream is read on page by page, each time behind whoever came meanwhile.
+trip. A long stream is read on page by page, each time after whoever came meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
-from domain import limits
+from domain.limits import log_limits
 from runtime import process, sql
 from runtime.database import Row
 from runtime.eventlog import arrays
@@ -27,7 +27,7 @@ NO_END = 2**63 - 1
 """A version that no stream reaches."""
 
 
-class Asked:
+class PageRequest:
     """A page that somebody waits for."""
 
     __slots__ = ("after", "page", "stream", "upto")
@@ -55,8 +55,8 @@ class PageReader:
 
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Row]]) -> None:
         self._pool = pool
-        self._waiting: asyncio.Queue[Asked] = asyncio.Queue()
-        self._batch: list[Asked] = []
+        self._waiting: asyncio.Queue[PageRequest] = asyncio.Queue()
+        self._batch: list[PageRequest] = []
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -81,12 +81,12 @@ class PageReader:
         last = NO_END if upto is None else upto
         is_full = True
         while is_full:
-            rows, is_full = await self._ask(Asked(stream, after, last))
+            rows, is_full = await self._ask(PageRequest(stream, after, last))
             if rows:
                 after = rows[-1][VERSION]
                 yield [to_stream_event(row) for row in rows]
 
-    async def _ask(self, asked: Asked) -> tuple[list[Row], bool]:
+    async def _ask(self, asked: PageRequest) -> tuple[list[Row], bool]:
         if self._task is None:
             raise PoolClosed("the event log is not open")
         self._waiting.put_nowait(asked)
@@ -107,7 +107,7 @@ class PageReader:
     async def _gather(self) -> None:
         """Wait for reads, and make the next batch of as many as one statement should answer."""
         self._batch = []
-        most = limits.STREAM_READS_MAX
+        most = log_limits.STREAM_READS_MAX
         while not self._batch or (len(self._batch) < most and not self._waiting.empty()):
             asked = await self._waiting.get()
             if not asked.page.done():
@@ -121,10 +121,10 @@ class PageReader:
             asked.fail(error)
 
 
-async def _answer(connection: AsyncConnection[Row], batch: Sequence[Asked]) -> None:
+async def _answer(connection: AsyncConnection[Row], batch: Sequence[PageRequest]) -> None:
     count = len(batch)
-    page_events = min(limits.STREAM_PAGE_EVENTS, limits.STREAM_READS_EVENTS // count)
-    page_bytes = min(limits.STREAM_PAGE_BYTES, limits.STREAM_READS_BYTES // count)
+    page_events = min(log_limits.STREAM_PAGE_EVENTS, log_limits.STREAM_READS_EVENTS // count)
+    page_bytes = min(log_limits.STREAM_PAGE_BYTES, log_limits.STREAM_READS_BYTES // count)
     parameters = (
         arrays.TextArray(count, [asked.stream for asked in batch]),
         arrays.Int8Array(count, [asked.after for asked in batch]),

@@ -91,7 +91,7 @@ class Prepared:
 
         To be asked twice before the next event is waited for: a line that a server left with an
         error has its last one together with the server's last word (uvloop then stops to watch),
-        and only the second look finds the end behind that word.
+        and only the second look finds the end after that word.
         """
         self._pgconn.consume_input()
         while not self._pgconn.is_busy():

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
 
-from domain import limits
 from domain.errors import Unavailable
+from domain.limits import log_limits
 from runtime import clock
 from runtime.eventlog.append import Append, Appended
 from runtime.eventlog.errors import OutcomeUnknown, ReadOutdated, VersionConflict
@@ -23,7 +23,7 @@ class Pending:
     def __init__(self, append: Append, outcome: asyncio.Future[Appended]) -> None:
         self.append = append
         self.outcome = outcome
-        self.deadline = clock.monotonic() + limits.APPEND_SECONDS_MAX
+        self.deadline = clock.monotonic() + log_limits.APPEND_SECONDS_MAX
         self.unanswered = 0
         """How often it was sent without an answer; once is enough for it to have been written."""
 
@@ -59,7 +59,7 @@ class AppendQueue:
 
     async def put(self, append: Append) -> asyncio.Future[Appended]:
         """Join the queue; the future tells the outcome. Raises Unavailable when it stays full."""
-        if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
+        if len(self._waiting) >= log_limits.APPEND_QUEUE_MAX:
             await self._wait_for_room()
         return self.join(append)
 
@@ -91,7 +91,7 @@ class AppendQueue:
         for pending in (*taken, *self._waiting):
             if pending.deadline < now:
                 pending.refuse()
-        if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
+        if len(self._waiting) >= log_limits.APPEND_QUEUE_MAX:
             self._waiting = deque(pending for pending in self._waiting if pending.is_open)
             self._room.set()
 
@@ -107,7 +107,7 @@ class AppendQueue:
         claimed: set[Hashable] = set()
         read: set[str] = set()
         events = size = 0
-        most = limits.APPEND_BATCH_APPENDS_MAX
+        most = log_limits.APPEND_BATCH_APPENDS_MAX
         while self._waiting and len(batch) < most and len(left) < most:
             pending = self._waiting.popleft()
             append = pending.append
@@ -121,7 +121,7 @@ class AppendQueue:
             events += append.count
             size += append.size
             if batch and (
-                events > limits.APPEND_BATCH_EVENTS_MAX or size > limits.APPEND_BYTES_MAX
+                events > log_limits.APPEND_BATCH_EVENTS_MAX or size > log_limits.APPEND_BYTES_MAX
             ):
                 left.append(pending)
                 break
@@ -133,8 +133,8 @@ class AppendQueue:
 
     async def _wait_for_room(self) -> None:
         try:
-            async with asyncio.timeout(limits.APPEND_SECONDS_MAX):
-                while len(self._waiting) >= limits.APPEND_QUEUE_MAX:
+            async with asyncio.timeout(log_limits.APPEND_SECONDS_MAX):
+                while len(self._waiting) >= log_limits.APPEND_QUEUE_MAX:
                     self._room.clear()
                     await self._room.wait()
         except TimeoutError:

@@ -8,8 +8,9 @@ from datetime import datetime
 import msgspec
 from psycopg import AsyncConnection
 
-from domain import events, limits
+from domain import events
 from domain.events import Event
+from domain.limits import log_limits
 from runtime import database, sql
 from runtime.eventlog import arrays
 from runtime.eventlog.mapper import Encoded
@@ -153,10 +154,10 @@ async def read_versions(
 
 
 async def read_page(
-    connection: AsyncConnection[database.Row], after: int, limit: int = limits.READ_PAGE_EVENTS
+    connection: AsyncConnection[database.Row], after: int, limit: int = log_limits.READ_PAGE_EVENTS
 ) -> list[LogEvent]:
     """The events behind position `after`, in order, until the page is full. Raises GapFound."""
-    parameters = (after, limit, limits.READ_PAGE_BYTES)
+    parameters = (after, limit, log_limits.READ_PAGE_BYTES)
     cursor = await connection.execute(SELECT_PAGE, parameters, binary=True)
     page = [LogEvent(*row) for row in await cursor.fetchall()]
     assert_contiguous(page, after)
@@ -172,8 +173,8 @@ async def read_excerpt(
     parameters = {
         "after": after,
         "unwanted": arrays.text_array(unwanted),
-        "events_max": limits.READ_PAGE_EVENTS,
-        "bytes_max": limits.READ_PAGE_BYTES,
+        "events_max": log_limits.READ_PAGE_EVENTS,
+        "bytes_max": log_limits.READ_PAGE_BYTES,
     }
     cursor = await connection.execute(SELECT_EXCERPT, parameters, binary=True)
     rows = await cursor.fetchall()
@@ -181,15 +182,15 @@ async def read_excerpt(
         return Excerpt([], after, is_full=False)
     last, count = rows[-1][0], rows[-1][8]
     if last != after + count:
-        raise GapFound(f"the log has a gap behind position {after}")
+        raise GapFound(f"the log has a gap after position {after}")
     events = [LogEvent(*row[:7]) for row in rows if row[7]]
-    may_go_on = count >= limits.READ_PAGE_EVENTS or _size(events) >= limits.READ_PAGE_BYTES
+    may_go_on = count >= log_limits.READ_PAGE_EVENTS or _size(events) >= log_limits.READ_PAGE_BYTES
     return Excerpt(events, last, is_full=may_go_on)
 
 
-def is_full(page: Sequence[LogEvent], limit: int = limits.READ_PAGE_EVENTS) -> bool:
-    """Whether the log may go on behind a page that was read with this limit."""
-    return len(page) >= limit or _size(page) >= limits.READ_PAGE_BYTES
+def is_full(page: Sequence[LogEvent], limit: int = log_limits.READ_PAGE_EVENTS) -> bool:
+    """Whether the log may go on after a page that was read with this limit."""
+    return len(page) >= limit or _size(page) >= log_limits.READ_PAGE_BYTES
 
 
 def _size(page: Sequence[LogEvent]) -> int:
@@ -197,12 +198,12 @@ def _size(page: Sequence[LogEvent]) -> int:
 
 
 def assert_contiguous(page: Sequence[LogEvent], after: int) -> None:
-    """Raise GapFound unless the page continues right behind `after`.
+    """Raise GapFound unless the page continues right after `after`.
 
     Positions are unique and ordered, so the ends tell.
     """
     if page and (page[0].position != after + 1 or page[-1].position != after + len(page)):
-        raise GapFound(f"the log has a gap behind position {after}")
+        raise GapFound(f"the log has a gap after position {after}")
 
 
 async def read_head(connection: AsyncConnection[database.Row]) -> int:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Seque
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from domain import limits
 from domain.large_values import hash_of
+from domain.limits import value_limits
 from runtime import sql
 from runtime.database import Row
 from runtime.eventlog import arrays
@@ -90,7 +90,7 @@ class ValueStore:
         Raises ValueMissing, ValueDamaged before the last piece, and psycopg.Error.
         """
         digest = hashlib.sha256()
-        length = limits.VALUE_PIECE_BYTES
+        length = value_limits.VALUE_PIECE_BYTES
         for start in range(0, size, length):
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(SELECT_PIECE, (start + 1, length, owner, key))
@@ -116,7 +116,7 @@ def _batches(values: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, by
     for name, value in values:
         batch.append((name, value))
         size += len(value)
-        if size >= limits.VALUE_STATEMENT_BYTES:
+        if size >= value_limits.VALUE_STATEMENT_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

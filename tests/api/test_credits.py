@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from blocks.web import SendWebRequest
 from runtime import ids
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Repository
 from runtime.embedded.postgres import PostgresServer
 from tests.support.api import Caller, Platform, answered, platform
@@ -64,7 +64,7 @@ async def test_who_never_registered_has_nothing(installation: Platform) -> None:
 
 async def test_a_run_needs_the_price_of_all_its_nodes(stingy: Platform) -> None:
     user = stingy.caller()
-    context = Context(owner=str(user.user_id), actor="test")
+    context = CommandContext(owner=str(user.user_id), actor="test")
     await grant(Repository(stingy.log), context, amount=1, reason="test")
     dear, cheap = [await user.save(requests("http://localhost/", count)) for count in (2, 1)]
     head = await stingy.head()

@@ -9,9 +9,10 @@ import pytest
 from psycopg import AsyncConnection
 
 from api.feed import Feed
-from domain import limits, runs
+from domain import runs
 from domain.credits import CreditsGranted
 from domain.events import topic_of
+from domain.limits import worker_limits
 from domain.runs import RunFailed
 from projections.projection import Recorded
 from runtime import ids, nats
@@ -72,7 +73,7 @@ async def script(event_log: EventLog, repository: Repository) -> Script:
 @pytest.fixture
 def only_nats(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is heard did not come by polling."""
-    monkeypatch.setattr(limits, "POLL_SECONDS", 3_600)
+    monkeypatch.setattr(worker_limits, "POLL_SECONDS", 3_600)
 
 
 async def entries(log: EventLog) -> list[LogEvent]:

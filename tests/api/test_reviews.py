@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from domain import limits
+from domain.limits import run_limits
 from domain.runs import (
     ReviewDecided,
     ReviewReason,
     ReviewRequested,
-    RunRested,
     RunStats,
+    RunSuspended,
     RunTerminated,
 )
 from runtime import ids
@@ -48,7 +48,7 @@ async def asking(
         ReviewRequested(number, run.node("y"), "Letter", payload, ReviewReason.ASKED, editable)
         for number, payload in enumerate(payloads, start=1)
     ]
-    await run.append(CLAIM, spread, *asked, RunRested(RunStats()))
+    await run.append(CLAIM, spread, *asked, RunSuspended(RunStats()))
     return run
 
 
@@ -215,7 +215,7 @@ async def test_one_answer_that_is_refused_refuses_all(
 ) -> None:
     run = await asking(still, author, saved, "a", "b", editable=False)
     deep: Any = 1
-    for _ in range(limits.REVIEW_DATA_DEPTH_MAX + 1):
+    for _ in range(run_limits.REVIEW_DATA_DEPTH_MAX + 1):
         deep = [deep]
     head = await still.head()
     for bad, status in (
@@ -225,8 +225,8 @@ async def test_one_answer_that_is_refused_refuses_all(
         (item(run, 1), 400),
         (item(run, 2, reviewed_data="c"), 400),
         (item(run, 2, reviewed_data=deep), 400),
-        (item(run, 2, reviewed_data="x" * limits.REVIEW_DATA_BYTES_MAX), 400),
-        (item(run, 2, message="x" * (limits.REVIEW_MESSAGE_CHARS_MAX + 1)), 400),
+        (item(run, 2, reviewed_data="x" * run_limits.REVIEW_DATA_BYTES_MAX), 400),
+        (item(run, 2, message="x" * (run_limits.REVIEW_MESSAGE_CHARS_MAX + 1)), 400),
         ({**item(run, 2), "approved": "maybe"}, 400),
         ({"approved": True}, 400),
     ):
@@ -250,7 +250,7 @@ async def test_many_answers_are_too_many(author: Caller) -> None:
 
 async def test_the_largest_data_is_taken(still: Platform, author: Caller, saved: Saved) -> None:
     run = await asking(still, author, saved, "a")
-    largest = "x" * (limits.REVIEW_DATA_BYTES_MAX - 2)
+    largest = "x" * (run_limits.REVIEW_DATA_BYTES_MAX - 2)
     answered(await author.post(ACTION, {"reviews": [item(run, 1, reviewed_data=largest)]}))
     [decided] = await decisions(still, run)
     assert decided.data == largest

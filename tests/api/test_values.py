@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from blocks.text import TextProcessing
-from domain import large_values, limits
+from domain import large_values
+from domain.limits import value_limits
 from domain.runs import NodeCompleted
-from tests.api.test_run_pages import SPREAD
+from tests.api.runs.test_pages import SPREAD
 from tests.support.api import Caller, Platform, answered
 from tests.support.graphs import agent_output, graph, items, node
 from tests.support.written import CLAIM, WrittenRun, begun
 
-LARGE = "x" * limits.VALUE_SHOWN_BYTES_MAX
+LARGE = "x" * value_limits.VALUE_SHOWN_BYTES_MAX
 """With its quotes it is too large to be shown."""
 
 
@@ -103,7 +104,7 @@ async def test_what_is_no_hash_is_no_value(still: Platform, author: Caller, key:
 async def test_a_value_is_read_piece_by_piece(
     still: Platform, author: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "VALUE_PIECE_BYTES", 4)
+    monkeypatch.setattr(value_limits, "VALUE_PIECE_BYTES", 4)
     for encoded in (b"1", b'"ab"', b'"abcdef"', b'"abcdefg"'):
         (key,) = await still.log.values.put(str(author.user_id), [encoded])
         pieces = still.log.values.pieces(str(author.user_id), key, len(encoded))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from blocks.contract import Block, Context, Http, Reviewed, Templates
+from blocks.contract import Block, BlockContext, Http, Reviewed, Templates
 from runtime.egress import Egress
 from workers.executor.renderers import Renderers
 
@@ -35,7 +35,7 @@ async def outputs_of(
     review: Reviewed | None = None,
 ) -> list[tuple[str, Any]]:
     """What the block yields for `data`, in order. Without `http` nothing can be reached."""
-    context: Context = Given(
+    context: BlockContext = Given(
         now=NOW,
         idempotency_key="run/node",
         http=http or Egress().of("somebody"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from blocks.contract import BlockFailure
 from blocks.logic import Calculator, Condition, CountItems, StepThroughItems
-from domain import limits, memory_limits
+from domain.limits import memory_limits, run_limits
 from tests.blocks.support import outputs_of
 
 NUMBERS = st.floats(width=64)
@@ -140,8 +140,8 @@ async def test_a_text_without_items_is_a_failure(text: str, message: str) -> Non
 
 
 async def test_there_is_an_end_to_items() -> None:
-    most = list(range(limits.STEP_THROUGH_ITEMS_MAX))
+    most = list(range(run_limits.STEP_THROUGH_ITEMS_MAX))
     outputs = await outputs_of(StepThroughItems(), {"items": most})
-    assert len(outputs) == 2 * limits.STEP_THROUGH_ITEMS_MAX <= limits.NODE_OUTPUTS_MAX
+    assert len(outputs) == 2 * run_limits.STEP_THROUGH_ITEMS_MAX <= run_limits.NODE_OUTPUTS_MAX
     with pytest.raises(BlockFailure, match="more than"):
         await outputs_of(StepThroughItems(), {"items": most, "items_object": {"one": 1}})

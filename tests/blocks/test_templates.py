@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from blocks.templates import Job, TemplateFailure, render_now
-from domain import template_limits
+from domain.limits import template_limits
 from tests.blocks.support import RENDERERS
 
 LOOP = "{% for n in names %}{{ n }};{% endfor %}"

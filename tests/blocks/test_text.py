@@ -4,7 +4,7 @@ import pytest
 
 from blocks.contract import BlockFailure
 from blocks.text import CombineTexts, FillTextTemplate, TextProcessing
-from domain import limits
+from domain.limits import run_limits
 from tests.blocks.support import outputs_of
 
 
@@ -26,7 +26,7 @@ async def test_texts_are_combined() -> None:
 
 
 async def test_a_few_texts_do_not_combine_to_a_giant() -> None:
-    delimiter = "x" * (limits.NODE_OUTPUT_BYTES_MAX // 2)
+    delimiter = "x" * (run_limits.NODE_OUTPUT_BYTES_MAX // 2)
     with pytest.raises(BlockFailure, match="too long"):
         await outputs_of(CombineTexts(), {"input": ["a"] * 1000, "delimiter": delimiter})
 

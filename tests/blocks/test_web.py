@@ -9,7 +9,7 @@ import pytest
 
 from blocks.contract import BlockFailure, BlockUnavailable, Http
 from blocks.web import SendWebRequest
-from domain import egress_limits
+from domain.limits import egress_limits
 from domain.policies import FailureKind, retry_at
 from runtime.egress import Egress
 from tests.blocks.support import outputs_of

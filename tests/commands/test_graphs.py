@@ -10,15 +10,15 @@ from blocks.data import AddToList
 from blocks.io import AgentInput
 from commands import graphs
 from domain.errors import GraphInvalid, Invalid, NotFound, QuotaExceeded
-from domain.graphs import GRAPH, Settings, VersionSaved
+from domain.graphs.graph import GRAPH, GraphSettings, VersionSaved
 from domain.storage import STORAGE, Quota, Storage
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Done, Repository
 from tests.support.graphs import Document, echo, graph, items, node
 from tests.support.log import whole_stream
 
-ADA, EVE = Context(owner="ada", actor="ada"), Context(owner="eve", actor="eve")
+ADA, EVE = CommandContext(owner="ada", actor="ada"), CommandContext(owner="eve", actor="eve")
 LOOP = graph(
     items("start", []),
     node("add", AddToList),
@@ -38,7 +38,7 @@ async def create(
 
 
 async def save(
-    repository: Repository, graph_id: str, document: Document, context: Context = ADA
+    repository: Repository, graph_id: str, document: Document, context: CommandContext = ADA
 ) -> Done[VersionSaved]:
     return await graphs.save_version(
         repository, context, graph_id=graph_id, document=document, contracts=CONTRACTS
@@ -134,11 +134,11 @@ async def test_settings_are_changed_one_by_one(repository: Repository) -> None:
     first = await graphs.change_settings(
         repository, ADA, graph_id=graph_id, sensitive_action_safe_mode=True
     )
-    assert first.answer == Settings(sensitive_action_safe_mode=True)
+    assert first.answer == GraphSettings(sensitive_action_safe_mode=True)
     second = await graphs.change_settings(
         repository, ADA, graph_id=graph_id, human_in_the_loop_safe_mode=False
     )
-    both = Settings(human_in_the_loop_safe_mode=False, sensitive_action_safe_mode=True)
+    both = GraphSettings(human_in_the_loop_safe_mode=False, sensitive_action_safe_mode=True)
     assert second.answer == both
     again = await graphs.change_settings(repository, ADA, graph_id=graph_id)
     assert (again.answer, again.position) == (both, None)

@@ -8,13 +8,15 @@ import msgspec
 import pytest
 
 from blocks.reviews import HumanInTheLoop
-from commands import reviews, run_control
-from commands.reviews import Decision, ReviewsDecided
+from commands import reviews
+from commands.reviews import ReviewsDecided
+from commands.runs import control
 from domain.errors import Conflict, Invalid, NotFound
+from domain.reviews import ReviewDecision
 from domain.runs import ReviewDecided, RunStatus
-from runtime.aggregates.context import Idempotency
+from runtime.aggregates.command_context import Idempotency
 from runtime.aggregates.repository import Repository
-from tests.commands.driving import ADA, EVE, Worker, events_of, folded, saved, start
+from tests.commands.runs.driving import ADA, EVE, Worker, events_of, folded, saved, start
 from tests.support.graphs import agent_output, graph, node
 
 TWO = graph(
@@ -26,7 +28,7 @@ TWO = graph(
         second.approved_data > y.value
     """,
 )
-YES = Decision(execution=0, approved=True)
+YES = ReviewDecision(execution=0, approved=True)
 
 
 async def asking(repository: Repository) -> Worker:
@@ -36,7 +38,7 @@ async def asking(repository: Repository) -> Worker:
     await worker.claims()
     for _ in range(2):
         await worker.asks(HumanInTheLoop, editable=True)
-    await worker.rests()
+    await worker.suspended()
     return worker
 
 
@@ -48,8 +50,8 @@ async def test_several_reviews_are_decided_in_one_append(repository: Repository)
         ADA,
         run_id=worker.run_id,
         decisions=[
-            Decision(execution=0, approved=True, data="better"),
-            Decision(execution=1, approved=False, message="no"),
+            ReviewDecision(execution=0, approved=True, data="better"),
+            ReviewDecision(execution=1, approved=False, message="no"),
         ],
     )
     assert done.answer == ReviewsDecided(worker.run_id, approved=1, rejected=1)
@@ -73,7 +75,7 @@ async def test_a_refused_decision_decides_nothing(repository: Repository) -> Non
     worker = await asking(repository)
     head = await repository.log.read_head()
     for decisions, refusal in (
-        ([YES, Decision(execution=2, approved=True)], NotFound),
+        ([YES, ReviewDecision(execution=2, approved=True)], NotFound),
         ([YES, YES], Invalid),
         ([], Invalid),
     ):
@@ -112,7 +114,7 @@ async def test_a_crowd_decides_a_review_once(repository: Repository) -> None:
                 repository,
                 ADA,
                 run_id=worker.run_id,
-                decisions=[Decision(execution=0, approved=number % 2 == 0)],
+                decisions=[ReviewDecision(execution=0, approved=number % 2 == 0)],
             )
             for number in range(6)
         ),
@@ -133,6 +135,6 @@ async def test_under_a_key_the_same_answer_comes_again(repository: Repository) -
 
 async def test_a_run_that_was_stopped_asks_nobody(repository: Repository) -> None:
     worker = await asking(repository)
-    await run_control.stop(repository, ADA, worker.run_id)
+    await control.stop(repository, ADA, worker.run_id)
     with pytest.raises(Conflict, match="the run has ended"):
         await reviews.decide(repository, ADA, run_id=worker.run_id, decisions=[YES])

@@ -5,12 +5,12 @@ import asyncio
 from commands import users
 from domain.credits import ACCOUNT, CreditsGranted
 from domain.users import ProfileChanged, UserRegistered
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Repository
 from tests.support import credits as credit_support
 from tests.support.log import whole_stream
 
-ADA = Context(owner="ada", actor="ada")
+ADA = CommandContext(owner="ada", actor="ada")
 EMAIL = "ada@example.com"
 
 

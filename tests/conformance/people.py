@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Repository
 from tests.support.api import Caller, Outcome, Platform, Saved, answered, eventually
 from tests.support.credits import grant
@@ -20,7 +20,7 @@ async def poor(installation: Platform, amount: int) -> Caller:
 
 async def give(installation: Platform, user: Caller, amount: int) -> None:
     """Let somebody have so many credits more."""
-    context = Context(owner=str(user.user_id), actor="test")
+    context = CommandContext(owner=str(user.user_id), actor="test")
     await grant(Repository(installation.log), context, amount=amount, reason="test")
 
 
@@ -30,7 +30,7 @@ async def credits_of(user: Caller) -> int:
 
 
 async def asked(user: Caller, graph: Saved, run_id: str, count: int = 1) -> list[Document]:
-    """Wait until the run rests with this many questions, and return them."""
+    """Wait until the run is suspended with this many questions, and return them."""
     await user.until(graph, run_id, lambda run: run.status == "REVIEW")
 
     async def listed() -> list[Document] | None:

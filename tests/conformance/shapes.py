@@ -39,7 +39,7 @@ def failing(name: str) -> Document:
 
 
 def late(name: str, data: Any) -> Document:
-    """A node that yields `data` on `output` behind all that needs no time."""
+    """A node that yields `data` on `output` after all that needs no time."""
     return node(name, Wait, seconds=LATE_SECONDS, data=data)
 
 
@@ -49,7 +49,7 @@ def slow(name: str) -> Document:
 
 
 def waiting(name: str, seconds: float = LONG_SECONDS) -> Document:
-    """A node that rests, and so does its run."""
+    """A node that is suspended, and so does its run."""
     return node(name, Wait, seconds=seconds, data="waited")
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from blocks.data import AddToList
 from blocks.logic import Condition
-from domain import limits
 from domain.credits import NO_BALANCE
-from domain.runs import RunRested
+from domain.limits import run_limits
+from domain.runs import RunSuspended
 from tests.conformance import shapes
 from tests.conformance.people import credits_of, poor
 from tests.support.api import Caller, Platform, answered
@@ -41,7 +41,7 @@ async def test_a_list_that_doubles_runs_into_the_bound_of_its_size(user: Caller)
     outcome = await user.run(graph(*nodes, links=links))
     assert outcome.status == "COMPLETED"
     assert outcome.run["stats"]["node_error_count"] == 1
-    bound = f"a node yields at most {limits.NODE_OUTPUT_BYTES_MAX} bytes"
+    bound = f"a node yields at most {run_limits.NODE_OUTPUT_BYTES_MAX} bytes"
     assert outcome.executions["add"][-1]["output_data"] == {"error": [bound]}
 
 
@@ -99,7 +99,7 @@ async def test_seconds_go_on_while_nobody_has_the_run(
 ) -> None:
     saved = await user.save(graph(shapes.waiting("n")))
     run_id = await user.start(saved, budget={"seconds": 1.5})
-    await installation.recorded(run_id, RunRested)
+    await installation.recorded(run_id, RunSuspended)
     await installation.kill_executor()
     outcome = await user.ended(saved, run_id)
     assert outcome.run["stats"]["error"] == "The run used up its budget of 1.5 seconds"
@@ -164,11 +164,11 @@ async def test_sub_graphs_end_with_the_seconds_of_their_parents(user: Caller, wa
     "budget",
     [
         {"steps": 0},
-        {"steps": limits.RUN_STEPS_MAX + 1},
+        {"steps": run_limits.RUN_STEPS_MAX + 1},
         {"seconds": 0},
-        {"seconds": limits.RUN_SECONDS_MAX + 1},
+        {"seconds": run_limits.RUN_SECONDS_MAX + 1},
         {"credits": -1},
-        {"credits": limits.RUN_CREDITS_MAX + 1},
+        {"credits": run_limits.RUN_CREDITS_MAX + 1},
     ],
 )
 async def test_a_budget_out_of_bounds_is_refused(user: Caller, budget: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from domain.runs import RunRested
+from domain.runs import RunSuspended
 from tests.conformance import shapes
 from tests.support.api import Caller, answered
 from tests.support.effects import Effects
@@ -21,7 +21,7 @@ async def test_a_pause_lets_effects_finish_and_nothing_begin(
         await service.asked(1)
         paused = await user.command(saved, run_id, "pause")
         assert (paused["status"], paused["paused"]) == ("RUNNING", True)
-    await installation.recorded(run_id, RunRested)
+    await installation.recorded(run_id, RunSuspended)
     resting = await user.see(saved, run_id)
     assert (resting.statuses("a"), resting.statuses("b")) == (["COMPLETED"], ["QUEUED"])
     assert sum(service.seen.values()) == 1
@@ -63,7 +63,7 @@ async def test_time_goes_on_while_a_run_is_paused(user: Caller, installation: In
     run_id = await user.start(saved)
     await user.until(saved, run_id, lambda run: run.statuses("n") == ["RUNNING"])
     await user.command(saved, run_id, "pause")
-    await installation.recorded(run_id, RunRested)
+    await installation.recorded(run_id, RunSuspended)
     until = (await user.see(saved, run_id)).only("n")["waits_until"]
     await user.command(saved, run_id, "resume")
     outcome = await user.ended(saved, run_id)

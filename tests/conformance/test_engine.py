@@ -14,10 +14,10 @@ from blocks.data import AddToList
 from blocks.logic import Calculator, Condition
 from blocks.text import FillTextTemplate, TextProcessing
 from blocks.triggers import GenericWebhookTrigger
-from domain import limits
 from domain.credits import NO_BALANCE
 from domain.engine.plan import NOT_BY_HAND
 from domain.engine.schemas import REQUIRED
+from domain.limits import run_limits, worker_limits
 from tests.conformance import shapes
 from tests.conformance.people import asked, credits_of, decide, poor, reviewed
 from tests.support.api import Caller, Platform, answered
@@ -168,7 +168,7 @@ async def test_c15_a_cycle_ends_where_its_condition_says(user: Caller, start: Do
 async def test_c16_a_loop_without_end_runs_into_our_bound(user: Caller) -> None:
     """The original goes on until the credits or the memory end."""
     outcome = await user.run(shapes.endless())
-    most = limits.CYCLIC_RUN_STEPS_MAX
+    most = run_limits.CYCLIC_RUN_STEPS_MAX
     assert outcome.status == "FAILED"
     assert outcome.run["stats"]["error"] == (
         f"The run used up its budget of {most} node executions"
@@ -263,7 +263,7 @@ async def test_c24_the_failure_of_a_sub_graph_is_an_error_of_its_node(user: Call
 
 async def test_c25_a_stop_ends_what_works_what_is_queued_and_children(user: Caller) -> None:
     child = await user.save(shapes.sleeping())
-    at_once = limits.EXECUTOR_NODES_PER_RUN_MAX
+    at_once = worker_limits.EXECUTOR_NODES_PER_RUN_MAX
     saved = await user.save(shapes.sleeping_beside(child.model, times=at_once + 1))
     run_id = await user.start(saved)
     (child_id,) = (await user.until(saved, run_id, lambda run: run.children("sub"))).children("sub")

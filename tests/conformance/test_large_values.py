@@ -5,7 +5,7 @@ from __future__ import annotations
 from blocks.data import StoreValue
 from blocks.reviews import HumanInTheLoop
 from blocks.text import TextProcessing
-from domain import limits
+from domain.limits import value_limits
 from domain.runs import ReviewRequested
 from tests.conformance import shapes
 from tests.conformance.people import asked, decide
@@ -40,7 +40,7 @@ async def test_a_large_value_is_stored_once_on_its_way_through_nodes(
     assert values == [(len(TEXT) + 2,)]
     stream = f"run-{outcome.run['id']}"
     ((largest,),) = await installation.rows(SELECT_LARGEST_EVENT, stream)
-    assert largest < limits.VALUE_INLINE_BYTES_MAX / 10
+    assert largest < value_limits.VALUE_INLINE_BYTES_MAX / 10
 
 
 async def test_a_large_value_survives_a_death(user: Caller, installation: Installation) -> None:
@@ -89,7 +89,7 @@ async def test_a_person_is_asked_about_a_large_value_by_reference(
 async def test_what_is_small_enough_stays_in_its_event(
     user: Caller, installation: Installation
 ) -> None:
-    text = "x" * (limits.VALUE_INLINE_BYTES_MAX // 8)
+    text = "x" * (value_limits.VALUE_INLINE_BYTES_MAX // 8)
     outcome = await user.run(graph(items("a", text), agent_output("y"), links="a.item > y.value"))
     assert outcome.outputs == {"y": [text]}
     assert await installation.rows(SELECT_VALUES, str(user.user_id)) == []

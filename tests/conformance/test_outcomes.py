@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from blocks.logic import Calculator, CountItems
-from domain import limits
+from domain.limits import request_limits
 from tests.conformance import shapes
 from tests.support.api import Caller, answered
 from tests.support.graphs import agent_output, echo, graph, items, node
@@ -113,7 +113,7 @@ async def test_a_long_run_is_shown_whole_in_pages(user: Caller) -> None:
     saved = await user.save(graph(*nodes, links="each.item > count.collection"))
     run_id = await user.start(saved)
     whole = await user.ended(saved, run_id)
-    assert EXECUTIONS <= limits.EXECUTIONS_PAGE
+    assert EXECUTIONS <= request_limits.EXECUTIONS_PAGE
     paged = await user.see(saved, run_id, limit=999)
     for shown in (whole, paged):
         ids = [one["node_exec_id"] for one in shown.run["node_executions"]]

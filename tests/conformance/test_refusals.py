@@ -7,7 +7,7 @@ import pytest
 from blocks.logic import Condition, CountItems
 from blocks.text import TextProcessing
 from domain.engine.schemas import REQUIRED
-from domain.node_checks import CREDENTIALS_REQUIRED
+from domain.graphs.node_checks import CREDENTIALS_REQUIRED
 from runtime import ids
 from tests.conformance import shapes
 from tests.support.api import Caller, Platform, answered

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.runs import RunRested
+from domain.runs import RunSuspended
 from tests.conformance import shapes
 from tests.conformance.people import asked, decide, with_settings
 from tests.support.api import Caller, answered
@@ -79,7 +79,7 @@ async def test_a_run_that_waits_for_a_person_is_in_nobodys_hands(
     run_id = await user.start(saved)
     (question,) = await asked(user, saved, run_id)
     last = (await installation.events(run_id))[-1].event
-    assert isinstance(last, RunRested)
+    assert isinstance(last, RunSuspended)
     assert last.until is None
     await installation.kill_executor()
     await decide(user, question, approved=True)

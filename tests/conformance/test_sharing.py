@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.text import FillTextTemplate
-from domain import template_limits
+from domain.limits import template_limits
 from tests.support.api import Caller
 from tests.support.graphs import Document, graph, items, node
 from tests.support.installation import Installation

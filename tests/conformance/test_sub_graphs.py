@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain import limits
 from domain.credits import NO_BALANCE
-from domain.runs import RunClaimed, RunRested
+from domain.limits import run_limits
+from domain.runs import RunClaimed, RunSuspended
 from tests.conformance import shapes
 from tests.conformance.people import credits_of, poor
 from tests.support.api import Caller, inside_itself
@@ -98,7 +98,7 @@ async def test_depth_has_a_bound_which_is_an_error_of_the_deepest_node(user: Cal
         user, graph(agent_input("x"), agent_output("y"), links=links), "sub"
     )
     outcome = await user.ended(recursive, await user.start(recursive, {"x": 1}))
-    most = limits.CHILD_DEPTH_MAX
+    most = run_limits.CHILD_DEPTH_MAX
     assert outcome.outputs == {"y": [f"sub-graphs are nested more than {most} deep"]}
     assert len(await user.read("/api/v1/executions")) == most + 1
     assert outcome.run["stats"]["node_exec_count"] == 3 * (most + 1)
@@ -123,8 +123,8 @@ async def test_a_parent_waits_as_state(
     with service.held():
         run_id = await user.start(document)
         await service.asked(1)
-        rested = await installation.recorded(run_id, RunRested)
-        assert (await installation.events(run_id))[-1].event == rested
+        suspended = await installation.recorded(run_id, RunSuspended)
+        assert (await installation.events(run_id))[-1].event == suspended
     outcome = await user.ended(document, run_id)
     assert outcome.outputs == {"y": [2]}
     kinds = [type(entry.event) for entry in await installation.events(run_id)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from domain.runs import NodeDeferred, RunClaimed, RunCompleted, RunRested, stream_of
+from domain.runs import NodeDeferred, RunClaimed, RunCompleted, RunSuspended, stream_of
 from tests.conformance import shapes
 from tests.support.api import Caller, answered
 from tests.support.effects import Effects
@@ -28,9 +28,9 @@ async def test_a_run_that_waits_is_in_nobodys_hands_and_ends_on_time(
     nodes = (shapes.waiting("n", 2), agent_output("y"))
     saved = await user.save(graph(*nodes, links="n.output > y.value"))
     run_id = await user.start(saved)
-    rested = await installation.recorded(run_id, RunRested)
+    suspended = await installation.recorded(run_id, RunSuspended)
     until = (await installation.recorded(run_id, NodeDeferred)).until
-    assert rested.until == until
+    assert suspended.until == until
     await installation.kill_executor()
     quick = await user.run(echo(), {"x": 1})
     outcome = await user.ended(saved, run_id)

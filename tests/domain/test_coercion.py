@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import limits, memory_limits
 from domain.engine.coercion import compile_coercion, compile_fit
 from domain.engine.schemas import compile_check
 from domain.json_values import check_json
+from domain.limits import memory_limits, value_limits
 from tests.domain.values import json_values, scalars
 
 
@@ -143,7 +143,7 @@ def test_table(schema: dict[str, Any], value: Any, expected: Any) -> None:
 
 
 def test_a_text_that_nests_too_deep_is_taken_as_a_text() -> None:
-    for depth in (limits.JSON_DEPTH_MAX + 1, 100_000):
+    for depth in (value_limits.JSON_DEPTH_MAX + 1, 100_000):
         text = "[" * depth + "]" * depth
         assert compile_coercion(ARRAY)(text) == [text]
         assert compile_coercion(OBJECT)(text) == {"value": text}

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from domain import limits
 from domain.errors import GraphInvalid, Invalid
+from domain.limits import graph_limits, value_limits
 
-LONG = "x" * (limits.ERROR_CHARS_MAX + 1)
+LONG = "x" * (value_limits.ERROR_CHARS_MAX + 1)
 CUT = f"{LONG[:-2]}…"
 
 
@@ -14,7 +14,7 @@ def test_a_message_is_cut() -> None:
 
 
 def test_of_many_problems_the_first_are_told() -> None:
-    most = limits.GRAPH_ERRORS_MAX
+    most = graph_limits.GRAPH_ERRORS_MAX
     node_errors = {"a": {"x": LONG, "y": "short"}, "b": {str(n): "short" for n in range(most)}}
     refused = GraphInvalid(LONG, node_errors, [LONG] * (most + 1))
     assert refused.message == CUT

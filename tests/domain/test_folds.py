@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.live import messages, narrator
-from domain import budgets, graphs, large_values, run_life, storage, users
+from api.live import event_translator, messages
+from domain import budgets, large_values, run_life, storage, users
 from domain import credits as accounts
 from domain.engine import evolve as engine
 from domain.events import Event, UnknownEventType, registered
+from domain.graphs import graph
 from domain.runs import (
     BudgetExtended,
     ChildStarted,
@@ -30,23 +31,23 @@ from domain.runs import (
     RunCreated,
     RunParked,
     RunPaused,
-    RunRested,
     RunResumed,
     RunStopRequested,
+    RunSuspended,
 )
-from projections import run_changes
 from projections.catalogue import PROJECTIONS
 from projections.credits import Sums
 from projections.projection import Projection, Recorded
+from projections.runs import changes
 from tests.support.filled import filled
-from workers.dispatcher import ringer
+from workers.dispatcher import publisher
 
 NODES: set[type[Event]] = {NodeStarted, NodeDeferred, NodeRetried, NodeCompleted, NodeFailed}
 MORE: set[type[Event]] = {CreditsExtended, BudgetExtended}
 LIFE: set[type[Event]] = {
     RunCreated,
     RunClaimed,
-    RunRested,
+    RunSuspended,
     RunParked,
     RunStopRequested,
     RunPaused,
@@ -69,12 +70,12 @@ def types_of(noun: str) -> set[type[Event]]:
         pytest.param(engine._HANDLERS, set(), id="the engine needs all"),
         pytest.param(run_life._CHANGING, NODES | MORE, id="commands look at no node and no cost"),
         pytest.param(
-            run_changes._HANDLERS,
+            changes._HANDLERS,
             NODES | MORE | {ChildStarted},
             id="lists show totals, and children by their own creation",
         ),
         pytest.param(
-            ringer._HANDLERS,
+            publisher._HANDLERS,
             NODES | MORE | {ChildStarted, ReviewRequested},
             id="the dispatcher needs what makes a run want a worker, or not",
         ),
@@ -105,7 +106,7 @@ def test_whatever_changes_the_life_of_a_run_does_change_it() -> None:
 
 
 LEFT_OUT: Mapping[str, tuple[str, set[type[Event]]]] = {
-    "graphs": ("graphs", {graphs.SettingsChanged}),
+    "graphs": ("graphs", {graph.SettingsChanged}),
     "runs": ("runs", NODES | MORE | {ChildStarted}),
     "reviews": ("runs", NODES | LIFE),
     "credits": ("credits", set()),
@@ -128,7 +129,7 @@ def test_clients_are_told_of_each_type_or_it_is_left_out_for_a_reason() -> None:
     """They see no money and no budget, a stop when it is done, and a run when somebody takes it or
     could not."""
     silent = {RunCreated, RunParked, RunStopRequested, *MORE}
-    looked_up = set(narrator.LOOKED_UP)
+    looked_up = set(event_translator.LOOKED_UP)
     for cls in types_of("runs"):
         event = filled(cls)
         recorded = Recorded(1, "run-1", 1, "owner", 1, event)
@@ -142,7 +143,7 @@ FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
     "credits": (accounts.evolve, accounts.Account()),
     "budgets": (budgets.evolve, budgets.NOTHING),
     "users": (users.evolve, None),
-    "graphs": (graphs.evolve, None),
+    "graphs": (graph.evolve, None),
     "storage": (storage.evolve, storage.Storage()),
 }
 
@@ -150,7 +151,7 @@ FOLDS: Mapping[str, tuple[Callable[[Any, Event], Any], Any]] = {
 @pytest.mark.parametrize("noun", FOLDS)
 def test_every_type_of_a_noun_is_an_event_of_its_stream(noun: str) -> None:
     evolve, initial = FOLDS[noun]
-    opening = {users.UserRegistered, graphs.VersionSaved}
+    opening = {users.UserRegistered, graph.VersionSaved}
     state = initial
     for cls in sorted(types_of(noun), key=lambda cls: cls not in opening):
         after = evolve(state, filled(cls))

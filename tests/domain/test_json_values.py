@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain import limits
 from domain.errors import Invalid
 from domain.json_values import (
     NON_FINITE_TEXTS,
@@ -21,6 +20,7 @@ from domain.json_values import (
     places,
     weight,
 )
+from domain.limits import value_limits
 from tests.domain.values import json_values
 
 
@@ -59,10 +59,10 @@ def test_what_is_not_json_is_refused(value: Any, message: str) -> None:
 
 
 def test_depth_is_bounded_for_empty_and_full_containers() -> None:
-    check_json(nested(limits.JSON_DEPTH_MAX, "leaf"), "x")
-    check_json(nested(limits.JSON_DEPTH_MAX - 1, []), "x")
-    for value in (nested(limits.JSON_DEPTH_MAX + 1), nested(limits.JSON_DEPTH_MAX, {})):
-        with pytest.raises(Invalid, match=f"x is nested deeper than {limits.JSON_DEPTH_MAX}"):
+    check_json(nested(value_limits.JSON_DEPTH_MAX, "leaf"), "x")
+    check_json(nested(value_limits.JSON_DEPTH_MAX - 1, []), "x")
+    for value in (nested(value_limits.JSON_DEPTH_MAX + 1), nested(value_limits.JSON_DEPTH_MAX, {})):
+        with pytest.raises(Invalid, match=f"x is nested deeper than {value_limits.JSON_DEPTH_MAX}"):
             check_json(value, "x")
 
 
@@ -85,7 +85,7 @@ def is_json(value: Any, room: int) -> bool:
             return "\x00" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
         case float():
             return math.isfinite(value)
-    return value is None or (isinstance(value, int) and abs(value) <= limits.JSON_INTEGER_MAX)
+    return value is None or (isinstance(value, int) and abs(value) <= value_limits.JSON_INTEGER_MAX)
 
 
 wild_scalars = st.one_of(
@@ -101,10 +101,12 @@ wild_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@given(wild_values, st.sampled_from([0, limits.JSON_DEPTH_MAX - 2, limits.JSON_DEPTH_MAX]))
+@given(
+    wild_values, st.sampled_from([0, value_limits.JSON_DEPTH_MAX - 2, value_limits.JSON_DEPTH_MAX])
+)
 def test_check_agrees_with_the_recursive_definition(value: Any, depth: int) -> None:
     wrapped = nested(depth, value)
-    if is_json(wrapped, limits.JSON_DEPTH_MAX):
+    if is_json(wrapped, value_limits.JSON_DEPTH_MAX):
         check_json(wrapped, "x")
         assert json.loads(json.dumps(wrapped, allow_nan=False)) == wrapped
     else:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import limits
 from domain.engine.pins import (
     PinError,
     Target,
@@ -17,6 +16,7 @@ from domain.engine.pins import (
     compile_target,
     merge_dynamic,
 )
+from domain.limits import graph_limits, value_limits
 from tests.domain.values import json_values
 
 NOTHING = (False, None)
@@ -129,18 +129,18 @@ def test_a_bad_list_index_is_named(name: str) -> None:
 
 
 def test_a_long_name_is_not_kept() -> None:
-    name = "x" * (limits.NAME_CHARS_MAX + 1)
+    name = "x" * (value_limits.NAME_CHARS_MAX + 1)
     assert compile_target(name) == Target(name)
     assert compile_target(name) is not compile_target(name)
 
 
 def test_padding_and_path_length_are_bounded() -> None:
-    merged = merge_dynamic({f"list_$_{limits.LIST_PAD_MAX}": 1})
-    assert len(merged["list"]) == limits.LIST_PAD_MAX + 1
-    with pytest.raises(PinError, match=f"from 0 to {limits.LIST_PAD_MAX}"):
-        merge_dynamic({f"list_$_{limits.LIST_PAD_MAX + 1}": 1})
-    with pytest.raises(PinError, match=f"at most {limits.NAME_CHARS_MAX} characters"):
-        merge_dynamic({"a" + "_#_b" * limits.NAME_CHARS_MAX: 1})
+    merged = merge_dynamic({f"list_$_{graph_limits.LIST_PAD_MAX}": 1})
+    assert len(merged["list"]) == graph_limits.LIST_PAD_MAX + 1
+    with pytest.raises(PinError, match=f"from 0 to {graph_limits.LIST_PAD_MAX}"):
+        merge_dynamic({f"list_$_{graph_limits.LIST_PAD_MAX + 1}": 1})
+    with pytest.raises(PinError, match=f"at most {value_limits.NAME_CHARS_MAX} characters"):
+        merge_dynamic({"a" + "_#_b" * value_limits.NAME_CHARS_MAX: 1})
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_padding_and_path_length_are_bounded() -> None:
     ],
 )
 def test_padding_is_bounded_over_all_pins(data: dict[str, Any]) -> None:
-    with pytest.raises(PinError, match=f"more than {limits.PATH_ITEMS_MAX} items") as failure:
+    with pytest.raises(PinError, match=f"more than {graph_limits.PATH_ITEMS_MAX} items") as failure:
         merge_dynamic(data)
     assert failure.value.pin in data
 
 
 @pytest.mark.parametrize("step", ["$_0", "#_a"])
 def test_copies_and_conversions_are_bounded_over_all_pins(step: str) -> None:
-    shared = [0] * (limits.PATH_ITEMS_MAX // 10 - 1)
+    shared = [0] * (graph_limits.PATH_ITEMS_MAX // 10 - 1)
     values = {f"p{i}": shared for i in range(11)}
     assert len(merge_dynamic({**values, f"p0_{step}": 1})) == 12
     with pytest.raises(PinError, match="items") as failure:
@@ -168,7 +168,7 @@ def test_copies_and_conversions_are_bounded_over_all_pins(step: str) -> None:
 
 
 def test_each_step_of_a_path_counts() -> None:
-    deep = {f"list_#_{i}" + "_#_x" * 59: 1 for i in range(limits.PATH_ITEMS_MAX // 60)}
+    deep = {f"list_#_{i}" + "_#_x" * 59: 1 for i in range(graph_limits.PATH_ITEMS_MAX // 60)}
     assert len(merge_dynamic(deep)["list"]) == len(deep)
     with pytest.raises(PinError, match="items") as failure:
         merge_dynamic({**deep, **{f"more_#_{i}" + "_#_x" * 59: 1 for i in range(2)}})
@@ -176,9 +176,9 @@ def test_each_step_of_a_path_counts() -> None:
 
 
 def test_what_is_built_is_nested_no_deeper_than_json() -> None:
-    deepest = "d" + "_#_a" * limits.JSON_DEPTH_MAX
+    deepest = "d" + "_#_a" * value_limits.JSON_DEPTH_MAX
     merge_dynamic({deepest: 1})
-    with pytest.raises(PinError, match=f"at most {limits.JSON_DEPTH_MAX} levels deep"):
+    with pytest.raises(PinError, match=f"at most {value_limits.JSON_DEPTH_MAX} levels deep"):
         merge_dynamic({f"{deepest}_$_0": 1})
     same_place = ["_" + "_x_".join(way) + "_x" for way in product("#@", repeat=7)]
     back_and_forth = {f"d{way}_{step}_0": 1 for way in same_place for step in "#$"}

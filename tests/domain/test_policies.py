@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import limits
 from domain.contracts import BlockContract
 from domain.errors import Invalid
+from domain.limits import run_limits
 from domain.policies import (
     DEFAULT_POLICY,
     FailureKind,
@@ -156,7 +156,7 @@ def test_no_pause_is_shorter_than_the_least() -> None:
         Retries(attempts=9, first_seconds=0.3, factor=1, jitter=1),
     ):
         pauses = [after(attempt, retries) or 0 for attempt in range(1, 9)]
-        assert min(pauses) == limits.POLICY_PAUSE_SECONDS_MIN
+        assert min(pauses) == run_limits.POLICY_PAUSE_SECONDS_MIN
 
 
 def test_only_what_the_policy_names_is_tried_again() -> None:
@@ -171,16 +171,18 @@ def test_a_pause_is_the_same_at_every_reading() -> None:
 
 
 @given(
-    attempt=st.integers(1, limits.POLICY_ATTEMPTS_MAX - 1),
-    first=st.floats(0, limits.POLICY_PAUSE_SECONDS_MAX),
-    factor=st.floats(1, limits.POLICY_FACTOR_MAX),
+    attempt=st.integers(1, run_limits.POLICY_ATTEMPTS_MAX - 1),
+    first=st.floats(0, run_limits.POLICY_PAUSE_SECONDS_MAX),
+    factor=st.floats(1, run_limits.POLICY_FACTOR_MAX),
     jitter=st.floats(0, 1),
     key=st.text(max_size=40),
 )
 def test_jitter_only_shortens(
     attempt: int, first: float, factor: float, jitter: float, key: str
 ) -> None:
-    steady = Retries(limits.POLICY_ATTEMPTS_MAX, first, factor, limits.POLICY_PAUSE_SECONDS_MAX, 0)
+    steady = Retries(
+        run_limits.POLICY_ATTEMPTS_MAX, first, factor, run_limits.POLICY_PAUSE_SECONDS_MAX, 0
+    )
     jittery = msgspec.structs.replace(steady, jitter=jitter)
     longest, pause = (
         retry_at(NodePolicy(retries=retries), attempt, FailureKind.TIMEOUT, key)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import events, limits, run_life
+from domain import events, run_life
 from domain.budgets import NOTHING, Allotment, Tree
 from domain.engine.evolve import evolve
 from domain.engine.run import Run
 from domain.errors import Conflict
 from domain.events import Event
-from domain.graph_files import Node
+from domain.graphs.files import Node
+from domain.limits import value_limits, worker_limits
 from domain.run_life import Life
 from domain.runs import (
     ChildStarted,
@@ -32,18 +33,18 @@ from domain.runs import (
     RunFailed,
     RunParked,
     RunPaused,
-    RunRested,
     RunResumed,
     RunStats,
     RunStatus,
     RunStopRequested,
+    RunSuspended,
     RunTerminated,
 )
 from tests.domain.engine.given import created, plan
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STATS = RunStats(steps=3, cost=2)
-CLAIMED, RESTED = RunClaimed("worker"), RunRested(stats=STATS)
+CLAIMED, RESTED = RunClaimed("worker"), RunSuspended(stats=STATS)
 
 
 BELOW = RunCreated("user", "graph", 1, {}, steps_max=1, parent=Parent("above", 3, 1))
@@ -76,7 +77,7 @@ def next_event(run: Run, act: str, place: int) -> Event | None:
     number = numbers[place % len(numbers)] if numbers else 0
     return {
         "claim": CLAIMED,
-        "rest": RunRested(stats=run.stats),
+        "rest": RunSuspended(stats=run.stats),
         "ask": asked(number),
         "decide": ReviewDecided(execution=number, node=f"n{number}", approved=True),
         "child": ChildStarted(execution=number, node=f"n{number}", child=f"child {number}"),
@@ -102,7 +103,7 @@ def test_commands_and_the_engine_see_the_same_run(acts: list[tuple[str, int]]) -
         life = run_life.evolve(life, happened)
         assert (life.version, life.status, life.worker) == (run.version, run.status, run.worker)
         assert (life.is_paused, life.is_stopping) == (run.is_paused, run.is_stopping)
-        if isinstance(happened, RunRested | RunEnd):
+        if isinstance(happened, RunSuspended | RunEnd):
             assert life.stats == run.stats
         if run.is_ended:
             break
@@ -143,11 +144,11 @@ def test_what_nobody_can_have_used_is_left_when_a_run_is_stopped() -> None:
     """Behind a claim somebody may have: what was lost with a worker counts as used."""
     some, less = Allotment(steps=5, runs=1), Allotment(steps=3)
     first = msgspec.structs.replace(created(), tree=Tree(some, NOTHING, some))
-    rested = RunRested(stats=RunStats(left=less))
+    suspended = RunSuspended(stats=RunStats(left=less))
     parked = RunParked("reason", NOON)
     assert run_life.stop(after(first=first)) == [RunTerminated(RunStats(left=some))]
-    assert run_life.stop(after(CLAIMED, rested, first=first)) == [RunTerminated(rested.stats)]
-    lost = after(CLAIMED, rested, CLAIMED, parked, first=first)
+    assert run_life.stop(after(CLAIMED, suspended, first=first)) == [RunTerminated(suspended.stats)]
+    lost = after(CLAIMED, suspended, CLAIMED, parked, first=first)
     assert run_life.stop(lost) == [RunTerminated(RunStats())]
 
 
@@ -195,14 +196,14 @@ def test_who_cannot_be_taken_is_left_alone_longer_each_time() -> None:
         assert isinstance(parked, RunParked)
         waits.append((parked.until - NOON) / timedelta(seconds=1))
         life = run_life.evolve(life, parked)
-    assert waits[:3] == [limits.PARK_SECONDS_MIN * factor for factor in (1, 2, 4)]
-    assert waits[-1] == limits.PARK_SECONDS_MAX
+    assert waits[:3] == [worker_limits.PARK_SECONDS_MIN * factor for factor in (1, 2, 4)]
+    assert waits[-1] == worker_limits.PARK_SECONDS_MAX
     assert life.worker is None
     assert run_life.stop(life) == [RunTerminated(RunStats())]
     (parked,) = run_life.park(run_life.evolve(life, CLAIMED), "x" * 10_000, NOON)
     assert isinstance(parked, RunParked)
-    assert parked.until - NOON == timedelta(seconds=limits.PARK_SECONDS_MIN)
-    assert len(parked.reason) == limits.ERROR_CHARS_MAX
+    assert parked.until - NOON == timedelta(seconds=worker_limits.PARK_SECONDS_MIN)
+    assert len(parked.reason) == value_limits.ERROR_CHARS_MAX
 
 
 def test_what_shall_stop_ends_when_nobody_can_take_it() -> None:

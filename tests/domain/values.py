@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from domain import limits
+from domain.limits import value_limits
 
 texts = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8
@@ -16,7 +16,7 @@ texts = st.text(
 scalars = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(-limits.JSON_INTEGER_MAX, limits.JSON_INTEGER_MAX),
+    st.integers(-value_limits.JSON_INTEGER_MAX, value_limits.JSON_INTEGER_MAX),
     st.floats(allow_nan=False, allow_infinity=False),
     texts,
 )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from psycopg import AsyncConnection
 
-from domain import installation_limits
+from domain.limits import installation_limits
 from migrations import runner
 from runtime.database import Row
 from runtime.embedded import roles

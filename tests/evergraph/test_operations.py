@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from domain import limits
+from domain.limits import database_limits
 from runtime import database
 from runtime.database import Row
 from runtime.embedded.postgres import DEFAULTS
@@ -45,7 +45,7 @@ CONNECTIONS = {process: rest for process, *rest in table("process")}
 def test_connections_add_up() -> None:
     most = {}
     for process, (single, pool, total) in CONNECTIONS.items():
-        size = limits.DATABASE_POOL_CONNECTIONS_MAX if names(pool) else 0
+        size = database_limits.DATABASE_POOL_CONNECTIONS_MAX if names(pool) else 0
         assert pool == (f"`evergraph {process}`, 1 to {size}" if size else "none")
         most[process] = len(names(single)) + size
         assert int(total) == most[process]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import process_limits
+from domain.limits import process_limits
 from evergraph.supervisor import Supervisor
 from runtime import settings
 from runtime.embedded.child import Child

@@ -31,17 +31,17 @@ ROUNDS = 3
     ],
 )
 async def test_the_executor_dies(bare: Scene, point: str) -> None:
-    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAULT_POINT=point) as executor:
+    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:
         batch = await bare.start(CHAIN, RUNS)
         assert await executor.ended() == -signal.SIGKILL
     await takes_over(bare, batch)
 
 
-async def test_the_executor_dies_with_all_bells_in_its_hands(bare: Scene) -> None:
-    """It has claimed nothing yet; nobody but it knows what it was rung for."""
+async def test_the_executor_dies_with_all_wake_ups_in_its_hands(bare: Scene) -> None:
+    """It has claimed nothing yet; nobody but it knows what it was woken up."""
     batch = await bare.start(CHAIN, RUNS)
     point = "append.before:kill9@1"
-    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAULT_POINT=point) as executor:
+    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:
         assert await executor.ended() == -signal.SIGKILL
     await takes_over(bare, batch)
 

@@ -102,7 +102,7 @@ async def test_what_nobody_can_read_stops_neither_the_relay_nor_other_runs(tmp_p
             Encoded("runs.RunClaimed@99", READABLE),
             Encoded("nobody.Knows@1", b"\xff"),
             Encoded("runs.RunCreated@1", b"{"),
-            Encoded("runs.RunRested@1", b'{"stats": 5}'),
+            Encoded("runs.RunSuspended@1", b'{"stats": 5}'),
             Encoded("runs.RunCompleted@1", b""),
         ]
         async with opened(database_url(given.cluster.settings), "newer") as log:
@@ -115,6 +115,6 @@ async def test_what_nobody_can_read_stops_neither_the_relay_nor_other_runs(tmp_p
         await relay_is_heard(given)
         assert given.cluster.deaths("relay") == 0
         told = [
-            entry for entry in given.cluster.complaints() if entry["event"].startswith("ringer")
+            entry for entry in given.cluster.complaints() if entry["event"].startswith("publisher")
         ]
-        assert [entry["topic"] for entry in told] == ["runs.RunCreated@1", "runs.RunRested@1"]
+        assert [entry["topic"] for entry in told] == ["runs.RunCreated@1", "runs.RunSuspended@1"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import limits
+from domain.limits import worker_limits
 from domain.runs import stream_of
 from tests.faults.graphs import EFFECT, PURE, Step
 from tests.faults.scene import ENDED, Scene
@@ -55,7 +55,7 @@ async def test_only_what_was_in_flight_is_repeated(
     bare: Scene, point: str, effects: list[tuple[int, int]]
 ) -> None:
     batch = await bare.start(CHAIN)
-    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAULT_POINT=point) as executor:
+    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:
         assert await executor.ended() == -signal.SIGKILL
     async with bare.cluster.beside("executor", "a"):
         await bare.settle(batch)
@@ -96,7 +96,7 @@ async def test_one_that_sleeps_through_its_lease_is_fenced(bare: Scene, wakes: s
 
 
 async def test_runs_that_wait_keep_no_other_from_running(bare: Scene) -> None:
-    waiting = await bare.start([WAIT_SECONDS, PURE], runs=limits.EXECUTOR_RUNS_MAX + 1)
+    waiting = await bare.start([WAIT_SECONDS, PURE], runs=worker_limits.EXECUTOR_RUNS_MAX + 1)
     async with bare.cluster.beside("executor", "a"):
         await bare.recorded(waiting, len(waiting.runs), "runs.NodeDeferred@1")
         quick = await bare.start([PURE])

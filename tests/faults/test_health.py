@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from domain import limits
+from domain.limits import worker_limits
 from domain.runs import stream_of
 from runtime import ids
 from runtime.embedded.postgres import database_url
@@ -29,7 +29,7 @@ UNKNOWN = Encoded("runs.RunClaimed@99", b'{"worker": "test/1"}')
 
 @pytest.fixture
 async def http(whole: Scene) -> AsyncIterator[httpx2.AsyncClient]:
-    """All is well before and behind each test."""
+    """All is well before and after each test."""
     async with httpx2.AsyncClient(base_url=whole.cluster.url, trust_env=False) as client:
         await says(client, HEALTHY)
         yield client
@@ -93,7 +93,7 @@ async def test_a_disk_that_was_full_has_cost_time_alone(tmp_path: Path) -> None:
                 await one.effects.asked(8)
                 small.fill()
                 await says(http, (503, "unhealthy", {"database": "storage_full"}))
-            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            await asyncio.sleep(2 * worker_limits.LEASE_SECONDS)
             small.clear()
             await says(http, HEALTHY)
             again = await one.start(EFFECT_CHAIN, runs=8)

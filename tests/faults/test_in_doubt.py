@@ -10,10 +10,10 @@ from blocks.web import SendWebRequest
 from tests.faults.graphs import PURE, Doubted
 from tests.faults.scene import Attempted, Batch, Scene
 from tests.support.graphs import Document
-from workers.executor.starting import IN_DOUBT, REJECTED
+from workers.executor.node_starter import IN_DOUBT, REJECTED
 
 REVIEW = "runs.ReviewRequested@1"
-REST = "runs.RunRested@1"
+REST = "runs.RunSuspended@1"
 
 
 async def test_it_is_repeated_and_the_log_says_so(bare: Scene) -> None:
@@ -56,7 +56,7 @@ async def test_a_person_is_asked(bare: Scene, approved: bool) -> None:
 async def doubtful(scene: Scene, in_doubt: str) -> Batch:
     """A run whose worker has died between its effect and the note of it."""
     point = "effect.done:kill9@1"
-    async with scene.cluster.beside("executor", "a", EVERGRAPH_FAULT_POINT=point) as executor:
+    async with scene.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:
         batch = await scene.start([Doubted(in_doubt), PURE])
         assert await executor.ended() == -signal.SIGKILL
     return batch

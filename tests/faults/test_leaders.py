@@ -33,7 +33,7 @@ async def test_a_leader_that_hangs_is_followed_and_does_no_harm_when_it_wakes_up
     tmp_path: Path, role: str, point: str
 ) -> None:
     async with (
-        scene(tmp_path, EVERGRAPH_FAULT_POINT=point) as one,
+        scene(tmp_path, EVERGRAPH_FAILPOINT=point) as one,
         one.cluster.beside(role, "second") as second,
     ):
         await second.logs("role.awaited")

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 
-from domain import limits
-from domain.runs import RunClaimed, RunRested
+from domain.limits import worker_limits
+from domain.runs import RunClaimed, RunSuspended
 from tests.faults.graphs import EFFECT
 from tests.faults.scene import Scene
 from tests.support.run_rules import Fact
 
 RUNS = 16
-SOON = timedelta(seconds=limits.LEASE_SECONDS)
+SOON = timedelta(seconds=worker_limits.LEASE_SECONDS)
 COUNT_LEASES = "SELECT count(*) FROM work.leases WHERE name = %s"
 
 
@@ -45,5 +45,5 @@ def handovers(facts: Sequence[Fact]) -> list[timedelta]:
     return [
         after.at - before.at
         for before, after in pairwise(facts)
-        if isinstance(before.event, RunRested) and isinstance(after.event, RunClaimed)
+        if isinstance(before.event, RunSuspended) and isinstance(after.event, RunClaimed)
     ]

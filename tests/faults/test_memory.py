@@ -9,9 +9,9 @@ import pytest
 
 from blocks.catalogue import CONTRACTS
 from commands import graphs
-from domain import limits
-from domain.runs import RunFailed, RunParked, RunRested
-from runtime.aggregates.context import Context
+from domain.limits import worker_limits
+from domain.runs import RunFailed, RunParked, RunSuspended
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Repository
 from runtime.embedded.postgres import database_url
 from runtime.eventlog.log import opened
@@ -40,14 +40,14 @@ async def test_a_run_over_which_memory_runs_out_again_and_again_is_failed(plugge
     deaths = plugged.cluster.deaths(EXECUTOR)
     others = await plugged.start([EFFECT, 3.0, EFFECT], runs=4)
     hungry = await plugged.start([PURE, Other(RunsOutOfMemory)])
-    await plugged.recorded(hungry, limits.ALONE_DEATHS, CLAIMED)
+    await plugged.recorded(hungry, worker_limits.ALONE_DEATHS, CLAIMED)
     await plugged.recorded(hungry, 1, FAILED)
     await plugged.ended(others)
     events = [fact.event for fact in (await plugged.facts())[hungry.runs[0]]]
     assert isinstance(events[-1], RunFailed)
     assert events[-1].error.startswith("Parked: ")
-    assert not any(isinstance(event, RunRested) for event in events)
-    assert plugged.cluster.deaths(EXECUTOR) <= deaths + limits.DEATHS_MAX
+    assert not any(isinstance(event, RunSuspended) for event in events)
+    assert plugged.cluster.deaths(EXECUTOR) <= deaths + worker_limits.DEATHS_MAX
     await plugged.keeps_its_promises(but=OURS)
 
 
@@ -76,7 +76,7 @@ async def stored_before(given: Scene) -> str:
     async with opened(database_url(given.cluster.settings), "before") as log:
         done = await graphs.create(
             Repository(log),
-            Context(owner=owner, actor=owner),
+            CommandContext(owner=owner, actor=owner),
             document=document,
             source=None,
             contracts=CONTRACTS,

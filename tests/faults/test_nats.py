@@ -1,4 +1,4 @@
-"""The bell is lost, late, doubled, out of order or forged: delays, and nothing else."""
+"""The wake_up is lost, late, doubled, out of order or forged: delays, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from domain.runs import stream_of
 from runtime import ids
 from runtime.embedded.nats import nats_url
-from runtime.nats import READY_SUBJECT, STREAM, WAKE_SUBJECT, Bell, encode_bell
+from runtime.nats import NUDGE_SUBJECT, READY_SUBJECT, STREAM, WakeUp, encode_wake_up
 from tests.faults.crowds import EFFECT_CHAIN, crowd, seeded
 from tests.faults.graphs import PURE
 from tests.faults.scene import POLL_SECONDS, Batch, Scene
@@ -26,7 +26,7 @@ PER_SECOND = 2
 """Runs that are started in each second of the outage."""
 BACK_SECONDS_MAX = 10.0
 TIMES = 4
-"""How often each bell is heard again."""
+"""How often each wake_up is heard again."""
 ROUNDS = 4
 NOW = "SELECT clock_timestamp()"
 CREATED = """
@@ -63,7 +63,7 @@ async def a_second_of_load(scene: Scene) -> Batch:
     return batch
 
 
-async def test_bells_are_doubled_shuffled_and_forged(whole: Scene) -> None:
+async def test_wake_ups_are_doubled_shuffled_and_forged(whole: Scene) -> None:
     chance = seeded()
     deaths = sum(map(whole.cluster.deaths, ("executor-1", "executor-2", "relay")))
     batches: list[Batch] = []
@@ -81,7 +81,7 @@ async def test_bells_are_doubled_shuffled_and_forged(whole: Scene) -> None:
 
 
 @pytest.mark.parametrize("is_of_this_log", [True, False])
-async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(
+async def test_a_wake_up_for_a_run_that_the_log_does_not_know_starts_nothing(
     whole: Scene, is_of_this_log: bool
 ) -> None:
     """Nor does one that says how the run was created, as after a backup was restored."""
@@ -94,10 +94,10 @@ async def test_a_bell_for_a_run_that_the_log_does_not_know_starts_nothing(
     client = await nats.connect(nats_url(whole.cluster.settings))
     try:
         for run_id in forged.runs:
-            bell = encode_bell(Bell(run_id, created, epoch=epoch))
-            await client.jetstream().publish(READY_SUBJECT, bell)
+            wake_up = encode_wake_up(WakeUp(run_id, created, epoch=epoch))
+            await client.jetstream().publish(READY_SUBJECT, wake_up)
         async with asyncio.timeout(BACK_SECONDS_MAX):
-            # A bell is kept until an executor has said that the run is in hand or wants nobody.
+            # A wake_up is kept until an executor has said that the run is in hand or wants nobody.
             while (await client.jetstream().stream_info(STREAM)).state.messages:  # noqa: ASYNC110
                 await asyncio.sleep(POLL_SECONDS)
     finally:
@@ -125,15 +125,15 @@ class Echo:
             await self._client.publish(again.subject, again.data)
 
     async def forge(self) -> None:
-        """Ring for runs that there are not, and in ways in which nobody rings."""
+        """Wake up runs that there are not, and in ways in which nobody is sent."""
         unknown = (str(ids.new_id()), "no id")
         nonsense = (b"", b"\xc1", b"\xff" * 10, b"{}")
         for run_id in unknown:
-            await self._client.publish(READY_SUBJECT, encode_bell(Bell(run_id)))
-            await self._client.publish(WAKE_SUBJECT, run_id.encode())
+            await self._client.publish(READY_SUBJECT, encode_wake_up(WakeUp(run_id)))
+            await self._client.publish(NUDGE_SUBJECT, run_id.encode())
         for data in nonsense:
             await self._client.publish(READY_SUBJECT, data)
-            await self._client.publish(WAKE_SUBJECT, data)
+            await self._client.publish(NUDGE_SUBJECT, data)
         await self._client.flush()
 
 
@@ -142,7 +142,7 @@ async def echo(scene: Scene, chance: random.Random) -> AsyncIterator[Echo]:
     client = await nats.connect(nats_url(scene.cluster.settings), no_echo=True)
     try:
         one = Echo(client, chance)
-        for subject in (READY_SUBJECT, WAKE_SUBJECT):
+        for subject in (READY_SUBJECT, NUDGE_SUBJECT):
             await client.subscribe(subject, cb=one.hear)
         yield one
     finally:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from domain import limits
+from domain.limits import worker_limits
 from tests.faults.graphs import EFFECT, PURE
 from tests.faults.scene import END_SECONDS_MAX, POLL_SECONDS, Scene, scene
 from tests.support.alone import END_SESSIONS
@@ -18,7 +18,7 @@ PLACES = 64
 COUNT_TOPIC = "SELECT count(*) FROM log.history WHERE type = %s"
 COUNT_IN_HAND = "SELECT count(*) FROM read.runs WHERE worker IS NOT NULL"
 STARTED = "runs.NodeStarted@1"
-RESTED = "runs.RunRested@1"
+RESTED = "runs.RunSuspended@1"
 
 
 async def test_a_restart_of_the_database_repeats_no_effect(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ async def test_an_outage_longer_than_a_lease_repeats_no_effect(tmp_path: Path) -
             batch = await given.start([EFFECT, PURE], runs=40)
             await given.effects.asked(40)
             async with given.cluster.without("postgres"):
-                await asyncio.sleep(2 * limits.LEASE_SECONDS)
+                await asyncio.sleep(2 * worker_limits.LEASE_SECONDS)
             await given.cluster.recovered()
-            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            await asyncio.sleep(2 * worker_limits.LEASE_SECONDS)
         await given.settle(batch)
         assert Counter(given.effects.seen.values()) == {1: 40}
         assert await given.count(batch, STARTED) == 40
@@ -56,9 +56,9 @@ async def test_a_time_without_changes_ends_no_process_and_repeats_no_effect(tmp_
             batch = await given.start([EFFECT, PURE], runs=40)
             await given.effects.asked(40)
             async with read_only(given):
-                await asyncio.sleep(2 * limits.LEASE_SECONDS)
+                await asyncio.sleep(2 * worker_limits.LEASE_SECONDS)
             await given.cluster.recovered()
-            await asyncio.sleep(2 * limits.LEASE_SECONDS)
+            await asyncio.sleep(2 * worker_limits.LEASE_SECONDS)
         await given.ended(batch)
         await given.keeps_its_promises(but={"append.refused"})
         assert given.cluster.pids() == pids
@@ -101,6 +101,6 @@ async def test_two_executors_of_one_name_do_not_take_each_other_for_dead(tmp_pat
             batch = await given.start([EFFECT, PURE], runs=20)
             await given.effects.asked(20)
             # Long enough for leases to run out and for the sweeper to look.
-            await asyncio.sleep(4 * limits.LEASE_SECONDS)
+            await asyncio.sleep(4 * worker_limits.LEASE_SECONDS)
         await given.settle(batch)
         assert Counter(given.effects.seen.values()) == {1: 20}

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from blocks.contract import Block
-from domain import limits
+from domain.limits import worker_limits
 from domain.runs import NodeStarted, RunClaimed, RunFailed
 from tests.faults.graphs import EFFECT, PURE, Other
 from tests.faults.scene import END_SECONDS_MAX, POLL_SECONDS, Scene
@@ -19,7 +19,7 @@ EXECUTOR = "executor-1"
 CLAIMED = "runs.RunClaimed@1"
 FAILED = "runs.RunFailed@1"
 IS_HELD = "SELECT count(*) FROM work.leases WHERE worker = %s AND expires_at > clock_timestamp()"
-DEATHS = limits.ALONE_DEATHS + limits.ALONE_DEATHS_MAX
+DEATHS = worker_limits.ALONE_DEATHS + worker_limits.ALONE_DEATHS_MAX
 MEMORY_BYTES = 1024 * 1024 * 1024
 """Less than an executor may have, so that the test does not need the machine's."""
 
@@ -40,7 +40,7 @@ async def test_a_run_that_kills_its_worker_is_parked_and_others_go_on(
         others = await plugged.start([EFFECT, PURE, EFFECT], runs=4)
         await plugged.effects.asked(4)
         killer = await plugged.start([PURE, Other(block)])
-        await plugged.recorded(killer, limits.SUSPECT_DEATHS, CLAIMED)
+        await plugged.recorded(killer, worker_limits.SUSPECT_DEATHS, CLAIMED)
     await plugged.recorded(killer, 1, FAILED)
     await plugged.settle(others)
     assert plugged.cluster.deaths(EXECUTOR) == deaths + DEATHS
@@ -96,7 +96,7 @@ async def test_a_block_that_wants_all_memory_fails_alone(plugged: Scene) -> None
     await plugged.settle(await plugged.start([EFFECT]))
     pid = plugged.cluster.pids()[EXECUTOR]
     bound, _ = limits_of(pid, "Max address space")
-    assert bound == str(limits.EXECUTOR_MEMORY_BYTES_MAX)
+    assert bound == str(worker_limits.EXECUTOR_MEMORY_BYTES_MAX)
     limit(pid, "as", MEMORY_BYTES, MEMORY_BYTES)
     with plugged.effects.held():
         others = await plugged.start([EFFECT, PURE, EFFECT], runs=4)
@@ -116,7 +116,7 @@ async def test_a_block_that_wants_all_memory_fails_alone(plugged: Scene) -> None
 
 async def test_an_executor_that_stands_still_has_not_died(whole: Scene) -> None:
     """However often its lease runs out while a run is in its hands, that proves nothing."""
-    times = limits.ALONE_DEATHS + 1
+    times = worker_limits.ALONE_DEATHS + 1
     with whole.effects.held():
         batch = await whole.start([EFFECT])
         for time in range(1, times + 1):

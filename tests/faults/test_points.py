@@ -23,7 +23,7 @@ CHAIN: list[Step] = [PURE, EFFECT, 0.1, PURE]
     ],
 )
 async def test_what_was_half_done_is_done_again(tmp_path: Path, victim: str, point: str) -> None:
-    async with scene(tmp_path, EVERGRAPH_FAULT_POINT=point) as one:
+    async with scene(tmp_path, EVERGRAPH_FAILPOINT=point) as one:
         batches = []
         while one.cluster.deaths(victim) < DEATHS:
             batches.append(await one.start(CHAIN, runs=3))
@@ -35,7 +35,7 @@ async def test_what_was_half_done_is_done_again(tmp_path: Path, victim: str, poi
 async def test_a_command_that_broke_off_is_done_once(tmp_path: Path, point: str) -> None:
     """Repeated under the same key it is done, or answered as it would have been the first time."""
     async with (
-        scene(tmp_path, EVERGRAPH_FAULT_POINT=point, EVERGRAPH_EXECUTORS="0") as one,
+        scene(tmp_path, EVERGRAPH_FAILPOINT=point, EVERGRAPH_EXECUTORS="0") as one,
         one.cluster.beside("executor", "unharmed"),
     ):
         batch = await one.start(CHAIN, runs=3)

@@ -41,7 +41,7 @@ async def test_a_parent_and_its_children_die_together(bare: Scene) -> None:
 )
 async def test_a_parent_dies_while_it_starts_children(bare: Scene, point: str, born: int) -> None:
     """The first append after its claim creates the first child."""
-    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAULT_POINT=point) as executor:
+    async with bare.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:
         family = await bare.start_family(FEW, [EFFECT])
         assert await executor.ended() == -signal.SIGKILL
     before = await everybody(bare, family)

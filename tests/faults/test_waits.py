@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from domain.runs import NodeCompleted, NodeDeferred, RunRested
+from domain.runs import NodeCompleted, NodeDeferred, RunSuspended
 from runtime import nats
 from runtime.embedded.nats import nats_url
 from tests.faults.crowds import seeded
@@ -17,7 +17,7 @@ HOUR = 3600.0
 SHORT_SECONDS = 12.0
 """Longer than everything needs to come back."""
 LATE = timedelta(seconds=1)
-RESTED = "runs.RunRested@1"
+RESTED = "runs.RunSuspended@1"
 CLAIMED = "runs.RunClaimed@1"
 
 
@@ -28,10 +28,10 @@ async def test_waits_survive_the_death_of_everything(crowded: Scene) -> None:
     for batch in (long, short):
         await crowded.recorded(batch, 1, RESTED)
     before = await stream(crowded, long)
-    *_, deferred, rested = (fact.event for fact in before)
+    *_, deferred, suspended = (fact.event for fact in before)
     assert isinstance(deferred, NodeDeferred)
-    assert isinstance(rested, RunRested)
-    assert rested.until == deferred.until
+    assert isinstance(suspended, RunSuspended)
+    assert suspended.until == deferred.until
 
     await crowded.cluster.kill_everything()
     parts = sorted(crowded.cluster.names - {"up"})
@@ -47,15 +47,15 @@ async def test_waits_survive_the_death_of_everything(crowded: Scene) -> None:
     await crowded.keeps_its_promises()
 
 
-async def test_a_run_that_is_rung_for_too_early_does_not_rest_again_and_again(bare: Scene) -> None:
-    """As it happens when the clock of whoever rings is ahead."""
+async def test_a_run_that_is_woken_up_too_early_does_not_rest_again_and_again(bare: Scene) -> None:
+    """As it happens when the clock of whoever is sent is ahead."""
     async with bare.cluster.beside("executor", "patient"):
         batch = await bare.start([PURE, SHORT_SECONDS, PURE])
         await bare.recorded(batch, 1, RESTED)
         client = await nats.connect(nats_url(bare.cluster.settings), "test")
-        bell = nats.encode_bell(nats.Bell(batch.runs[0]))
+        wake_up = nats.encode_wake_up(nats.WakeUp(batch.runs[0]))
         while await bare.count(batch, ENDED) == 0:
-            await client.publish(nats.READY_SUBJECT, bell)
+            await client.publish(nats.READY_SUBJECT, wake_up)
             await asyncio.sleep(POLL_SECONDS)
         await client.close()
         await bare.settle(batch)

@@ -29,15 +29,15 @@ from domain.runs import (
     RunClaimed,
     RunCreated,
     RunPaused,
-    RunRested,
     RunResumed,
+    RunSuspended,
     stream_of,
 )
 from runtime import clock, ids
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import Origin, StreamWrite
-from tests.commands.driving import saved
+from tests.commands.runs.driving import saved
 from tests.support.graphs import agent_output, graph, items, node
 
 OUTSIDE = (RunPaused(), RunResumed(), RunClaimed("other/1"))
@@ -106,7 +106,7 @@ class Life:
         assert self.run is not None
         at_hand = self.unfinished()
         if not at_hand or self.random.random() < 0.1:
-            return [self.random.choice((*OUTSIDE, RunRested(self.run.stats)))]
+            return [self.random.choice((*OUTSIDE, RunSuspended(self.run.stats)))]
         one = self.random.choice(at_hand[:6])
         number, node_id = one.number, one.node.node.node_id
         kind = self.random.choices(["done", "failed", "started", "asked", "later"], [8, 1, 1, 1, 1])

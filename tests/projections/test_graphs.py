@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import AsyncConnection
 
-from domain.graph_files import GraphDraft
-from domain.graphs import VersionSaved
+from domain.graphs.files import GraphDraft
+from domain.graphs.graph import VersionSaved
 from projections.graphs import list_graphs
 from runtime.database import Row
 from runtime.eventlog.log import EventLog

@@ -17,8 +17,8 @@ from domain.runs import (
     RunCompleted,
     RunCreated,
     RunFailed,
-    RunRested,
     RunStats,
+    RunSuspended,
     RunTerminated,
     execution_id,
 )
@@ -81,7 +81,7 @@ async def test_a_question_waits_until_it_is_answered(
         status="WAITING",
         created_at=entry.recorded_at,
     )
-    await append(event_log, "run-r", 3, RunRested(STATS), decided(3))
+    await append(event_log, "run-r", 3, RunSuspended(STATS), decided(3))
     assert await waiting(connection) == []
     [*_, entry] = await whole_stream(event_log, "run-r")
     assert await rows(connection) == [("APPROVED", "fine", True, entry.recorded_at, 5)]

@@ -18,7 +18,7 @@ from domain.events import Event
 from projections.catalogue import PROJECTIONS
 from projections.credits import Sums
 from projections.runner import Runner
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Decision, Repository
 from tests.support import credits as credit_support
 from tests.support.log import whole_stream
@@ -79,7 +79,7 @@ TestAccounts = Accounts.TestCase
 async def test_credits_are_conserved_in_a_crowd(
     repository: Repository, superuser_url: str, seed: int
 ) -> None:
-    ada = Context(owner="ada", actor="ada")
+    ada = CommandContext(owner="ada", actor="ada")
 
     async def move(decider: Callable[[Account], Sequence[Event]]) -> None:
         async def decide() -> Decision[Account]:

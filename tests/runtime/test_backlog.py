@@ -7,8 +7,8 @@ import gc
 
 import pytest
 
-from domain import memory_limits
 from domain.errors import Unavailable
+from domain.limits import memory_limits
 from runtime.backlog import Backlog
 
 

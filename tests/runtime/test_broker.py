@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from domain import limits
+from domain.limits import nats_limits
 from runtime.broker import Broker
 from runtime.embedded.nats import NatsServer
 from runtime.nats import NatsError
@@ -58,7 +58,7 @@ class Ears:
     async def hear(self, broker: Broker, data: bytes) -> None:
         """Wait until a message gets through."""
         await broker.publish("subject", data)
-        await broker.confirm(limits.NATS_ANSWER_SECONDS_MAX)
+        await broker.confirm(nats_limits.NATS_ANSWER_SECONDS_MAX)
         await until(lambda: data in self.heard)
 
 

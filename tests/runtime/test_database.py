@@ -11,12 +11,12 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
-from domain import limits
+from domain.limits import database_limits
 from runtime import clock, database
 from runtime.database import Row
 from runtime.eventlog.epoch import LogEpoch
 
-STATEMENT_SECONDS = limits.DATABASE_STATEMENT_SECONDS_MAX
+STATEMENT_SECONDS = database_limits.DATABASE_STATEMENT_SECONDS_MAX
 URL = "postgresql://user@db.example.org:6432/name?sslmode=require"
 
 
@@ -45,24 +45,24 @@ async def test_a_connection_has_the_applications_role_and_name(
 
 async def test_nothing_waits_for_ever(connection: AsyncConnection[Row]) -> None:
     for name, seconds in (
-        ("statement_timeout", limits.DATABASE_STATEMENT_SECONDS_MAX),
-        ("lock_timeout", limits.DATABASE_LOCK_SECONDS_MAX),
-        ("idle_in_transaction_session_timeout", limits.DATABASE_STATEMENT_SECONDS_MAX),
+        ("statement_timeout", database_limits.DATABASE_STATEMENT_SECONDS_MAX),
+        ("lock_timeout", database_limits.DATABASE_LOCK_SECONDS_MAX),
+        ("idle_in_transaction_session_timeout", database_limits.DATABASE_STATEMENT_SECONDS_MAX),
     ):
         assert await one(connection, f"current_setting('{name}')") == f"{seconds}s"
 
 
 def test_the_line_has_limits_too_and_the_rest_of_the_url_stays() -> None:
     given = conninfo_to_dict(database.conninfo(URL, "test"))
-    assert given["connect_timeout"] == str(limits.DATABASE_SILENCE_SECONDS_MAX)
-    assert given["tcp_user_timeout"] == str(limits.DATABASE_SILENCE_SECONDS_MAX * 1_000)
+    assert given["connect_timeout"] == str(database_limits.DATABASE_SILENCE_SECONDS_MAX)
+    assert given["tcp_user_timeout"] == str(database_limits.DATABASE_SILENCE_SECONDS_MAX * 1_000)
     assert (given["host"], given["port"], given["sslmode"]) == ("db.example.org", "6432", "require")
 
 
 async def test_a_statement_that_takes_too_long_is_ended(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "DATABASE_STATEMENT_SECONDS_MAX", 1)
+    monkeypatch.setattr(database_limits, "DATABASE_STATEMENT_SECONDS_MAX", 1)
     async with await database.connect(database_url, "test") as connection:
         with pytest.raises(psycopg.errors.QueryCanceled):
             await connection.execute("SELECT pg_sleep(60)")
@@ -87,14 +87,14 @@ async def test_a_pool_replaces_what_breaks(database_url: str, superuser_url: str
             except database.LOST:
                 failures += 1
                 assert clock.monotonic() < deadline
-        assert failures <= limits.DATABASE_POOL_CONNECTIONS_MAX
+        assert failures <= database_limits.DATABASE_POOL_CONNECTIONS_MAX
 
 
 async def test_a_pool_that_is_used_up_says_so_in_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "DATABASE_LOCK_SECONDS_MAX", 0.1)
-    monkeypatch.setattr(limits, "DATABASE_POOL_CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(database_limits, "DATABASE_LOCK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(database_limits, "DATABASE_POOL_CONNECTIONS_MAX", 1)
     check = LogEpoch().check
     async with (
         database.pool(database_url, "small", check, STATEMENT_SECONDS) as pool,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain import process_limits
+from domain.limits import process_limits
 from domain.redaction import HIDDEN
 from runtime.logs import HEADING, redact
 

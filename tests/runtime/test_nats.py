@@ -1,4 +1,4 @@
-"""Bells on their way: how they are written, and what keeps them."""
+"""Wake-ups on their way: how they are written, and what keeps them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nats.js.errors import NotFoundError
 
 from runtime import nats
 from runtime.embedded.nats import NatsServer
-from runtime.nats import Bell
+from runtime.nats import WakeUp
 from tests.support.log import eventually
 
 
@@ -28,37 +28,39 @@ async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
 
 
 async def ring(client: Client, *run_ids: str) -> None:
-    """Ring, and wait until all these bells are kept."""
+    """Ring, and wait until all these wake-ups are kept."""
     for run_id in run_ids:
-        await client.publish(nats.READY_SUBJECT, nats.encode_bell(Bell(run_id)))
+        await client.publish(nats.READY_SUBJECT, nats.encode_wake_up(WakeUp(run_id)))
 
     async def are_kept() -> bool:
-        return await nats.waiting_bells(client) == len(run_ids)
+        return await nats.waiting_wake_ups(client) == len(run_ids)
 
     await eventually(are_kept)
 
 
-@pytest.mark.parametrize("bell", [Bell("r"), Bell("r", b'{"user_id":"u"}', 1_767_225_600_000_000)])
-def test_a_bell_is_read_as_it_was_written(bell: Bell) -> None:
-    assert nats.decode_bell(nats.encode_bell(bell)) == bell
+@pytest.mark.parametrize(
+    "wake_up", [WakeUp("r"), WakeUp("r", b'{"user_id":"u"}', 1_767_225_600_000_000)]
+)
+def test_a_wake_up_is_read_as_it_was_written(wake_up: WakeUp) -> None:
+    assert nats.decode_wake_up(nats.encode_wake_up(wake_up)) == wake_up
 
 
-def test_a_bell_of_an_older_program_needs_no_more_than_the_run() -> None:
-    assert nats.decode_bell(msgspec.msgpack.encode(["r"])) == Bell("r")
-    assert nats.decode_bell(msgspec.msgpack.encode(["r", None, 0, "", "later"])) == Bell("r")
+def test_a_wake_up_of_an_older_program_needs_no_more_than_the_run() -> None:
+    assert nats.decode_wake_up(msgspec.msgpack.encode(["r"])) == WakeUp("r")
+    assert nats.decode_wake_up(msgspec.msgpack.encode(["r", None, 0, "", "later"])) == WakeUp("r")
 
 
 @pytest.mark.parametrize("data", [b"", b"01989898-aaaa", b"\x90", b"\x91\x01", b"{}"])
-def test_what_is_no_bell_is_refused(data: bytes) -> None:
+def test_what_is_no_wake_up_is_refused(data: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        nats.decode_bell(data)
+        nats.decode_wake_up(data)
 
 
-async def test_bells_wait_for_somebody_to_take_them(client: Client) -> None:
+async def test_wake_ups_wait_for_somebody_to_take_them(client: Client) -> None:
     await nats.ensure_stream(client)
     await ring(client, "a", "b")
     await nats.ensure_stream(client)
-    assert await nats.waiting_bells(client) == 2, "what is there stays"
+    assert await nats.waiting_wake_ups(client) == 2, "what is there stays"
 
 
 async def test_a_stream_that_was_made_to_wait_for_a_disk_is_replaced(client: Client) -> None:
@@ -81,4 +83,4 @@ async def test_a_consumer_that_is_gone_comes_back(client: Client) -> None:
     await ring(client, "a")
     await client.jetstream().delete_consumer(nats.STREAM, nats.CONSUMER)
     await nats.ensure_stream(client)
-    assert await nats.waiting_bells(client) == 1
+    assert await nats.waiting_wake_ups(client) == 1

@@ -13,8 +13,8 @@ from litestar import Litestar, get
 from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
-from api import problems
-from domain import limits
+from api.http import problems
+from domain.limits import database_limits, request_limits
 from runtime import database, outages
 from runtime.database import Row
 from runtime.outages import OUTAGES
@@ -99,17 +99,17 @@ async def deadlocked(session: Session, url: str) -> None:
 
 async def serialized(session: Session, url: str) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as other:
-        await other.execute("INSERT INTO work.bells (run_id) VALUES ('a')")
+        await other.execute("INSERT INTO work.wake_ups (run_id) VALUES ('a')")
         async with session.transaction():
             await session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            await session.execute("SELECT FROM work.bells")
-            await other.execute("UPDATE work.bells SET rung_at = now()")
-            await session.execute("UPDATE work.bells SET rung_at = now()")
+            await session.execute("SELECT FROM work.wake_ups")
+            await other.execute("UPDATE work.wake_ups SET sent_at = now()")
+            await session.execute("UPDATE work.wake_ups SET sent_at = now()")
 
 
 async def read_only(session: Session, _: str) -> None:
     await session.execute("SET default_transaction_read_only = on")
-    await session.execute("INSERT INTO work.bells (run_id) VALUES ('a')")
+    await session.execute("INSERT INTO work.wake_ups (run_id) VALUES ('a')")
 
 
 async def terminated(session: Session, url: str) -> None:
@@ -141,8 +141,8 @@ async def closed(session: Session, _: str) -> None:
 
 
 async def used_up(_session: Session, url: str) -> None:
-    async with database.pool(url, "test", _accept, limits.READ_SECONDS_MAX) as pool:
-        for _ in range(limits.DATABASE_POOL_CONNECTIONS_MAX):
+    async with database.pool(url, "test", _accept, request_limits.READ_SECONDS_MAX) as pool:
+        for _ in range(database_limits.DATABASE_POOL_CONNECTIONS_MAX):
             await pool.getconn()
         await pool.getconn(timeout=0.05)
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from runtime import settings
-from runtime.lifeline import Lifeline
+from runtime.parent_watch import ParentWatch
 
 PROGRAM = """
 import asyncio, sys
@@ -79,20 +79,20 @@ class Probe:
 
 @asynccontextmanager
 async def probe(
-    function: str, lifeline: Lifeline | None = None, **environ: str
+    function: str, parent_watch: ParentWatch | None = None, **environ: str
 ) -> AsyncIterator[Probe]:
-    if lifeline is not None:
-        environ["EVERGRAPH_LIFELINE_FD"] = str(lifeline.far_end)
+    if parent_watch is not None:
+        environ["EVERGRAPH_PARENT_FD"] = str(parent_watch.far_end)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROGRAM, function),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=settings.environment(**environ),
-        pass_fds=() if lifeline is None else (lifeline.far_end,),
+        pass_fds=() if parent_watch is None else (parent_watch.far_end,),
     )
     try:
-        if lifeline is not None:
-            lifeline.hand_over()
+        if parent_watch is not None:
+            parent_watch.hand_over()
         yield Probe(process)
     finally:
         if process.returncode is None:
@@ -142,7 +142,7 @@ async def test_what_could_not_start_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("EVERGRAPH_PORT", "eight"), ("EVERGRAPH_FAULT_POINT", "nowhere")]
+    ("name", "text"), [("EVERGRAPH_PORT", "eight"), ("EVERGRAPH_FAILPOINT", "nowhere")]
 )
 async def test_a_wrong_setting_is_one_line(name: str, text: str) -> None:
     async with probe("end", None, **{name: text}) as one:
@@ -159,32 +159,32 @@ async def test_it_ends_with_its_work() -> None:
 
 
 async def test_a_child_begins_when_told_and_stops_with_its_supervisor() -> None:
-    lifeline = Lifeline()
-    async with probe("wait", lifeline) as one:
+    parent_watch = ParentWatch()
+    async with probe("wait", parent_watch) as one:
         working = asyncio.create_task(one.says("working"))
         finished, _ = await asyncio.wait({working}, timeout=0.3)
         assert not finished
-        lifeline.go()
+        parent_watch.go()
         assert await working
-        lifeline.cut()
+        parent_watch.cut()
         assert await one.says("cleaning up")
         assert await one.end() == (0, "")
 
 
 async def test_a_child_whose_supervisor_is_dead_never_begins() -> None:
-    lifeline = Lifeline()
-    lifeline.cut()
-    async with probe("wait", lifeline) as one:
+    parent_watch = ParentWatch()
+    parent_watch.cut()
+    async with probe("wait", parent_watch) as one:
         assert not await one.says("working")
         assert await one.end() == (0, "")
 
 
 async def test_a_busy_child_does_not_outlive_its_supervisor() -> None:
-    lifeline = Lifeline()
-    async with probe("compute", lifeline) as one:
-        lifeline.go()
+    parent_watch = ParentWatch()
+    async with probe("compute", parent_watch) as one:
+        parent_watch.go()
         assert await one.says("working")
-        lifeline.cut()
+        parent_watch.cut()
         assert (await one.end())[0] == 1
 
 

@@ -47,8 +47,8 @@ def test_every_setting_is_read() -> None:
             "EVERGRAPH_EGRESS_ALLOW": "10.0.0.0/8, ::1",
             "EVERGRAPH_LOG_LEVEL": "debug",
             "EVERGRAPH_WORKER_NAME": "executor-3",
-            "EVERGRAPH_FAULT_POINT": "append.committed:kill9@2",
-            "EVERGRAPH_LIFELINE_FD": "5",
+            "EVERGRAPH_FAILPOINT": "append.committed:kill9@2",
+            "EVERGRAPH_PARENT_FD": "5",
         }
     )
     assert found == settings.Settings(
@@ -74,7 +74,7 @@ def test_every_setting_is_read() -> None:
         egress_allow=(ip_network("10.0.0.0/8"), ip_network("::1")),
         log_level="debug",
         worker_name="executor-3",
-        fault_point="append.committed:kill9@2",
+        failpoint="append.committed:kill9@2",
     )
 
 
@@ -129,5 +129,5 @@ def test_the_environment_of_a_child_is_ours_with_changes(monkeypatch: pytest.Mon
 def test_the_lifeline_is_a_descriptor(
     monkeypatch: pytest.MonkeyPatch, text: str, number: int | None
 ) -> None:
-    monkeypatch.setenv("EVERGRAPH_LIFELINE_FD", text)
-    assert settings.lifeline_fd() == number
+    monkeypatch.setenv("EVERGRAPH_PARENT_FD", text)
+    assert settings.parent_fd() == number

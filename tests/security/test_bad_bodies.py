@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from api.app import create_app
 from blocks.logic import CountItems
-from domain import limits
+from domain.limits import request_limits, value_limits
 from domain.runs import ReviewReason, ReviewRequested
 from runtime.embedded.postgres import PostgresServer
 from tests.domain.values import json_values
@@ -62,9 +62,9 @@ BODIES: dict[str, Document] = {
 """What each route that takes a body accepts; the one that answers questions is not here."""
 ACTION = "POST /api/review/action"
 LARGE_BODIES = {
-    "POST /api/graphs": limits.GRAPH_BYTES_MAX,
-    "PUT /api/graphs/{graph_id}": limits.GRAPH_BYTES_MAX,
-    ACTION: limits.REVIEW_REQUEST_BYTES_MAX,
+    "POST /api/graphs": request_limits.GRAPH_BYTES_MAX,
+    "PUT /api/graphs/{graph_id}": request_limits.GRAPH_BYTES_MAX,
+    ACTION: request_limits.REVIEW_REQUEST_BYTES_MAX,
 }
 """Routes with a bound of their own, in bytes."""
 
@@ -172,7 +172,7 @@ async def test_what_is_no_object_is_refused(quiet: Quiet, body: bytes) -> None:
 
 
 WRONG: list[Any] = [None, True, 0, -1, 2**31, 2**63, 2**70, 1.5, "", "text", "\x00", [], [[]], {}]
-WRONG += [{"a": 1}, {"\x00": 1}, "x" * (limits.TEXT_CHARS_MAX + 1)]
+WRONG += [{"a": 1}, {"\x00": 1}, "x" * (value_limits.TEXT_CHARS_MAX + 1)]
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
@@ -239,10 +239,10 @@ async def test_no_depth_is_a_server_error(quiet: Quiet, levels: int) -> None:
         await quiet.refuses(endpoint, deep)
 
 
-@pytest.mark.parametrize("levels", [limits.JSON_DEPTH_MAX, limits.JSON_DEPTH_MAX + 1])
+@pytest.mark.parametrize("levels", [value_limits.JSON_DEPTH_MAX, value_limits.JSON_DEPTH_MAX + 1])
 async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: int) -> None:
     """The object that holds the values counts as their first level."""
-    expected = 200 if levels == limits.JSON_DEPTH_MAX else 400
+    expected = 200 if levels == value_limits.JSON_DEPTH_MAX else 400
     for endpoint in quiet.endpoints:
         body = quiet.bodies[endpoint.operation]
         holders = [place for place in places(body) if place[-1] in {"input_default", "inputs"}]
@@ -254,7 +254,7 @@ async def test_values_are_nested_as_deep_as_their_bound(quiet: Quiet, levels: in
 @pytest.mark.holds("S17")
 async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> None:
     for endpoint in quiet.endpoints:
-        most = LARGE_BODIES.get(endpoint.operation, limits.REQUEST_BYTES_MAX)
+        most = LARGE_BODIES.get(endpoint.operation, request_limits.REQUEST_BYTES_MAX)
         body = msgspec.json.encode(quiet.bodies[endpoint.operation])
         assert await quiet.send(endpoint, body.ljust(most)) == 200
         assert await quiet.send(endpoint, body.ljust(most + 1)) == 413
@@ -263,7 +263,7 @@ async def test_a_body_has_the_size_of_its_bound_at_the_most(quiet: Quiet) -> Non
 @pytest.mark.holds("S17")
 async def test_a_body_without_a_length_has_the_same_bound(quiet: Quiet) -> None:
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(limits.GRAPH_BYTES_MAX // 2**16 + 1):
+        for _ in range(request_limits.GRAPH_BYTES_MAX // 2**16 + 1):
             yield b" " * 2**16
 
     for endpoint in quiet.endpoints:
@@ -272,7 +272,7 @@ async def test_a_body_without_a_length_has_the_same_bound(quiet: Quiet) -> None:
 
 async def test_a_body_that_nobody_reads_is_bounded_under_a_key(quiet: Quiet) -> None:
     """The key is kept with the hash of the body, so here the body is read."""
-    body = b" " * (limits.REQUEST_BYTES_MAX + 1)
+    body = b" " * (request_limits.REQUEST_BYTES_MAX + 1)
     refused = await quiet.user.post("/api/v1/auth/user", body, Idempotency_Key="key")
     answered(refused, 413)
 

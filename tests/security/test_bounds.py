@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from api.app import create_app
 from blocks.logic import CountItems
-from domain import limits
+from domain.limits import graph_limits, request_limits
 from runtime import ids
 from tests.support.api import Caller, Platform, Saved, answered
 from tests.support.graphs import echo, graph, items, node
@@ -41,13 +41,17 @@ async def owned(installation: Platform) -> Owned:
     return Owned(user, saved, saved.path, saved.run_path(run_id))
 
 
-@pytest.mark.parametrize("page", ["0", "-1", str(limits.PAGE_MAX + 1), "9" * 30, DIGITS, "x", ""])
+@pytest.mark.parametrize(
+    "page", ["0", "-1", str(request_limits.PAGE_MAX + 1), "9" * 30, DIGITS, "x", ""]
+)
 @pytest.mark.holds("S19")
 async def test_pages_have_bounds(owned: Owned, page: str) -> None:
     answered(await owned.user.get(f"{owned.path}/executions?page={page}"), 400)
 
 
-@pytest.mark.parametrize("size", ["0", "-1", str(limits.PAGE_SIZE_MAX + 1), "9" * 30, "1.5"])
+@pytest.mark.parametrize(
+    "size", ["0", "-1", str(request_limits.PAGE_SIZE_MAX + 1), "9" * 30, "1.5"]
+)
 @pytest.mark.holds("S19")
 async def test_page_sizes_have_bounds(owned: Owned, size: str) -> None:
     answered(await owned.user.get(f"{owned.path}/executions?page_size={size}"), 400)
@@ -57,7 +61,13 @@ async def test_page_sizes_have_bounds(owned: Owned, size: str) -> None:
     "query",
     [
         *("after=-1", f"after={2**63}", "after=x", "after=", f"after={DIGITS}"),
-        *("limit=0", "limit=-1", f"limit={limits.EXECUTIONS_PAGE + 1}", "limit=x", "limit=1.5"),
+        *(
+            "limit=0",
+            "limit=-1",
+            f"limit={request_limits.EXECUTIONS_PAGE + 1}",
+            "limit=x",
+            "limit=1.5",
+        ),
         *("as_of=x", "as_of=-1", "as_of=", f"as_of={DIGITS}", "as_of=%00", "as_of=2026-01-31"),
     ],
 )
@@ -83,7 +93,7 @@ async def test_a_socket_with_an_endless_address_is_refused(
 
 
 async def test_the_last_page_is_within_the_bounds(owned: Owned) -> None:
-    query = f"page={limits.PAGE_MAX}&page_size={limits.PAGE_SIZE_MAX}"
+    query = f"page={request_limits.PAGE_MAX}&page_size={request_limits.PAGE_SIZE_MAX}"
     assert (await owned.user.read(f"{owned.path}/executions?{query}"))["executions"] == []
 
 
@@ -148,7 +158,7 @@ async def test_a_position_is_a_whole_number(owned: Owned, position: str) -> None
         assert answered(refused, 400)["message"] == "At-Least must be a position, a whole number"
 
 
-@pytest.mark.parametrize("key", ["", "k" * (limits.IDEMPOTENCY_KEY_CHARS_MAX + 1), "a\tb"])
+@pytest.mark.parametrize("key", ["", "k" * (request_limits.IDEMPOTENCY_KEY_CHARS_MAX + 1), "a\tb"])
 async def test_a_key_is_short_and_printable(installation: Platform, owned: Owned, key: str) -> None:
     head = await installation.at_rest()
     for path, body in (
@@ -162,7 +172,7 @@ async def test_a_key_is_short_and_printable(installation: Platform, owned: Owned
 
 
 async def test_the_longest_key_is_a_key(owned: Owned) -> None:
-    key = ids.new_id().hex.ljust(limits.IDEMPOTENCY_KEY_CHARS_MAX, "k")
+    key = ids.new_id().hex.ljust(request_limits.IDEMPOTENCY_KEY_CHARS_MAX, "k")
     answered(await owned.user.post(f"{owned.path}/execute", Idempotency_Key=key))
 
 
@@ -170,13 +180,15 @@ async def test_the_longest_key_is_a_key(owned: Owned) -> None:
 async def test_a_graph_has_as_many_nodes_and_links_as_its_bounds(
     installation: Platform, user: Caller
 ) -> None:
-    most = [node(str(n), CountItems) for n in range(limits.GRAPH_NODES_MAX)]
+    most = [node(str(n), CountItems) for n in range(graph_limits.GRAPH_NODES_MAX)]
     await user.save(graph(*most))
     head = await installation.at_rest()
     too_many = await user.post("/api/v1/graphs", {"graph": graph(*most, items("one more"))})
     assert answered(too_many, 400)["message"] == "nodes has 1001 entries; at most 1000 are allowed"
     one = "a.item > b.collection\n"
-    tangle = graph(items("a"), node("b", CountItems), links=one * (limits.GRAPH_LINKS_MAX + 1))
+    tangle = graph(
+        items("a"), node("b", CountItems), links=one * (graph_limits.GRAPH_LINKS_MAX + 1)
+    )
     refused = await user.post("/api/v1/graphs", {"graph": tangle})
     assert answered(refused, 400)["message"] == "links has 5001 entries; at most 5000 are allowed"
     assert await installation.at_rest() == head

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from tests.support.api import Caller, Platform, api, eventually
 from tests.support.processes import until
 from tests.support.wire import LIVE, Wire, Wires, wires

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from runtime import ids
 from runtime.embedded.nats import NatsServer
 from runtime.secrets import sign_token

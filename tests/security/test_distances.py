@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from domain.events import Event
-from domain.graphs import GRAPH, VersionSaved
+from domain.graphs.graph import GRAPH, VersionSaved
 from domain.runs import RunClaimed, stream_of
 from runtime import clock, ids
 from runtime.aggregates.repository import Repository

@@ -12,7 +12,7 @@ from litestar import Litestar
 
 from api.app import create_app
 from api.connections.refusals import REASONS
-from domain import connection_limits
+from domain.limits import connection_limits
 from tests.support.api import Caller, Platform, api
 from tests.support.routes import endpoints
 from tests.support.wire import Wires, wires

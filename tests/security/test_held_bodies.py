@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import large_bodies
-from api.large_bodies import LargeBodies
-from domain import limits, memory_limits
+from api.http import large_bodies
+from api.http.large_bodies import LargeBodies
+from domain.limits import memory_limits, request_limits
 from runtime import clock
 from runtime.backlog import Backlog
 from tests.support.api import Caller, Platform, answered, api, eventually
@@ -20,7 +20,7 @@ from tests.support.wire import Wire, Wires, wires
 
 MINE = 2
 WORK_SECONDS = 0.1
-BODY = b" " * (limits.REQUEST_BYTES_MAX + 1)
+BODY = b" " * (request_limits.REQUEST_BYTES_MAX + 1)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_who_has_many_large_bodies_leaves_time_between_them() -> None:
 
     async def work(scope: Any, _receive: Any, _send: Any) -> None:
         user_id = scope["user"]
-        await large_bodies.turn(scope, user_id)
+        await large_bodies.permit(scope, user_id)
         began.append((user_id, clock.monotonic()))
         await asyncio.sleep(WORK_SECONDS)
 

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from blocks.data import StoreValue
 from domain.runs import NodeCompleted, RunClaimed, RunCompleted, RunStats
-from tests.api.test_run_pages import SPREAD
+from tests.api.runs.test_pages import SPREAD
 from tests.support.api import Caller, Saved, answered
 from tests.support.attacked import MEGABYTE, MEMORY_BYTES_MAX, Attacked
 from tests.support.graphs import agent_input, agent_output, graph, node

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from tests.support.api import Caller, Platform
 from tests.support.wire import LIVE, Wires, wires
 

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from domain import limits
+from domain.limits import socket_limits
 from runtime import clock, ids
 from runtime.secrets import sign_token
 from tests.support.api import Caller, Saved, answered
@@ -43,7 +43,7 @@ class Flood:
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        sockets = range(limits.SOCKETS_PER_USER_MAX)
+        sockets = range(socket_limits.SOCKETS_PER_USER_MAX)
         tasks = [asyncio.create_task(self._flood()) for _ in sockets]
         try:
             yield
@@ -113,8 +113,8 @@ async def test_many_sockets_ask_no_faster_than_few(tmp_path: Path) -> None:
                 reads.append(await seconds(lambda: other.see(graph, run_id)))
                 runs.append(await seconds(run))
         elapsed = clock.monotonic() - began
-    allowed = limits.SOCKET_USER_MESSAGES_PER_SECOND * elapsed
-    assert 0 < flood.answers <= limits.SOCKET_USER_MESSAGES_BURST + allowed
+    allowed = socket_limits.SOCKET_USER_MESSAGES_PER_SECOND * elapsed
+    assert 0 < flood.answers <= socket_limits.SOCKET_USER_MESSAGES_BURST + allowed
     assert median(health) < HEALTH_SECONDS_MAX
     assert median(reads) < READ_SECONDS_MAX
     assert median(runs) < RUN_SECONDS_MAX

@@ -14,9 +14,9 @@ import pytest_asyncio
 from blocks.catalogue import CONTRACTS
 from blocks.data import AddToList, StoreValue
 from commands import graphs
-from domain import memory_limits
+from domain.limits import memory_limits
 from runtime import clock
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Repository
 from tests.support.api import Caller, Saved, answered, eventually, saved
 from tests.support.graphs import Document, graph, items, node
@@ -45,7 +45,7 @@ def holding(value: object) -> Document:
 
 async def stored_before(real: Installation, owner: Caller, document: Document) -> Saved:
     """A graph that the edge would refuse today."""
-    context = Context(owner=str(owner.user_id), actor=str(owner.user_id))
+    context = CommandContext(owner=str(owner.user_id), actor=str(owner.user_id))
     done = await graphs.create(
         Repository(real.log), context, document=document, source=None, contracts=CONTRACTS
     )

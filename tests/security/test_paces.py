@@ -8,15 +8,15 @@ import pytest
 import pytest_asyncio
 
 from blocks.data import StoreValue
-from domain import limits
+from domain.limits import worker_limits
 from domain.runs import NodeCompleted, RunClaimed, RunCompleted
 from runtime.embedded.postgres import PostgresServer
 from runtime.eventlog.mapper import encode
 from tests.support.api import Platform, eventually, platform
 from tests.support.graphs import Document, echo, graph, items, node
 from tests.support.log import whole_stream
-from workers.executor.ledger import ROW_BYTES
-from workers.executor.paces import BURST_SECONDS
+from workers.executor.run_writer import ROW_BYTES
+from workers.executor.write_rates import BURST_SECONDS
 
 RATE = 50_000
 ITEMS = 1_000
@@ -58,5 +58,5 @@ async def test_a_fast_run_takes_its_time_and_another_user_does_not_wait(slow: Pl
     assert isinstance(stream[-1].event, RunCompleted)
     seconds = (stream[-1].recorded_at - claimed.recorded_at).total_seconds()
     # What was written last need not be waited for.
-    waited_for = sum(sizes[: -limits.RUN_FLUSH_EVENTS])
+    waited_for = sum(sizes[: -worker_limits.RUN_FLUSH_EVENTS])
     assert seconds >= waited_for / RATE - BURST_SECONDS - 0.1

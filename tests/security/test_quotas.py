@@ -10,13 +10,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from domain import limits
+from domain.limits import value_limits
 from runtime.secrets import sign_token
 from tests.support.api import Caller, Platform, answered, api
 from tests.support.graphs import agent_input, agent_output, echo, graph
 
 GRAPHS, VERSIONS, STORED_BYTES = 3, 2, 300_000
-LARGE = "x" * (limits.VALUE_INLINE_BYTES_MAX + 1)
+LARGE = "x" * (value_limits.VALUE_INLINE_BYTES_MAX + 1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

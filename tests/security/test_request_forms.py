@@ -1,5 +1,5 @@
 """Requests of which two readers could make different things are refused, and so is what comes
-behind them; what ordinary clients of HTTP/1.1 and HTTP/1.0 send is answered.
+after them; what ordinary clients of HTTP/1.1 and HTTP/1.0 send is answered.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from tests.support.api import Caller, Platform
 from tests.support.wire import LIVE, Wires, wires
 
@@ -39,7 +39,7 @@ BODIES = {
     "no such coding": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "coding in quotes": b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
     "coding folded": b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
-    "coding behind a control": b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "coding after a control": b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "space before the colon": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "bare line feed": b"X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "bare carriage return": b"X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -56,10 +56,10 @@ BODIES = {
     "chunk in hexadecimal": b"Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
     "chunk below zero": b"Transfer-Encoding: chunked\r\n\r\n-1\r\na\r\n0\r\n\r\n",
     "chunk beyond all": b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\na\r\n0\r\n\r\n",
-    "chunk behind a line feed": b"Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n",
-    "chunk behind a return": b"Transfer-Encoding: chunked\r\n\r\n1\rXa\r\n0\r\n\r\n",
+    "chunk after a line feed": b"Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n",
+    "chunk after a return": b"Transfer-Encoding: chunked\r\n\r\n1\rXa\r\n0\r\n\r\n",
     "extension with a line feed": b"Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
-    "space behind a size": b"Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
+    "space after a size": b"Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
     "length in a trailer": b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n",
 }
 FIRST_LINES = {
@@ -68,7 +68,7 @@ FIRST_LINES = {
     "version 1.2": b"POST /api/v1/auth/user HTTP/1.2",
     "version 2": b"POST /api/v1/auth/user HTTP/2.0",
     "version in lower case": b"POST /api/v1/auth/user http/1.1",
-    "space behind the version": b"POST /api/v1/auth/user HTTP/1.1 ",
+    "space after the version": b"POST /api/v1/auth/user HTTP/1.1 ",
     "tab": b"POST\t/api/v1/auth/user HTTP/1.1",
     "method in lower case": b"post /api/v1/auth/user HTTP/1.1",
     "no such method": b"FETCH /api/v1/auth/user HTTP/1.1",

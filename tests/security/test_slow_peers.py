@@ -9,7 +9,7 @@ import msgspec
 import psutil
 import pytest
 
-from domain import connection_limits
+from domain.limits import connection_limits
 from tests.support.api import Caller, Platform, api
 from tests.support.graphs import echo
 from tests.support.wire import LIVE, Wires, wires

@@ -19,7 +19,7 @@ import pytest
 from blocks.data import StoreValue
 from domain.runs import NodeCompleted, RunClaimed, RunCompleted, RunStats
 from runtime import clock
-from tests.api.test_run_pages import SPREAD
+from tests.api.runs.test_pages import SPREAD
 from tests.security.test_sockets import peer
 from tests.support.api import Caller, eventually
 from tests.support.attacked import MEMORY_BYTES_MAX, Attacked

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.server import ServerProtocol
 
-from domain import limits
+from domain.limits import socket_limits
 from tests.support.api import Caller, Platform
 from tests.support.graphs import echo
 from tests.support.live import Peer
@@ -86,7 +86,7 @@ async def test_of_a_flood_that_comes_at_once_little_is_read(
         monkeypatch.setattr(ServerProtocol, "receive_data", receive)
         flooding.socket.transport.write(frame * 50 * FLOOD)
         await flooding.closed()
-    assert max(read) <= limits.SOCKET_PIECE_BYTES
+    assert max(read) <= socket_limits.SOCKET_PIECE_BYTES
     assert sum(read) < 5 * FLOOD * len(frame)
 
 

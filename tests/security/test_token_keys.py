@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.auth import Refused, Verifier
-from domain import limits
+from api.http.auth import TokenRefused, Verifier
+from domain.limits import request_limits
 from runtime.settings import Settings
 from tests.security.test_tokens import KEY, claims
 from tests.support.http_server import HttpServer, answer, http_server
@@ -20,7 +20,7 @@ THEIRS = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIC = OURS.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 )
-WEAK = "w" * limits.JWT_SECRET_BYTES_MIN
+WEAK = "w" * request_limits.JWT_SECRET_BYTES_MIN
 KEY_IDS = ["../../dev/null", "/dev/null", "1' OR '1'='1", "1\x00", "", " 1", "01", "1" * 10_000]
 
 
@@ -52,7 +52,7 @@ async def test_a_token_does_not_bring_its_own_key(settings: Settings) -> None:
         for header in offers(server):
             for key, algorithm in ((THEIRS, "RS256"), (WEAK, "HS256")):
                 token = jwt.encode(claims(), key, algorithm, headers=header)
-                with pytest.raises(Refused):
+                with pytest.raises(TokenRefused):
                     verifier.verify(token)
         assert server.connections == 0
 
@@ -61,5 +61,5 @@ async def test_a_token_does_not_bring_its_own_key(settings: Settings) -> None:
 @pytest.mark.holds("S05")
 def test_a_key_that_is_called_otherwise_is_not_ours(key_id: str) -> None:
     verifier = Verifier(Settings(jwt_verify_key=KEY, jwt_key_id="1"))
-    with pytest.raises(Refused, match="its key is not known"):
+    with pytest.raises(TokenRefused, match="its key is not known"):
         verifier.verify(jwt.encode(claims(), KEY, headers={"kid": key_id}))

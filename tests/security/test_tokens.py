@@ -18,15 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.app import create_app
-from api.auth import Refused, Verifier
-from domain import limits
+from api.http.auth import TokenRefused, Verifier
+from domain.limits import request_limits
 from runtime import clock, ids
 from runtime.secrets import jwt_key, sign_token
 from runtime.settings import Settings
 from tests.support.api import Platform, answered, eventually
 from tests.support.routes import endpoints
 
-KEY = "k" * limits.JWT_SECRET_BYTES_MIN
+KEY = "k" * request_limits.JWT_SECRET_BYTES_MIN
 PUBLIC_PATHS = {
     "/health",
     "/health/live",
@@ -108,7 +108,7 @@ INVALID = "Invalid token: "
 NOT_ALLOWED = f"{INVALID}The specified alg value is not allowed"
 AUDIENCE = f"{INVALID}Audience doesn't match (strict)"
 STORED = "must not contain the character U+0000"
-LATE = -limits.TOKEN_LEEWAY_SECONDS - 1
+LATE = -request_limits.TOKEN_LEEWAY_SECONDS - 1
 
 BAD = {
     "none": Bad(lambda _: None, "Authorization header is missing"),
@@ -169,7 +169,7 @@ def test_only_health_and_documents_are_public(installation: Platform) -> None:
 
 
 async def test_a_clock_that_is_a_little_behind_is_forgiven(installation: Platform) -> None:
-    almost = signed(exp=-limits.TOKEN_LEEWAY_SECONDS / 2)
+    almost = signed(exp=-request_limits.TOKEN_LEEWAY_SECONDS / 2)
     header = almost(jwt_key(installation.settings))
     path = "/api/v1/credits"
     answered(await installation.http.get(path, headers={"Authorization": header}))
@@ -177,7 +177,7 @@ async def test_a_clock_that_is_a_little_behind_is_forgiven(installation: Platfor
 
 @pytest.mark.holds("S03")
 async def test_a_token_that_was_accepted_ends_with_its_time(installation: Platform) -> None:
-    ends_soon = signed(exp=2 - limits.TOKEN_LEEWAY_SECONDS)
+    ends_soon = signed(exp=2 - request_limits.TOKEN_LEEWAY_SECONDS)
     sent = {"Authorization": ends_soon(jwt_key(installation.settings))}
 
     async def refused() -> httpx2.Response | None:
@@ -197,7 +197,7 @@ def test_a_token_is_verified_once() -> None:
 def test_only_so_many_tokens_are_remembered() -> None:
     verifier, first = Verifier(Settings(jwt_verify_key=KEY)), good_token()
     principal = verifier.verify(first)
-    for _ in range(limits.TOKENS_REMEMBERED_MAX):
+    for _ in range(request_limits.TOKENS_REMEMBERED_MAX):
         verifier.verify(good_token())
     again = verifier.verify(first)
     assert again == principal
@@ -216,7 +216,7 @@ def test_what_resembles_a_remembered_token_proves_nothing() -> None:
         f"{header}.{body}.",
     ):
         for _ in range(2):
-            with pytest.raises(Refused, match="Invalid token signature"):
+            with pytest.raises(TokenRefused, match="Invalid token signature"):
                 verifier.verify(forged)
 
 
@@ -235,7 +235,7 @@ def test_a_public_key_is_no_secret() -> None:
         [_part(b'{"alg":"HS256","typ":"JWT"}'), _part(b'{"sub":"1","aud":"authenticated"}')]
     )
     forged = f"{content}.{_part(signing.sign(content.encode(), public))}"
-    with pytest.raises(Refused, match="alg value is not allowed"):
+    with pytest.raises(TokenRefused, match="alg value is not allowed"):
         verifier.verify(forged)
 
 
@@ -267,11 +267,11 @@ def test_and_is_refused_otherwise(
     changes: dict[str, Any], headers: dict[str, str], message: str
 ) -> None:
     token = jwt.encode(claims(**{"iss": ISSUER, **changes}), KEY, headers=headers)
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(TokenRefused, match=message):
         Verifier(STRICT).verify(token)
 
 
 @given(st.text(max_size=60) | st.text(max_size=60).map(lambda text: f"Bearer {text}"))
 def test_no_header_breaks_the_check(header: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(TokenRefused):
         Verifier(Settings(jwt_verify_key=KEY)).authenticate(header)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from domain import events, limits
+from domain import events
+from domain.limits import run_limits
 from domain.runs import ChildStarted, NodeCompleted, NodeFailed, NodeStarted, RunEnd, RunFailed
 from runtime.eventlog.reader import StreamEvent
 from tests.support.api import Caller, Platform, Saved, eventually, inside_itself
@@ -89,7 +90,7 @@ async def test_what_is_left_for_no_sub_graph_at_all_ends_the_run(user: Caller) -
 async def test_who_sets_no_budget_has_one_and_a_bound_of_sub_graphs(
     user: Caller, installation: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "DESCENDANTS_MAX", 50)
+    monkeypatch.setattr(run_limits, "DESCENDANTS_MAX", 50)
     saved = await bomb(user)
     run_id = await user.start(saved, {"x": 1})
     await user.ended(saved, run_id)

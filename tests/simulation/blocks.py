@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from zlib import crc32
 
 from blocks.catalogue import CATALOGUE, CONTRACTS
-from blocks.contract import AsyncYields, Block, Category, Context, Pins, pin
+from blocks.contract import AsyncYields, Block, BlockContext, Category, Pins, pin
 from domain.contracts import BlockContract
 
 SECONDS_MAX = 3.0
@@ -30,7 +30,7 @@ class Linger(Block):
     test_input: ClassVar = {"value": 1}
     test_output = (("output", 1),)
 
-    async def run(self, inputs: Input, context: Context) -> AsyncYields:
+    async def run(self, inputs: Input, context: BlockContext) -> AsyncYields:
         draw = crc32(context.idempotency_key.encode()) / 2**32
         await asyncio.sleep(SECONDS_MAX * draw**2)
         yield "output", inputs.value
@@ -45,7 +45,7 @@ class EndsCancelled(Block):
     test_input: ClassVar = {"value": 1}
     test_output = ()
 
-    async def run(self, inputs: Linger.Input, context: Context) -> AsyncYields:
+    async def run(self, inputs: Linger.Input, context: BlockContext) -> AsyncYields:
         inner = asyncio.ensure_future(asyncio.sleep(SECONDS_MAX))
         inner.cancel()
         await inner

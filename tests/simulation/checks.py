@@ -18,12 +18,12 @@ from domain.runs import (
     RunEnd,
     RunFailed,
     RunParked,
-    RunRested,
+    RunSuspended,
     run_of,
 )
-from projections import run_changes
-from projections import runs as run_model
 from projections.projection import Recorded
+from projections.runs import changes
+from projections.runs import read_model as run_model
 from tests.simulation import statements
 from tests.simulation.database import Server
 from tests.simulation.graphs import WAIT_SECONDS_MAX
@@ -76,7 +76,7 @@ def check_moves(run_id: str, facts: Iterable[Fact]) -> None:
     worker = ""
     for fact in facts:
         event = fact.event
-        if isinstance(event, RunClaimed | RunRested):
+        if isinstance(event, RunClaimed | RunSuspended):
             idle += isinstance(event, RunClaimed)
             worker = event.worker if isinstance(event, RunClaimed) else ""
             # Whose it was before another took the run does not matter any more.
@@ -115,7 +115,7 @@ def check_read_model(server: Server) -> None:
     fresh = Server(server._loop, server._chance, Tables(), server._outside)
     session = Session(fresh, fresh.connect())
     for row in server.tables.rows:
-        if row.topic in run_changes.TOPICS:
+        if row.topic in changes.TOPICS:
             _apply(session, row)
     assert _shown(fresh.tables.runs) == _shown(server.tables.runs), "I4: it differs from a rebuild"
 
@@ -124,7 +124,7 @@ def with_failed_nodes(tables: Tables) -> set[str]:
     """The runs a node of which has failed, or of a run that is a part of them."""
     runs, _ = facts_of(tables)
     failed: set[str] = set()
-    # A sub-graph's run is created behind its parent's.
+    # A sub-graph's run is created after its parent's.
     for run_id, facts in reversed(list(runs.items())):
         parent = created(facts).parent
         if run_id in failed or any(isinstance(fact.event, NodeFailed) for fact in facts):
@@ -155,10 +155,10 @@ def _apply(session: Session, row: Row) -> None:
         *(entry.position, entry.stream, entry.version, entry.owner, entry.recorded_us),
         event=entry.decode(),
     )
-    folded = run_changes.fold([recorded])
+    folded = changes.fold([recorded])
     encode = msgspec.json.encode
-    if folded.openings:
-        statements.find(run_model.INSERT)(session, (encode(folded.openings).decode(),))
+    if folded.new_runs:
+        statements.find(run_model.INSERT)(session, (encode(folded.new_runs).decode(),))
     if folded.changes:
         statements.find(run_model.UPDATE)(
             session, (encode(list(folded.changes.values())).decode(),)

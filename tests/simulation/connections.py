@@ -10,7 +10,7 @@ from typing import Any, Self
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from domain import limits
+from domain.limits import database_limits
 from tests.simulation import statements
 from tests.simulation.database import Line, Server
 from tests.simulation.statements import Session
@@ -81,7 +81,7 @@ class Pool:
     async def line(self) -> Line:
         """A session; that it is lost is known only when it has been used. Raises PoolTimeout."""
         if self._line is None or self._line.is_known_over or self._line.is_lost:
-            self._line = await connected(self._server, limits.DATABASE_LOCK_SECONDS_MAX)
+            self._line = await connected(self._server, database_limits.DATABASE_LOCK_SECONDS_MAX)
         return self._line
 
 

@@ -7,20 +7,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from domain import limits
-from projections.runs import RunsProjection
+from projections.runs.read_model import RunsProjection
 from runtime import clock, database, ids
 from runtime import nats as nats_runtime
 from tests.simulation import connections, nats
-from tests.simulation.bells import SimulatedLogBell
 from tests.simulation.blocks import BLOCKS, PROMISES
 from tests.simulation.connections import Connection, SyncConnection
 from tests.simulation.database import Server
 from tests.simulation.log import MemoryLog
+from tests.simulation.log_listener import SimulatedLogListener
 from tests.simulation.loop import OWNER
 from tests.simulation.service import Service
+from tests.support.bounds import area_of
 from workers import heartbeat, projector, relay, sweeper
-from workers.executor import bells, children, nodes, process
+from workers.executor import attempts, children, executor, wake_ups
 
 
 class World(Protocol):
@@ -55,8 +55,8 @@ def installed(world: World, bounds: dict[str, Any]) -> Iterator[None]:
     def broker(*arguments: Any) -> nats.SimulatedBroker:
         return nats.SimulatedBroker(world.nats, *arguments)
 
-    def log_bell(_url: str, _application: str) -> SimulatedLogBell:
-        return SimulatedLogBell(server)
+    def log_bell(_url: str, _application: str) -> SimulatedLogListener:
+        return SimulatedLogListener(server)
 
     with ExitStack() as stack:
         for place, name, instead in (
@@ -65,21 +65,21 @@ def installed(world: World, bounds: dict[str, Any]) -> Iterator[None]:
             (ids, "new_secret", lambda _=0: world.new_id().hex()),
             (database, "connect", connect),
             (nats_runtime, "ensure_stream", nats.ensure_stream),
-            (nats_runtime, "waiting_bells", nats.waiting_bells),
+            (nats_runtime, "waiting_wake_ups", nats.waiting_wake_ups),
             (heartbeat, "beat", beat),
             (heartbeat, "connect", lambda _url, _application: SyncConnection(server)),
-            (process, "EventLog", log),
-            (process, "Egress", lambda _: world.service),
-            (bells, "Broker", broker),
-            (nodes, "CATALOGUE", BLOCKS),
+            (executor, "EventLog", log),
+            (executor, "Egress", lambda _: world.service),
+            (wake_ups, "Broker", broker),
+            (attempts, "CATALOGUE", BLOCKS),
             (children, "CONTRACTS", PROMISES),
             (relay, "Broker", broker),
-            (relay, "LogBell", log_bell),
-            (projector, "LogBell", log_bell),
+            (relay, "LogListener", log_bell),
+            (projector, "LogListener", log_bell),
             (projector, "PROJECTIONS", [RunsProjection()]),
             (sweeper, "Broker", broker),
             (sweeper, "EventLog", log),
-            *((limits, name, value) for name, value in bounds.items()),
+            *((area_of(name), name, value) for name, value in bounds.items()),
         ):
             stack.enter_context(patch.object(place, name, instead))
         yield

@@ -97,7 +97,7 @@ class Faults:
             seat.kill()
 
     async def _kill_behind(self) -> None:
-        """Kill the executor that has a run in hand, close behind an event of that run."""
+        """Kill the executor that has a run in hand, close after an event of that run."""
         kind = self._chance.choice(AIMS)
         aimed = asyncio.Event()
 
@@ -106,7 +106,7 @@ class Faults:
             seat = self._holder_of(hit.stream) if hit is not None else None
             if seat is not None and not aimed.is_set():
                 aimed.set()
-                self._note(f"kill {seat.name} behind {kind.__name__}")
+                self._note(f"kill {seat.name} after {kind.__name__}")
                 seconds = self._chance.expovariate(1 / BEHIND_SECONDS)
                 asyncio.get_running_loop().call_later(seconds, self._kill_some, seat)
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from domain import events, limits
+from domain import events
 from domain.large_values import hash_of
+from domain.limits import log_limits
 from runtime.eventlog.append import NOTHING_READ, Append, Appended, Origin, Receipt, StreamWrite
 from runtime.eventlog.errors import OutcomeUnknown
 from runtime.eventlog.mapper import Encoded
@@ -134,11 +135,11 @@ class MemoryLog:
 
         def write() -> int:
             first = self._server.tables.append(asked, self._server.moment)
-            self._server.notify(first, limits.ANNOUNCE_SECONDS if can_wait else 0.0)
+            self._server.notify(first, log_limits.ANNOUNCE_SECONDS if can_wait else 0.0)
             return first
 
         try:
-            async with asyncio.timeout(limits.APPEND_SECONDS_MAX), self._turn:
+            async with asyncio.timeout(log_limits.APPEND_SECONDS_MAX), self._turn:
                 first = await self._write(write, append)
         except (TimeoutError, PoolTimeout):
             raise OutcomeUnknown from None
@@ -156,7 +157,7 @@ class MemoryLog:
             attempts += 1
             try:
                 line = await self._connected()
-                async with asyncio.timeout(limits.APPEND_SILENCE_SECONDS_MAX):
+                async with asyncio.timeout(log_limits.APPEND_SILENCE_SECONDS_MAX):
                     if attempts > 1:
                         found = await line.ask(look)
                         if found is not None:
@@ -168,7 +169,7 @@ class MemoryLog:
 
     async def _connected(self) -> Line:
         if self._line is None or self._line.is_over or self._line.is_lost:
-            self._line = await connected(self._server, limits.APPEND_SECONDS_MAX)
+            self._line = await connected(self._server, log_limits.APPEND_SECONDS_MAX)
         return self._line
 
     def _hang_up(self) -> None:
@@ -181,7 +182,7 @@ class MemoryLog:
         while page := await self._ask(partial(self._page, stream, after, upto)):
             after = page[-1].version
             yield [_event(row) for row in page]
-            if len(page) < limits.STREAM_PAGE_EVENTS:
+            if len(page) < log_limits.STREAM_PAGE_EVENTS:
                 return
 
     async def read_topics(
@@ -236,7 +237,7 @@ class MemoryLog:
         return self._server.tables.repository.get(stream, [])
 
     def _page(self, stream: str, after: int, upto: int | None) -> Sequence[Row]:
-        end = after + limits.STREAM_PAGE_EVENTS
+        end = after + log_limits.STREAM_PAGE_EVENTS
         return self._rows(stream)[after : end if upto is None else min(end, upto)]
 
 

@@ -1,4 +1,4 @@
-"""The simulated NATS: a work queue of bells, and messages to whoever listens.
+"""The simulated NATS: a work queue of wake_ups, and messages to whoever listens.
 
 It loses, doubles and delays messages as a network does around broken connections, and forgets all
 it had when it is started again.
@@ -16,11 +16,11 @@ from typing import Any
 
 from nats.errors import ConnectionClosedError
 
-from domain import limits
+from domain.limits import worker_limits
 from runtime import nats
 from runtime.settings import Settings
 from tests.simulation.loop import OWNER, VirtualLoop
-from workers.executor import bells
+from workers.executor import wake_ups
 
 TRAVEL_SECONDS = 0.001
 SLOW_TRAVEL_SECONDS = 0.5
@@ -51,7 +51,7 @@ class Message:
 
 
 class Pull:
-    """A request for bells that is open at the server."""
+    """A request for wake-ups that is open at the server."""
 
     def __init__(self, inbox: str, count: int, expires_at: float) -> None:
         self.inbox = inbox
@@ -70,18 +70,18 @@ class Server:
         self._chance = chance
         self._outside = outside
         self._brokers: list[SimulatedBroker] = []
-        self._bells: deque[bytes] = deque()
+        self._wake_ups: deque[bytes] = deque()
         self._pulls: deque[Pull] = deque()
         self._cut_off: set[str] = set()
 
     @property
     def waiting(self) -> int:
-        return len(self._bells)
+        return len(self._wake_ups)
 
     def go_down(self) -> None:
         """Forget everything; nobody is heard any more."""
         self.is_up = False
-        self._bells.clear()
+        self._wake_ups.clear()
         self._pulls.clear()
         self._announce()
 
@@ -118,37 +118,42 @@ class Server:
     def _take(self, subject: str, data: bytes, reply: str) -> None:
         if not self.is_up:
             return
-        if subject == bells.NEXT:
+        if subject == wake_ups.NEXT:
             request = json.loads(data)
             expires_at = self._loop.time() + request["expires"] / NANOSECONDS
             pull = Pull(reply, request["batch"], expires_at)
             self._pulls.append(pull)
             self._loop.call_at(expires_at, self._expire, pull, context=self._outside)
         elif subject == nats.READY_SUBJECT:
-            self._bells.append(data)
+            self._wake_ups.append(data)
         else:
             self._deliver(subject, Message(data))
         self._match()
 
     def _match(self) -> None:
-        """Hand bells to those who asked for them, first come, first served."""
-        while self._bells and self._pulls:
+        """Hand wake-ups to those who asked for them, first come, first served."""
+        while self._wake_ups and self._pulls:
             pull = self._pulls[0]
             pull.count -= 1
             if pull.count == 0:
                 self._pulls.popleft()
-            self._hand_out(self._bells.popleft(), pull.inbox)
+            self._hand_out(self._wake_ups.popleft(), pull.inbox)
 
     def _hand_out(self, data: bytes, inbox: str) -> None:
         timer = self._loop.call_later(
-            limits.BELL_ACK_SECONDS, self._take, nats.READY_SUBJECT, data, "", context=self._outside
+            worker_limits.WAKE_UP_ACK_SECONDS,
+            self._take,
+            nats.READY_SUBJECT,
+            data,
+            "",
+            context=self._outside,
         )
         self._later(self._deliver, inbox, Message(data, ack=timer.cancel))
 
     def _expire(self, pull: Pull) -> None:
         if pull in self._pulls:
             self._pulls.remove(pull)
-            headers = {bells.STATUS: "408", bells.UNUSED: str(pull.count)}
+            headers = {wake_ups.STATUS: "408", wake_ups.UNUSED: str(pull.count)}
             self._deliver(pull.inbox, Message(b"", headers))
 
     def _deliver(self, subject: str, message: Message) -> None:
@@ -260,8 +265,8 @@ async def ensure_stream(server: Server) -> None:
         raise ConnectionClosedError
 
 
-async def waiting_bells(server: Server) -> int:
-    """What `runtime.nats.waiting_bells` does. Raises NatsError."""
+async def waiting_wake_ups(server: Server) -> int:
+    """What `runtime.nats.waiting_wake_ups` does. Raises NatsError."""
     await asyncio.sleep(TRAVEL_SECONDS)
     if not server.is_up:
         raise ConnectionClosedError

@@ -10,14 +10,15 @@ from functools import partial
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from commands import graphs as graph_commands
-from commands import reviews, run_control, runs
+from commands import reviews
+from commands.runs import control, starts
 from domain import events
 from domain.errors import Conflict, NotFound, Unavailable
-from domain.reviews import Decision
+from domain.reviews import ReviewDecision
 from domain.run_starts import UNBOUNDED, Budget
 from domain.runs import ReviewDecided, ReviewRequested, run_of
 from runtime import database
-from runtime.aggregates.context import Context, Idempotency
+from runtime.aggregates.command_context import CommandContext, Idempotency
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Repository
 from runtime.eventlog.log import EventLog
@@ -130,7 +131,7 @@ class People:
     async def move_in(self) -> None:
         """Get credits, and save some graphs."""
         for user in USERS:
-            context = Context(owner=user, actor=user)
+            context = CommandContext(owner=user, actor=user)
             await self._ask(
                 partial(credit_support.grant, context=context, amount=CREDITS, reason="simulation")
             )
@@ -157,8 +158,8 @@ class People:
         while True:
             await asyncio.sleep(self._chance.uniform(0, ANSWER_SECONDS_MAX))
             for run_id, user, execution in questions(self._tables):
-                yes = [Decision(execution=execution, approved=True)]
-                context = Context(owner=user, actor=user)
+                yes = [ReviewDecision(execution=execution, approved=True)]
+                context = CommandContext(owner=user, actor=user)
                 with suppress(Conflict, NotFound):
                     await self._ask(
                         partial(reviews.decide, context=context, run_id=run_id, decisions=yes)
@@ -168,7 +169,7 @@ class People:
         """Let go on what was paused."""
         for run in self.started:
             if run.run_id in self.paused - self.resumed:
-                await self._control(run, run_control.resume)
+                await self._control(run, control.resume)
                 self.resumed.add(run.run_id)
 
     async def _save(self, user: str, strands: list[Strand]) -> str:
@@ -176,7 +177,7 @@ class People:
         done = await self._ask(
             lambda repository: graph_commands.create(
                 repository,
-                Context(owner=user, actor=user),
+                CommandContext(owner=user, actor=user),
                 document=document,
                 source=None,
                 contracts=PROMISES,
@@ -192,9 +193,9 @@ class People:
         number = self._chance.randint(0, 99)
         budget = some_budget(self._chance)
         key = Idempotency(self._new_id().hex(), b"the same request")
-        context = Context(owner=user, actor=user, idempotency=key)
+        context = CommandContext(owner=user, actor=user, idempotency=key)
         done = await self._ask(
-            lambda repository: runs.start(
+            lambda repository: starts.start(
                 repository,
                 context,
                 self._api.plans,
@@ -215,20 +216,20 @@ class People:
         await asyncio.sleep(self._chance.uniform(0, 5))
         if draw < STOPPED_SHARE:
             self.stopped.add(run.run_id)
-            await self._control(run, run_control.stop)
+            await self._control(run, control.stop)
         elif draw < STOPPED_SHARE + PAUSED_SHARE:
             self.paused.add(run.run_id)
-            await self._control(run, run_control.pause)
+            await self._control(run, control.pause)
             if self._chance.random() < RESUMED_SHARE:
                 await asyncio.sleep(self._chance.uniform(0, 10))
-                await self._control(run, run_control.resume)
+                await self._control(run, control.resume)
                 self.resumed.add(run.run_id)
 
     async def _control(self, run: Started, command: Callable[..., Awaitable[object]]) -> None:
         with suppress(Conflict):
             await self._ask(
                 lambda repository: command(
-                    repository, Context(owner=run.user, actor=run.user), run.run_id
+                    repository, CommandContext(owner=run.user, actor=run.user), run.run_id
                 )
             )
 

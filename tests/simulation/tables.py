@@ -88,7 +88,7 @@ class Tables:
         """Version, format and state by stream."""
         self.leases: dict[str, Lease] = {}
         self.leaders: dict[str, Leader] = {}
-        self.bells: dict[str, datetime] = {}
+        self.wake_ups: dict[str, datetime] = {}
         self.tracking: dict[str, int] = {}
         self.runs: dict[str, RunRow] = {}
         self.locked_by: object = None

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from domain import limits
 from domain.errors import Invalid
+from domain.limits import log_limits
 from runtime.eventlog.append import Appended, Receipt
 from runtime.eventlog.errors import (
     PredecessorMissing,
@@ -115,14 +115,14 @@ async def test_another_owner_may_use_the_same_key(log: EventLog) -> None:
 
 async def test_too_much_at_once_is_invalid(log: EventLog) -> None:
     with pytest.raises(Invalid):
-        await append(log, "a", 0, *[granted()] * (limits.APPEND_EVENTS_MAX + 1))
+        await append(log, "a", 0, *[granted()] * (log_limits.APPEND_EVENTS_MAX + 1))
 
 
 async def test_a_stream_is_read_in_pages_between_two_versions(log: EventLog) -> None:
-    count = limits.STREAM_PAGE_EVENTS + 10
+    count = log_limits.STREAM_PAGE_EVENTS + 10
     await append(log, "a", 0, *(granted(reason=str(number)) for number in range(count)))
     pages = [page async for page in log.stream_pages("a")]
-    assert all(0 < len(page) <= limits.STREAM_PAGE_EVENTS for page in pages)
+    assert all(0 < len(page) <= log_limits.STREAM_PAGE_EVENTS for page in pages)
     assert [event.version for page in pages for event in page] == list(range(1, count + 1))
     part = [event async for page in log.stream_pages("a", after=3, upto=6) for event in page]
     assert reasons(part) == ["3", "4", "5"]

@@ -29,7 +29,7 @@ from tests.simulation.people import Api, People
 from tests.simulation.service import Service
 from tests.simulation.tables import Tables
 from workers import projector, relay, sweeper
-from workers.executor.process import Executor
+from workers.executor.executor import Executor
 
 RUNS_MAX = 10
 FAULTY_SECONDS = 40.0
@@ -76,7 +76,7 @@ class World:
         self.faults = Faults(self)
 
     def new_id(self) -> bytes:
-        """Later ones sort behind earlier ones, as the product's do."""
+        """Later ones sort after earlier ones, as the product's do."""
         self._ids += 1
         return self._ids.to_bytes(8) + self.chance.randbytes(8)
 
@@ -98,7 +98,7 @@ class World:
             "RUNS_REMEMBERED_MAX": self.chance.choice((1, 4, 1_024)),
             "STREAM_PAGE_EVENTS": self.chance.choice((3, 20, 500)),
             "RUN_FLUSH_EVENTS": self.chance.choice((2, 10, 256)),
-            "BELL_ACK_SECONDS": 10,
+            "WAKE_UP_ACK_SECONDS": 10,
         }
 
     async def live(self) -> None:

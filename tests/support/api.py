@@ -214,7 +214,7 @@ class Platform:
     async def at_rest(self) -> int:
         """The last position of the log, once every run has ended and nothing more will come."""
 
-        async def rested() -> tuple[int] | None:
+        async def suspended() -> tuple[int] | None:
             async with self.log.pool.connection() as connection:
                 head = await read_head(connection)
                 if await freshness.position(connection) < head:
@@ -222,7 +222,7 @@ class Platform:
                 unfinished = await connection.execute(UNFINISHED)
                 return (head,) if unfinished.rowcount == 0 else None
 
-        (head,) = await eventually(rested)
+        (head,) = await eventually(suspended)
         return int(head)
 
 

@@ -241,7 +241,7 @@ class Cluster:
 
         `environ` is for this process alone; a fault point that the others have is not its own.
         """
-        alone = {"EVERGRAPH_FAULT_POINT": "", "EVERGRAPH_WORKER_NAME": name}
+        alone = {"EVERGRAPH_FAILPOINT": "", "EVERGRAPH_WORKER_NAME": name}
         process = await self._spawn((*EVERGRAPH, role), name, **(alone | environ))
         try:
             yield process
@@ -251,7 +251,7 @@ class Cluster:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Everything runs and answers in this block, and nothing any more behind it."""
+        """Everything runs and answers in this block, and nothing any more after it."""
         up = await self._spawn((*EVERGRAPH, "up", "--no-demo"), "up")
         self._supervisor = up
         served = asyncio.create_task(self._served_by(up))

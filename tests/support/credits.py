@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from domain import credits as accounts
 from domain.credits import ACCOUNT, Account
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.repository import Decision, Done, Repository
 
 
 async def grant(
-    repository: Repository, context: Context, *, amount: int, reason: str
+    repository: Repository, context: CommandContext, *, amount: int, reason: str
 ) -> Done[Account]:
     """Add credits to the owner's account. Raises Invalid for an amount below 1."""
 

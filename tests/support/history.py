@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from domain import credits as accounts
-from domain import graphs, runs, users
+from domain import runs, users
 from domain.credits import CreditsGranted, CreditsHeld, HoldReleased, HoldSettled
 from domain.events import Event
-from domain.graph_files import GraphDraft, Node
-from domain.graphs import VersionSaved
+from domain.graphs import graph
+from domain.graphs.files import GraphDraft, Node
+from domain.graphs.graph import VersionSaved
 from domain.runs import (
     CreditsExtended,
     NodeCompleted,
@@ -73,7 +74,7 @@ class History:
         graph_id = f"graph-of-{owner}"
         for version in range(1, self.random.randrange(2, 5)):
             yield [
-                (owner, graphs.GRAPH.stream_of(graph_id), self._version(owner, graph_id, version))
+                (owner, graph.GRAPH.stream_of(graph_id), self._version(owner, graph_id, version))
             ]
         for number in range(runs_each):
             yield from self._run(owner, graph_id, f"{owner}-{number}")

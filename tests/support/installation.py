@@ -55,7 +55,7 @@ class Installation(Platform):
 
         When the block has been left it has died, and nobody has taken up yet what it had.
         """
-        beside = self.cluster.beside("executor", EXECUTOR, EVERGRAPH_FAULT_POINT=point)
+        beside = self.cluster.beside("executor", EXECUTOR, EVERGRAPH_FAILPOINT=point)
         async with beside as doomed:
             yield
             assert await doomed.ended() == -signal.SIGKILL

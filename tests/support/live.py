@@ -20,10 +20,12 @@ from api.server import Server
 from api.services import Services
 from blocks.catalogue import CONTRACTS
 from blocks.io import AgentInput, AgentOutput
-from domain import graphs, limits, runs
+from domain import runs
 from domain.events import Event
-from domain.graph_files import assign_ids, read_draft
-from domain.graphs import VersionSaved
+from domain.graphs import graph
+from domain.graphs.files import assign_ids, read_draft
+from domain.graphs.graph import VersionSaved
+from domain.limits import socket_limits
 from domain.runs import (
     NodeCompleted,
     NodeFailed,
@@ -116,9 +118,9 @@ class LiveApi:
         self._server = server
 
     @property
-    def audience_count(self) -> int:
+    def subscriber_count(self) -> int:
         """Users who have sockets."""
-        return len(self._app.state.audiences._audiences)
+        return len(self._app.state.subscriber_registry._by_user)
 
     @property
     def socket_count(self) -> int:
@@ -152,7 +154,7 @@ class LiveApi:
 async def live_api(settings: Settings) -> AsyncIterator[LiveApi]:
     app = create_app(settings)
     server = Server(
-        app, settings, host=HOST, port=0, ws_max_size=2 * limits.SOCKET_MESSAGE_BYTES_MAX
+        app, settings, host=HOST, port=0, ws_max_size=2 * socket_limits.SOCKET_MESSAGE_BYTES_MAX
     )
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started or serving.done())
@@ -195,10 +197,10 @@ async def saved_graph(repository: Repository, user_id: UUID) -> VersionSaved:
     """GRAPH, saved for this user in one event, without what it takes of a quota."""
     owner, graph_id = str(user_id), str(ids.new_id())
     draft = assign_ids(read_draft(GRAPH), lambda: str(ids.new_id()), graph_id=graph_id)
-    (saved,) = graphs.save_version(
+    (saved,) = graph.save_version(
         None, user_id=owner, draft=draft, contracts=CONTRACTS, at=clock.now()
     )
-    write = StreamWrite.of(graphs.GRAPH.stream_of(graph_id), 0, [saved])
+    write = StreamWrite.of(graph.GRAPH.stream_of(graph_id), 0, [saved])
     await repository.log.append([write], Origin(owner=owner, actor=owner))
     return saved
 

@@ -14,10 +14,10 @@ from typing import Annotated, Any, ClassVar
 from blocks.contract import (
     AsyncYields,
     Block,
+    BlockContext,
     BlockFailure,
     BlockUnavailable,
     Category,
-    Context,
     Pins,
     Yields,
     pin,
@@ -47,7 +47,7 @@ class KillsItsProcess(Block):
     test_input: ClassVar = {}
     test_output = ()
 
-    def run(self, _inputs: Passed, _context: Context) -> Yields:
+    def run(self, _inputs: Passed, _context: BlockContext) -> Yields:
         os._exit(1)
 
 
@@ -60,7 +60,7 @@ class KillsWhilePure(Block):
     test_input: ClassVar = {}
     test_output = ()
 
-    def run(self, _inputs: Passed, _context: Context) -> Yields:
+    def run(self, _inputs: Passed, _context: BlockContext) -> Yields:
         os._exit(1)
 
 
@@ -75,7 +75,7 @@ class EatsMemory(Block):
     test_input: ClassVar = {}
     test_output = ()
 
-    def run(self, _inputs: Passed, _context: Context) -> Yields:
+    def run(self, _inputs: Passed, _context: BlockContext) -> Yields:
         hoard = []
         while True:
             hoard.append(b"x" * CHUNK_BYTES)
@@ -104,7 +104,7 @@ class RunsOutOfMemory(Block):
     test_input: ClassVar = {}
     test_output = ()
 
-    def run(self, _inputs: Passed, _context: Context) -> Yields:
+    def run(self, _inputs: Passed, _context: BlockContext) -> Yields:
         yield "output", datetime(2026, 1, 1, tzinfo=Nowhere())
 
 
@@ -121,7 +121,7 @@ class YieldsThenFails(Block):
     test_input: ClassVar = {}
     test_output = (("output", "a"),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "output", inputs.value
         raise BlockFailure(inputs.error)
 
@@ -135,7 +135,7 @@ class QuotesItsInput(Block):
     test_input: ClassVar = {}
     test_output = ()
 
-    def run(self, inputs: Passed, _context: Context) -> Yields:
+    def run(self, inputs: Passed, _context: BlockContext) -> Yields:
         raise RuntimeError(inputs.value)
 
 
@@ -155,7 +155,7 @@ class CallsTool(Block):
     test_input: ClassVar = {"node": "n", "field": "f", "value": 1}
     test_output = (("tools_^_n_~_f", 1),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield f"tools_^_{inputs.node}_~_{inputs.field}", inputs.value
 
 
@@ -174,7 +174,7 @@ class NeedsCredentials(Block):
     test_input: ClassVar = {"credentials": {"id": "c"}, "value": 1}
     test_output = (("output", 1),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         yield "output", inputs.value
 
 
@@ -194,7 +194,7 @@ class Flaky(Block):
     test_input: ClassVar = {"path": os.devnull, "succeeds_at": 0}
     test_output = (("output", 0),)
 
-    def run(self, inputs: Input, _context: Context) -> Yields:
+    def run(self, inputs: Input, _context: BlockContext) -> Yields:
         path = Path(inputs.path)
         with path.open("a") as counted:
             counted.write(".")
@@ -217,7 +217,7 @@ class Slow(Block):
     test_input: ClassVar = {"seconds": 0, "value": 1}
     test_output = (("output", 1),)
 
-    async def run(self, inputs: Input, _context: Context) -> AsyncYields:
+    async def run(self, inputs: Input, _context: BlockContext) -> AsyncYields:
         await asyncio.sleep(inputs.seconds)
         yield "output", inputs.value
 
@@ -238,7 +238,7 @@ class NotesItsKey(Block):
     test_input: ClassVar = {"path": os.devnull, "value": 1}
     test_output = (("output", 1),)
 
-    def run(self, inputs: Input, context: Context) -> Yields:
+    def run(self, inputs: Input, context: BlockContext) -> Yields:
         with Path(inputs.path).open("a") as notes:
             notes.write(f"{context.idempotency_key}\n")
         yield "output", inputs.value

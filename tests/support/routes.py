@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from api.auth import PUBLIC
+from api.http.auth import PUBLIC
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 

@@ -24,8 +24,8 @@ from domain.runs import (
     RunCreated,
     RunEnd,
     RunParked,
-    RunRested,
     RunStopRequested,
+    RunSuspended,
     RunTerminated,
     execution_id,
 )
@@ -106,7 +106,7 @@ def held_for(facts: Sequence[Fact]) -> int:
 
 
 class Rules:
-    """One run, event by event behind its creation. `take` asserts that the next one may be.
+    """One run, event by event after its creation. `take` asserts that the next one may be.
 
     `worker` has the run. `at_work` are effects whose intent is recorded and whose outcome is not,
     and `doubtful` those of them whose worker let go of the run, or died.
@@ -131,7 +131,7 @@ class Rules:
         if isinstance(event, RunClaimed):
             self.worker = event.worker
             self.doubtful = set(self.at_work)
-        elif isinstance(event, RunRested | RunParked):
+        elif isinstance(event, RunSuspended | RunParked):
             self.worker = None
         elif isinstance(event, NodeEvent):
             assert event.execution not in self._finished, "I7: a finished node moved again"

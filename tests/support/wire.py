@@ -34,7 +34,7 @@ class Wire:
         self._writer = writer
 
     async def send(self, *pieces: bytes, pause: float = 0.0) -> None:
-        """With a pause behind each piece. Raises ConnectionError."""
+        """With a pause after each piece. Raises ConnectionError."""
         for piece in pieces:
             self._writer.write(piece)
             await self._writer.drain()

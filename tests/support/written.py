@@ -30,7 +30,7 @@ class WrittenRun:
         return str(self._user.user_id)
 
     async def append(self, *events: Event) -> int:
-        """Append behind whatever the run's stream has. Returns the version of the last event."""
+        """Append after whatever the run's stream has. Returns the version of the last event."""
         versions = await self._log.versions_of([self.stream])
         write = StreamWrite.of(self.stream, versions[self.stream], events)
         await self._log.append([write], Origin(owner=self.owner, actor="worker:test"))

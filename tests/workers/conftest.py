@@ -1,4 +1,4 @@
-"""A read model that is up to date, a NATS without bells, and runs that a test writes itself."""
+"""A read model that is up to date, a NATS without wake_ups, and runs that a test writes itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from psycopg import AsyncConnection
 
-from domain import limits
+from domain.limits import worker_limits
 from runtime import database, nats
 from runtime.broker import Broker
 from runtime.database import Row
@@ -29,7 +29,7 @@ async def connection(database_url: str) -> AsyncIterator[AsyncConnection[Row]]:
 
 @pytest.fixture
 async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    """A connection to a NATS that holds no bell."""
+    """A connection to a NATS that holds no wake_up."""
     client = await nats.connect(nats_server.url, "test")
     with suppress(NotFoundError):
         await client.jetstream().delete_stream(nats.STREAM)
@@ -61,8 +61,8 @@ def sweeper(
     scene: Scene, broker: Broker, stopped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Sweeper:
     """One that looks for forgotten runs each time, and for which no outage lies behind."""
-    monkeypatch.setattr(limits, "SWEEP_FORGOTTEN_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(worker_limits, "SWEEP_FORGOTTEN_SECONDS", 0.0)
+    monkeypatch.setattr(worker_limits, "LEASE_SECONDS", 0.0)
 
     async def stop(run_id: str) -> None:
         stopped.append(run_id)

@@ -1,4 +1,4 @@
-"""Runs as a log has them, without any worker, and the bells that are rung for them."""
+"""Runs as a log has them, without any worker, and the wake-ups that are woken up them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from domain.runs import (
     RunClaimed,
     RunCompleted,
     RunCreated,
-    RunRested,
     RunStats,
+    RunSuspended,
     stream_of,
 )
 from runtime import nats
 from runtime.database import Row
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.log import EventLog, Origin
-from runtime.nats import Bell
+from runtime.nats import WakeUp
 from tests.projections.support import bring_up_to_date
 
 STATS = RunStats()
@@ -63,8 +63,8 @@ class Scene:
         for run_id in run_ids:
             await self.record(run_id, RunClaimed(worker))
 
-    async def rest(self, run_id: str, until: datetime | None = None, seen: int = 0) -> int:
-        return await self.record(run_id, RunRested(STATS, until, seen))
+    async def suspend(self, run_id: str, until: datetime | None = None, seen: int = 0) -> int:
+        return await self.record(run_id, RunSuspended(STATS, until, seen))
 
     async def end(self, run_id: str, parent: str | None = None) -> int:
         return await self.record(run_id, RunCompleted(STATS, parent))
@@ -76,18 +76,18 @@ class Scene:
         """Bring the read models up to the log."""
         await bring_up_to_date(self.connection)
 
-    async def bell(self) -> Bell:
-        """The next bell, which is silenced. Raises TimeoutError when there is none."""
+    async def wake_up(self) -> WakeUp:
+        """The next wake_up, which is silenced. Raises TimeoutError when there is none."""
         async with asyncio.timeout(SECONDS_MAX):
             while True:
                 with suppress(*nats.NatsError):
-                    return await self._next_bell()
+                    return await self._next_wake_up()
 
-    async def rung(self, count: int) -> list[str]:
-        """The runs of the next bells."""
-        return [(await self.bell()).run_id for _ in range(count)]
+    async def woken(self, count: int) -> list[str]:
+        """The runs of the next wake-ups."""
+        return [(await self.wake_up()).run_id for _ in range(count)]
 
-    async def _next_bell(self) -> Bell:
+    async def _next_wake_up(self) -> WakeUp:
         jetstream = self.client.jetstream()
         subscription = await jetstream.pull_subscribe_bind(nats.CONSUMER, nats.STREAM)
         try:
@@ -95,4 +95,4 @@ class Scene:
         finally:
             await subscription.unsubscribe()
         await message.ack()
-        return nats.decode_bell(message.data)
+        return nats.decode_wake_up(message.data)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from domain import limits
+from domain.limits import worker_limits
 from runtime import clock
 from runtime.database import Row
 from runtime.eventlog.epoch import LogEpoch
@@ -82,7 +82,7 @@ async def test_one_leads_and_the_next_follows_at_once_when_it_ends(
     async with leader(settings, "first") as first:
         assert (await first.leads()).epoch == 1
         async with leader(settings, "second") as second:
-            await asyncio.sleep(2 * limits.POLL_SECONDS)
+            await asyncio.sleep(2 * worker_limits.POLL_SECONDS)
             assert second.term is None
             assert await row(connection) == ("first/1", 1, True)
             first.task.cancel()
@@ -117,11 +117,11 @@ async def test_a_leader_that_computes_for_long_is_not_followed(
     settings: Settings, connection: AsyncConnection[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its event loop stands still meanwhile."""
-    monkeypatch.setattr(limits, "LEADER_LEASE_SECONDS", 1.0)
-    monkeypatch.setattr(limits, "LEADER_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(worker_limits, "LEADER_LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(worker_limits, "LEADER_RENEW_SECONDS", 0.1)
     async with leader(settings, "first") as first:
         await first.leads()
-        compute(3 * limits.LEADER_LEASE_SECONDS)
+        compute(3 * worker_limits.LEADER_LEASE_SECONDS)
         assert await row(connection) == ("first/1", 1, True)
         assert not first.task.done()
 
@@ -135,8 +135,8 @@ def compute(seconds: float) -> None:
 async def test_a_lease_that_cannot_be_renewed_ends_the_term(
     settings: Settings, connection: AsyncConnection[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEADER_LEASE_SECONDS", 1.0)
-    monkeypatch.setattr(limits, "LEADER_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(worker_limits, "LEADER_LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(worker_limits, "LEADER_RENEW_SECONDS", 0.1)
     async with leader(settings, "first") as first:
         await first.leads()
         async with connection.transaction():
@@ -170,8 +170,8 @@ async def test_a_leader_whose_session_hangs_leads_no_more(
 async def test_a_leader_whose_work_does_not_come_round_leads_no_more(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEADER_STEP_SECONDS_MAX", 0.3)
-    monkeypatch.setattr(limits, "LEADER_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(worker_limits, "LEADER_STEP_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(worker_limits, "LEADER_RENEW_SECONDS", 0.1)
 
     async def work(term: Term) -> None:
         for _ in range(5):

@@ -7,18 +7,19 @@ from functools import partial
 
 import pytest
 
-from commands import run_control
-from domain import events, limits
+from commands.runs import control
+from domain import events
 from domain.errors import Conflict
+from domain.limits import worker_limits
 from domain.runs import RunClaimed, RunPaused, RunStopRequested, RunTerminated, stream_of
 from projections.runner import reset
-from projections.runs import RunsProjection
+from projections.runs.read_model import RunsProjection
 from runtime import ids, nats
 from runtime.aggregates.repository import Repository
 from runtime.broker import Broker
 from runtime.eventlog.append import StreamWrite
 from runtime.eventlog.mapper import Encoded
-from runtime.nats import Bell
+from runtime.nats import WakeUp
 from tests.support.log import ORIGIN, eventually, whole_stream
 from tests.workers.scene import Scene
 from workers.sweeper import Sweeper
@@ -35,7 +36,7 @@ async def swept_twice(scene: Scene, sweeper: Sweeper) -> list[str]:
 # --- dead workers ------------------------------------------------------------------------------
 
 
-async def test_a_run_whose_worker_has_lost_its_lease_is_rung_for_at_once(
+async def test_a_run_whose_worker_has_lost_its_lease_is_woken_up_at_once(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.create("dead", "late", "alive")
@@ -46,10 +47,10 @@ async def test_a_run_whose_worker_has_lost_its_lease_is_rung_for_at_once(
     await scene.claim("alive", worker="living")
     await scene.project()
     assert sorted(await sweeper.sweep()) == ["dead", "late"]
-    assert sorted(await scene.rung(2)) == ["dead", "late"]
+    assert sorted(await scene.woken(2)) == ["dead", "late"]
 
 
-async def test_a_run_is_not_rung_for_again_at_once(
+async def test_a_run_is_not_woken_up_again_at_once(
     scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scene.create("a")
@@ -57,13 +58,13 @@ async def test_a_run_is_not_rung_for_again_at_once(
     await scene.project()
     assert await sweeper.sweep() == ["a"]
     assert await sweeper.sweep() == []
-    monkeypatch.setattr(limits, "SWEEP_AGAIN_SECONDS", 0.0)
-    assert await sweeper.sweep() == [], "its bell still waits for an executor"
-    assert await scene.rung(1) == ["a"]
+    monkeypatch.setattr(worker_limits, "SWEEP_AGAIN_SECONDS", 0.0)
+    assert await sweeper.sweep() == [], "its wake-up still waits for an executor"
+    assert await scene.woken(1) == ["a"]
     assert await sweeper.sweep() == ["a"]
 
 
-async def test_a_run_that_has_lost_its_next_worker_too_is_rung_for_at_once(
+async def test_a_run_that_has_lost_its_next_worker_too_is_woken_up_at_once(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.create("a")
@@ -75,12 +76,12 @@ async def test_a_run_that_has_lost_its_next_worker_too_is_rung_for_at_once(
     assert await sweeper.sweep() == ["a"]
 
 
-async def test_a_run_that_rests_or_has_ended_has_no_worker_to_lose(
+async def test_a_run_that_is_suspended_or_has_ended_has_no_worker_to_lose(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.create("a", "b")
     await scene.claim("a", "b")
-    await scene.rest("a")
+    await scene.suspend("a")
     await scene.end("b")
     assert await swept_twice(scene, sweeper) == []
 
@@ -89,7 +90,7 @@ async def test_a_lease_that_nobody_could_renew_is_not_believed_to_have_run_out(
     scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it looks when the database has just come back. One that was ended is gone."""
-    monkeypatch.setattr(limits, "LEASE_SECONDS", 3_600.0)
+    monkeypatch.setattr(worker_limits, "LEASE_SECONDS", 3_600.0)
     await scene.create("ended", "slow")
     await scene.lease("slow", -0.001)
     await scene.claim("ended", worker="ended")
@@ -104,17 +105,17 @@ async def test_a_lease_that_nobody_could_renew_is_not_believed_to_have_run_out(
 
 async def test_a_claim_that_is_not_projected_is_seen(scene: Scene, sweeper: Sweeper) -> None:
     await scene.lease("living", 60)
-    await scene.create("alive", "rested", "ended", "dead")
-    await scene.claim("rested", "ended", "dead")
+    await scene.create("alive", "was suspended", "ended", "dead")
+    await scene.claim("was suspended", "ended", "dead")
     await scene.claim("alive", worker="living")
-    await scene.rest("rested")
+    await scene.suspend("was suspended")
     await scene.end("ended")
     assert await sweeper.sweep() == ["dead"]
-    await scene.claim("rested")
-    assert await sweeper.sweep() == ["rested"]
+    await scene.claim("was suspended")
+    assert await sweeper.sweep() == ["was suspended"]
 
 
-async def test_a_run_is_rung_for_once_although_it_is_found_twice(
+async def test_a_run_is_woken_up_once_although_it_is_found_twice(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.create("a", "b")
@@ -140,12 +141,12 @@ async def test_what_has_ended_is_let_go_although_the_read_model_has_it_in_hand(
 async def test_a_read_model_that_is_built_anew_hides_nobody(
     scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SWEEP_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(worker_limits, "SWEEP_AGAIN_SECONDS", 0.0)
     await scene.create("a")
     await scene.claim("a")
     await scene.project()
     assert await sweeper.sweep() == ["a"]
-    assert await scene.rung(1) == ["a"]
+    assert await scene.woken(1) == ["a"]
     await reset(scene.connection, RunsProjection())
     assert await sweeper.sweep() == ["a"]
 
@@ -161,18 +162,18 @@ async def test_a_claim_that_cannot_be_read_hides_no_other(scene: Scene, sweeper:
 # --- forgotten runs ----------------------------------------------------------------------------
 
 
-async def test_a_queued_run_that_nobody_rang_for_is_rung_for_at_the_second_look(
+async def test_a_queued_run_that_nobody_woke_up_is_woken_up_at_the_second_look(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.create("a")
     assert await swept_twice(scene, sweeper) == ["a"]
-    assert await scene.bell() == Bell("a")
+    assert await scene.wake_up() == WakeUp("a")
 
 
 async def test_a_moment_that_has_passed_is_not_forgotten(scene: Scene, sweeper: Sweeper) -> None:
     await scene.create("a")
     await scene.claim("a")
-    await scene.rest("a", until=PAST)
+    await scene.suspend("a", until=PAST)
     assert await swept_twice(scene, sweeper) == ["a"]
 
 
@@ -180,7 +181,7 @@ async def test_the_end_of_a_child_is_not_forgotten(scene: Scene, sweeper: Sweepe
     await scene.create("p")
     await scene.claim("p")
     await scene.create("c", parent="p")
-    await scene.rest("p", seen=2)
+    await scene.suspend("p", seen=2)
     await scene.end("c", parent="p")
     assert await swept_twice(scene, sweeper) == ["p"]
 
@@ -191,13 +192,13 @@ async def test_a_run_that_waits_for_something_is_left_alone(scene: Scene, sweepe
     await scene.claim("resting", "ahead", "p")
     await scene.create("c", parent="p")
     seen = await scene.end("c", parent="p")
-    await scene.rest("resting")
-    await scene.rest("ahead", until=datetime.max.replace(tzinfo=UTC))
-    await scene.rest("p", seen=seen)
+    await scene.suspend("resting")
+    await scene.suspend("ahead", until=datetime.max.replace(tzinfo=UTC))
+    await scene.suspend("p", seen=seen)
     assert await swept_twice(scene, sweeper) == []
 
 
-async def test_of_each_user_one_is_rung_for_and_only_if_none_is_in_hand(
+async def test_of_each_user_one_is_woken_up_and_only_if_none_is_in_hand(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     await scene.lease("living", 60)
@@ -214,16 +215,18 @@ async def test_a_run_to_which_something_happened_meanwhile_is_not_forgotten(
     await scene.project()
     assert await sweeper.sweep() == []
     await scene.claim("a")
-    await scene.rest("a", until=PAST)
+    await scene.suspend("a", until=PAST)
     assert await swept_twice(scene, sweeper) == ["a"]
 
 
-async def test_while_bells_wait_nobody_is_called_forgotten(scene: Scene, sweeper: Sweeper) -> None:
+async def test_while_wake_ups_wait_nobody_is_called_forgotten(
+    scene: Scene, sweeper: Sweeper
+) -> None:
     await scene.create("a", "b")
-    await scene.client.publish(nats.READY_SUBJECT, nats.encode_bell(Bell("a")))
-    await eventually(partial(nats.waiting_bells, scene.client))
+    await scene.client.publish(nats.READY_SUBJECT, nats.encode_wake_up(WakeUp("a")))
+    await eventually(partial(nats.waiting_wake_ups, scene.client))
     assert await swept_twice(scene, sweeper) == []
-    assert await scene.rung(1) == ["a"]
+    assert await scene.woken(1) == ["a"]
     assert await swept_twice(scene, sweeper) == ["a"]
 
 
@@ -271,7 +274,7 @@ async def test_stopping_an_orphan_ends_it(
     await scene.create(child, parent=parent)
     await scene.end(parent)
     await scene.project()
-    stop = partial(run_control.stop_orphan, repository)
+    stop = partial(control.stop_orphan, repository)
     sweeper = Sweeper(scene.log.pool, broker, stop)
     assert await sweeper.stop_orphans() == [child]
     last = (await whole_stream(scene.log, stream_of(child)))[-1].event

@@ -7,11 +7,11 @@ from typing import Any, LiteralString
 import pytest
 from psycopg import AsyncConnection
 
-from domain import limits
+from domain.limits import log_limits, worker_limits
 from runtime import nats
 from runtime.database import Row
 from tests.workers.scene import Scene
-from workers import bells, claims
+from workers import claims, wake_ups
 from workers import sweeper as module
 from workers.executor import strays
 from workers.sweeper import Sweeper
@@ -21,7 +21,7 @@ PORTION = 2
 
 FILL: LiteralString = """
 INSERT INTO read.runs (run_id, user_id, graph_id, graph_version, status, inputs, created_at,
-    parent_id, rests, ended_at, position)
+    parent_id, suspended, ended_at, position)
 SELECT 'r' || n, 'u', 'g', 1, '', '{}', now() - make_interval(secs => n),
     'r' || n / 2, mod(n, 10) = 0, CASE WHEN mod(n, 10) > 0 THEN now() END, n
 FROM generate_series(1, %s) AS n
@@ -46,7 +46,7 @@ COUNT_RECEIPTS = "SELECT count(*) FROM log.receipts"
 
 @pytest.fixture
 def _small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SWEEP_RUNS_MAX", PORTION)
+    monkeypatch.setattr(worker_limits, "SWEEP_RUNS_MAX", PORTION)
 
 
 async def count(scene: Scene, query: LiteralString) -> int:
@@ -68,16 +68,16 @@ async def superuser(superuser_url: str) -> Any:
 async def test_abandoned_runs_that_nobody_takes_do_not_hide_others(
     scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SWEEP_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(worker_limits, "SWEEP_AGAIN_SECONDS", 0.0)
     await scene.create("a", "b", "c", "d", "e")
     await scene.claim("a", "b", "c", "d", "e")
     await scene.project()
     assert [await sweeper.sweep() for _ in range(3)] == [["a", "b"], ["c", "d"], ["e"]]
-    assert [await sweeper.sweep() for _ in range(3)] == [[], [], []], "their bells wait"
-    assert await nats.waiting_bells(scene.client) == 5
-    found = await bells.take(scene.connection, 10)
+    assert [await sweeper.sweep() for _ in range(3)] == [[], [], []], "their wake-ups wait"
+    assert await nats.waiting_wake_ups(scene.client) == 5
+    found = await wake_ups.take(scene.connection, 10)
     assert sorted(found) == ["a", "b", "c", "d", "e"], "for executors that do not hear NATS"
-    await scene.rung(5)
+    await scene.woken(5)
     await scene.create("aa")
     await scene.claim("aa")
     await scene.project()
@@ -94,7 +94,7 @@ async def test_forgotten_runs_that_nobody_takes_do_not_hide_others(
     found = []
     for _ in range(4):
         rung = await sweeper.sweep()
-        await scene.rung(len(rung))
+        await scene.woken(len(rung))
         found.append(sorted(rung))
     assert found == [[], ["ada's", "bob's"], [], ["eve's"]]
 
@@ -124,9 +124,9 @@ async def test_old_receipts_are_deleted_in_portions(
     superuser: AsyncConnection[Row],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "RECEIPTS_PORTION", 10)
-    await superuser.execute(FILL_RECEIPTS, (limits.RECEIPT_KEEP_SECONDS, 45))
-    parameters = (limits.RECEIPT_KEEP_SECONDS, limits.RECEIPTS_PORTION)
+    monkeypatch.setattr(log_limits, "RECEIPTS_PORTION", 10)
+    await superuser.execute(FILL_RECEIPTS, (log_limits.RECEIPT_KEEP_SECONDS, 45))
+    parameters = (log_limits.RECEIPT_KEEP_SECONDS, log_limits.RECEIPTS_PORTION)
     assert (await scene.connection.execute(module.DELETE_RECEIPTS, parameters)).rowcount == 10
     assert await count(scene, COUNT_RECEIPTS) == 35
     await sweeper.forget_receipts()
@@ -153,7 +153,7 @@ WANTED = {
         (
             module.FIND_FORGOTTEN,
             WANTED,
-            {"runs_queued", "runs_resting", "runs_called", "runs_in_hand"},
+            {"runs_queued", "runs_suspended", "runs_called", "runs_in_hand"},
         ),
         (module.FIND_ORPHANS, WANTED, {"runs_orphaning", "runs_children"}),
         (strays.FIND, WANTED, {"runs_in_hand"}),
@@ -170,7 +170,7 @@ async def test_looking_costs_what_is_found_and_not_what_there_is(
 ) -> None:
     await superuser.execute(FILL, (MANY,))
     await superuser.execute(FILL_LOG, (MANY,))
-    await superuser.execute(FILL_RECEIPTS, (limits.RECEIPT_KEEP_SECONDS, MANY))
+    await superuser.execute(FILL_RECEIPTS, (log_limits.RECEIPT_KEEP_SECONDS, MANY))
     await superuser.execute("ANALYZE read.runs, log.stored_events, log.receipts")
     cursor = await connection.execute("EXPLAIN " + query, wanted)
     plan = "\n".join(row[0] for row in await cursor.fetchall())

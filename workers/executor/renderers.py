@@ -12,8 +12,8 @@ import msgspec
 
 from blocks.template_jobs import LENGTH_BYTES, Answer, Job, framed
 from blocks.templates import TemplateFailure, text_of
-from domain import template_limits
-from runtime.fairness import FairQueue
+from domain.limits import template_limits
+from runtime.fair_queue import FairQueue
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from domain import limits
+from domain.limits import worker_limits
 from domain.runs import run_of, stream_of
 from runtime import clock, sql
 from runtime.eventlog.log import EventLog
@@ -29,13 +29,13 @@ class Strays:
     async def find(self, in_hand: Collection[str]) -> list[str]:
         """Runs that were missing at two looks, with nothing in between. Raises database.LOST."""
         now = clock.monotonic()
-        if now - self._looked_at < limits.STRAYS_SECONDS:
+        if now - self._looked_at < worker_limits.STRAYS_SECONDS:
             return []
         self._looked_at = now
         parameters = {
             "worker": self._worker,
             "known": list(in_hand),
-            "limit": limits.SWEEP_RUNS_MAX,
+            "limit": worker_limits.SWEEP_RUNS_MAX,
         }
         async with self._log.pool.connection() as connection:
             rows = await (await connection.execute(FIND, parameters)).fetchall()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.graphs import VersionSaved
+from domain.graphs.graph import VersionSaved
 from runtime import ids
 from runtime.aggregates.repository import Repository
 from runtime.embedded.nats import NatsServer

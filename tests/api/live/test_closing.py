@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from domain import limits
+from domain.limits import request_limits, socket_limits
 from domain.runs import NodeFailed
 from runtime import clock, ids
 from runtime.secrets import AUDIENCE, jwt_key, sign_token
@@ -39,7 +39,7 @@ async def test_only_a_good_token_of_the_user_is_let_in(api: LiveApi, user_id: UU
         "": "Token is missing",
         "nonsense": "Invalid token: Not enough segments",
         forged: "Invalid token signature",
-        api.token(user_id, seconds=-limits.TOKEN_LEEWAY_SECONDS - 1): "Token has expired",
+        api.token(user_id, seconds=-request_limits.TOKEN_LEEWAY_SECONDS - 1): "Token has expired",
         api.token(ids.new_id()): "Invalid user ID",
     }
     for token, reason in refusals.items():
@@ -66,7 +66,7 @@ async def test_the_server_itself_never_knows_the_token(
 async def test_a_socket_ends_with_its_token(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "TOKEN_LEEWAY_SECONDS", 0)
+    monkeypatch.setattr(request_limits, "TOKEN_LEEWAY_SECONDS", 0)
     async with api.peer(user_id, api.token(user_id, seconds=2)) as peer:
         assert (await peer.ask("ping"))["type"] == "pong"
         assert await peer.closed() == (4401, "Token has expired", [])
@@ -107,15 +107,15 @@ async def test_pages_of_other_hosts_may_not(api: LiveApi, user_id: UUID, origin:
 async def test_who_says_too_much_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SOCKET_MESSAGES_PER_SECOND", 0)
+    monkeypatch.setattr(socket_limits, "SOCKET_MESSAGES_PER_SECOND", 0)
     async with api.peer(user_id) as peer, api.peer(user_id) as other:
-        for _ in range(limits.SOCKET_MESSAGES_BURST):
+        for _ in range(socket_limits.SOCKET_MESSAGES_BURST):
             await peer.say("ping")
         await peer.until("pong")
         await peer.say("ping")
         closed = await peer.closed()
         assert (closed.code, closed.reason) == (4429, "too_many_messages")
-        assert len(closed.messages) < limits.SOCKET_MESSAGES_BURST
+        assert len(closed.messages) < socket_limits.SOCKET_MESSAGES_BURST
         assert (await other.ask("ping"))["type"] == "pong"
 
 
@@ -124,15 +124,15 @@ async def test_sockets_of_a_user_have_one_rate(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those that come when others have left. Who asks too fast waits; nobody else does."""
-    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_BURST", 5)
-    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_PER_SECOND", 50)
+    monkeypatch.setattr(socket_limits, "SOCKET_USER_MESSAGES_BURST", 5)
+    monkeypatch.setattr(socket_limits, "SOCKET_USER_MESSAGES_PER_SECOND", 50)
     began = clock.monotonic()
     for _ in range(3):
         async with api.peer(user_id) as one, api.peer(user_id) as another:
             for peer in (one, another) * 5:
                 await peer.ask("ping")
     assert clock.monotonic() - began >= (30 - 5) / 50
-    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_PER_SECOND", 1)
+    monkeypatch.setattr(socket_limits, "SOCKET_USER_MESSAGES_PER_SECOND", 1)
     slow = ids.new_id()
     async with api.peer(slow) as waiting, api.peer(ids.new_id()) as other:
         for _ in range(5):
@@ -147,14 +147,14 @@ async def test_sockets_of_a_user_have_one_rate(
 async def test_who_opens_sockets_too_often_waits_and_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SOCKETS_OPENED_BURST", 2)
-    monkeypatch.setattr(limits, "SOCKETS_OPENED_PER_SECOND", 2)
-    for _ in range(limits.SOCKETS_OPENED_BURST):
+    monkeypatch.setattr(socket_limits, "SOCKETS_OPENED_BURST", 2)
+    monkeypatch.setattr(socket_limits, "SOCKETS_OPENED_PER_SECOND", 2)
+    for _ in range(socket_limits.SOCKETS_OPENED_BURST):
         async with api.peer(user_id) as peer:
             assert (await peer.ask("ping"))["type"] == "pong"
     async with api.peer(user_id) as later:
         assert (await later.ask("ping"))["type"] == "pong"
-    monkeypatch.setattr(limits, "SOCKET_OPEN_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(socket_limits, "SOCKET_OPEN_SECONDS_MAX", 0.1)
     async with api.peer(user_id) as refused:
         assert await refused.closed() == (4429, "too_many_sockets", [])
     async with api.peer(ids.new_id()) as other:
@@ -164,7 +164,7 @@ async def test_who_opens_sockets_too_often_waits_and_is_closed(
 async def test_nobody_has_more_sockets_than_one_may(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SOCKETS_PER_USER_MAX", 1)
+    monkeypatch.setattr(socket_limits, "SOCKETS_PER_USER_MAX", 1)
     async with api.peer(user_id) as first:
         await first.ask("ping")
         async with api.peer(user_id) as second:
@@ -179,7 +179,7 @@ async def test_nobody_has_more_sockets_than_one_may(
 @pytest.mark.holds("S51")
 async def test_a_message_that_is_too_large_ends_the_socket(api: LiveApi, user_id: UUID) -> None:
     async with api.peer(user_id) as peer:
-        await peer.socket.send("x" * (limits.SOCKET_MESSAGE_BYTES_MAX + 1))
+        await peer.socket.send("x" * (socket_limits.SOCKET_MESSAGE_BYTES_MAX + 1))
         assert (await peer.closed()).code == 1009
 
 
@@ -205,7 +205,7 @@ async def test_a_peer_that_vanishes_leaves_nothing_behind(
         peer.socket.transport.abort()
     await script.go_on()
     await until(lambda: api.services.feed.position is None)
-    assert api.audience_count == 0
+    assert api.subscriber_count == 0
 
 
 def lazily(api: LiveApi) -> dict[str, Any]:
@@ -230,7 +230,7 @@ async def flood(script: Script) -> None:
 
 @pytest.fixture
 def small_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SOCKET_BACKLOG_BYTES_MAX", len(MEGABYTE))
+    monkeypatch.setattr(socket_limits, "SOCKET_BACKLOG_BYTES_MAX", len(MEGABYTE))
 
 
 @pytest.mark.usefixtures("small_backlog")
@@ -242,7 +242,7 @@ async def test_who_takes_nothing_is_closed_and_can_resume(
     monkeypatch: pytest.MonkeyPatch,
     is_subscribed: bool,
 ) -> None:
-    monkeypatch.setattr(limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(socket_limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
     await script.go_on(1)
     async with api.peer(user_id, **lazily(api)) as peer:
         await peer.ask("ping")
@@ -286,10 +286,10 @@ async def test_who_reads_late_misses_nothing(
 async def test_who_asks_and_never_reads_the_answers_is_closed(
     api: LiveApi, user_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
-    monkeypatch.setattr(limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
-    monkeypatch.setattr(limits, "SOCKET_MESSAGES_BURST", 10**9)
-    monkeypatch.setattr(limits, "SOCKET_USER_MESSAGES_BURST", 10**9)
+    monkeypatch.setattr(socket_limits, "SOCKET_STALL_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(socket_limits, "SOCKET_BACKLOG_MESSAGES_MAX", 5)
+    monkeypatch.setattr(socket_limits, "SOCKET_MESSAGES_BURST", 10**9)
+    monkeypatch.setattr(socket_limits, "SOCKET_USER_MESSAGES_BURST", 10**9)
     async with api.peer(user_id, **lazily(api)) as peer:
         await peer.ask("ping")
         asking = asyncio.create_task(ask_for_ever(peer))

@@ -16,13 +16,13 @@ import pytest
 from nats.aio.subscription import Subscription
 
 from blocks.catalogue import CONTRACTS
-from commands import runs as run_commands
 from commands import users
-from domain import limits
-from domain.graphs import VersionSaved
+from commands.runs import starts as run_commands
+from domain.graphs.graph import VersionSaved
+from domain.limits import worker_limits
 from domain.runs import execution_id
 from runtime import clock, ids, nats
-from runtime.aggregates.context import Context
+from runtime.aggregates.command_context import CommandContext
 from runtime.aggregates.plan_cache import PlanCache
 from runtime.aggregates.repository import Repository
 from runtime.embedded.nats import NatsServer
@@ -54,7 +54,7 @@ async def hears_nothing(peer: Peer, api: LiveApi) -> None:
 async def test_a_run_of_a_real_executor_is_told_from_start_to_end(
     api: LiveApi, user_id: UUID, graph: VersionSaved, repository: Repository, settings: Settings
 ) -> None:
-    context = Context(owner=str(user_id), actor=str(user_id))
+    context = CommandContext(owner=str(user_id), actor=str(user_id))
     await users.get_or_create(
         repository, context, email="user@example.com", name=None, signup_credits=10
     )
@@ -199,7 +199,7 @@ async def test_an_event_that_the_feed_was_cheated_of_is_read_from_the_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a relay and without polling, so that the test alone says what there is."""
-    monkeypatch.setattr(limits, "POLL_SECONDS", 3_600)
+    monkeypatch.setattr(worker_limits, "POLL_SECONDS", 3_600)
     await script.go_on(2)
     head = await event_log.read_head()
     async with live_api(settings) as api, api.peer(user_id) as peer:

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from api.live import messages
-from domain import catalogue, events, limits, runs
+from domain import catalogue, events, runs
 from domain.budgets import Allotment
 from domain.events import Event
 from domain.large_values import take_out
+from domain.limits import value_limits
 from domain.runs import (
     ChildStarted,
     CreditsExtended,
@@ -27,10 +28,10 @@ from domain.runs import (
     RunClaimed,
     RunFailed,
     RunPaused,
-    RunRested,
     RunResumed,
     RunStats,
     RunStopRequested,
+    RunSuspended,
     RunTerminated,
     execution_id,
 )
@@ -131,7 +132,7 @@ async def test_large_values_are_told_by_reference(
 async def test_the_end_is_told_with_large_values_whole(
     api: LiveApi, user_id: UUID, script: Script
 ) -> None:
-    large = "x" * limits.VALUE_INLINE_BYTES_MAX
+    large = "x" * value_limits.VALUE_INLINE_BYTES_MAX
     hashes, values = take_out([(0, large)])
     await api.services.log.values.put(script.owner, list(values.values()))
     await script.go_on(2)
@@ -152,10 +153,10 @@ async def test_the_life_of_a_run_is_told(api: LiveApi, user_id: UUID, script: Sc
         RunResumed(),
         RunClaimed("test/1"),
         ReviewRequested(0, node, "Letter", 1, ReviewReason.ASKED),
-        RunRested(STATS),
+        RunSuspended(STATS),
         ReviewDecided(0, node, approved=True),
         RunClaimed("test/2"),
-        RunRested(STATS, until=clock.now()),
+        RunSuspended(STATS, until=clock.now()),
         RunClaimed("test/3"),
         RunClaimed("test/4"),
         RunStopRequested(),
@@ -198,10 +199,10 @@ async def test_the_life_of_a_run_is_told_while_it_goes_on(
         for number in range(3):
             await script.append(
                 ReviewRequested(0, script.first, "Letter", number, ReviewReason.ASKED),
-                RunRested(STATS),
+                RunSuspended(STATS),
                 ReviewDecided(0, script.first, approved=True),
                 RunClaimed("test/2"),
-                RunRested(STATS),
+                RunSuspended(STATS),
                 RunClaimed("test/2"),
             )
             first = 3 + 6 * number

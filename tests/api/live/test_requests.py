@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from domain import limits
-from domain.graphs import VersionSaved
+from domain.graphs.graph import VersionSaved
+from domain.limits import socket_limits
 from domain.runs import (
     NodeCompleted,
     NodeFailed,
@@ -191,7 +191,7 @@ async def test_subscriptions_are_bounded(
     graph: VersionSaved,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "SUBSCRIPTIONS_PER_SOCKET_MAX", 2)
+    monkeypatch.setattr(socket_limits, "SUBSCRIPTIONS_PER_SOCKET_MAX", 2)
     scripts = [Script(event_log, graph) for _ in range(3)]
     for script in scripts:
         await script.go_on(1)

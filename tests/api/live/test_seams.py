@@ -16,8 +16,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain import limits
-from domain.graphs import VersionSaved
+from domain.graphs.graph import VersionSaved
+from domain.limits import database_limits, worker_limits
 from runtime import nats
 from runtime.eventlog import reader
 from runtime.eventlog.log import EventLog
@@ -36,7 +36,7 @@ ROUNDS = 6
 async def without_database_connections(api: LiveApi) -> AsyncIterator[None]:
     """In this block whatever the API asks the database has to wait."""
     async with AsyncExitStack() as stack:
-        for _ in range(limits.DATABASE_POOL_CONNECTIONS_MAX):
+        for _ in range(database_limits.DATABASE_POOL_CONNECTIONS_MAX):
             await stack.enter_async_context(api.services.log.pool.connection())
         yield
 
@@ -44,7 +44,7 @@ async def without_database_connections(api: LiveApi) -> AsyncIterator[None]:
 async def position_reached(api: LiveApi, event_log: EventLog) -> None:
     """Wait until the feed has passed on all that the log has now."""
     head = await event_log.read_head()
-    async with asyncio.timeout(limits.DATABASE_LOCK_SECONDS_MAX):
+    async with asyncio.timeout(database_limits.DATABASE_LOCK_SECONDS_MAX):
         while (api.services.feed.position or 0) < head:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.005)
 
@@ -98,7 +98,7 @@ async def long(script: Script) -> Script:
 
 async def read_by_the_api(api: LiveApi) -> None:
     """Wait until the request waits for the database."""
-    async with asyncio.timeout(limits.DATABASE_LOCK_SECONDS_MAX):
+    async with asyncio.timeout(database_limits.DATABASE_LOCK_SECONDS_MAX):
         while not api.services.log.pool.get_stats()["requests_waiting"]:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -119,7 +119,7 @@ async def test_live_events_that_come_late_repeat_nothing_of_an_ended_subscriptio
     after: int,
 ) -> None:
     """The history is ahead of them. Without a relay and polling the test alone says what comes."""
-    monkeypatch.setattr(limits, "POLL_SECONDS", 3_600)
+    monkeypatch.setattr(worker_limits, "POLL_SECONDS", 3_600)
     head = await event_log.read_head()
     async with live_api(settings) as api, api.peer(user_id) as peer:
         await peer.ask("ping")
@@ -142,8 +142,8 @@ async def test_live_events_that_come_late_repeat_nothing_of_an_ended_subscriptio
 async def hears_nothing_more(api: LiveApi, peer: Peer, user_id: UUID) -> None:
     """And nothing is remembered of what came to its end."""
     assert (await peer.ask("ping"))["type"] == "pong"
-    audience = api._app.state.audiences._audiences[str(user_id)]
-    assert all(not member._tracks for member in audience._members)
+    subscribers = api._app.state.subscriber_registry._by_user[str(user_id)]
+    assert all(not member._tracks for member in subscribers._members)
 
 
 async def test_whoever_ends_what_was_not_begun_loses_nothing(
@@ -168,7 +168,7 @@ class Listener:
     """Reads a socket that changes its mind all the time.
 
     Of each run the messages are cut where a subscription is confirmed or has ended: within a
-    piece the stream is told without a gap, and a piece goes on behind the one before it unless a
+    piece the stream is told without a gap, and a piece goes on after the one before it unless a
     subscription asked for something else.
     """
 
@@ -177,7 +177,7 @@ class Listener:
         self._rng = rng
         self._asked: defaultdict[str, deque[int]] = defaultdict(deque)
         self.pieces: defaultdict[str, list[tuple[int | None, list[Call]]]] = defaultdict(list)
-        """With the version behind which each subscription began; None where one ended."""
+        """With the version after which each subscription began; None where one ended."""
         self.seen: defaultdict[str, int] = defaultdict(int)
 
     async def change_its_mind(self, run_id: str) -> None:

@@ -14,7 +14,7 @@ from domain.engine.evolve import evolve
 from domain.engine.execution import Execution
 from domain.engine.plan import Plan
 from domain.engine.run import Run
-from domain.graph_files import GraphDraft, Link, Node
+from domain.graphs.files import GraphDraft, Link, Node
 from domain.runs import NodeCompleted, NodeFailed, Output, RunCreated, RunStatus
 
 TEXT = {"type": "string"}

@@ -35,7 +35,7 @@ class Letter:
             self._test(entry)
 
     def finish(self, number: int, outputs: Sequence[Output]) -> None:
-        """P2: route this execution and those behind it, as soon as nobody before it is open."""
+        """P2: route this execution and those after it, as soon as nobody before it is open."""
         finished = self.entries[number]
         finished.outputs = outputs
         queued = [e for e in self._of(finished.node) if e.place is not None]

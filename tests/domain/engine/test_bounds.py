@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain import limits
 from domain.engine.evolve import begin, evolve, route_on
 from domain.engine.run import Run
+from domain.limits import run_limits
 from domain.runs import NodeCompleted
 from tests.domain.engine.given import Given
 
@@ -30,7 +30,7 @@ def test_a_run_never_has_more_executions_than_its_budget_allows() -> None:
 
 @pytest.mark.holds("S19")
 def test_executions_that_wait_for_inputs_have_a_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RUN_WAITING_MAX", 3_000)
+    monkeypatch.setattr(run_limits, "RUN_WAITING_MAX", 3_000)
     both = [f"{source}.out > s{number}.{pin}" for number in range(SINKS) for source, pin in PINS]
     run = Given(*both).run
     evolve(run, MANY)
@@ -44,10 +44,10 @@ def test_many_deliveries_come_in_portions_and_in_the_same_order() -> None:
     portions = 1
     begin(portioned, MANY)
     while portioned.routing is not None:
-        assert portioned.count <= 1 + portions * limits.ROUTE_PORTION
+        assert portioned.count <= 1 + portions * run_limits.ROUTE_PORTION
         route_on(portioned)
         portions += 1
-    assert portions > ITEMS * SINKS // limits.ROUTE_PORTION
+    assert portions > ITEMS * SINKS // run_limits.ROUTE_PORTION
     given = [e.data for e in portioned.ready.values()]
     assert given == [e.data for e in whole.ready.values()]
 
@@ -66,7 +66,7 @@ class Ticking:
 def test_a_portion_ends_after_its_time_however_few_deliveries_it_has() -> None:
     run = fan(steps_max=100_000)
     clock = Ticking()
-    most = limits.ROUTE_SECONDS * 1_000
+    most = run_limits.ROUTE_SECONDS * 1_000
     begin(run, MANY, clock=clock)
     assert 1 < run.count <= 1 + most
     route_on(run, clock)
@@ -86,7 +86,7 @@ def test_those_that_waited_for_a_static_value_are_released_in_portions(
     run = Given("x.out > s.a", "y.out => s.b").run
     evolve(run, MANY)
     assert run.waiting == ITEMS
-    monkeypatch.setattr(limits, "ROUTE_PORTION", 10)
+    monkeypatch.setattr(run_limits, "ROUTE_PORTION", 10)
     begin(run, NodeCompleted(1, "y", [("out", 1)], elapsed_us=1))
     assert ITEMS - 11 <= run.waiting < ITEMS
     while run.routing is not None:

@@ -31,7 +31,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def after(*happened: Event, first: RunCreated = FIRST) -> Run:
-    """A run of two nodes, one behind the other."""
+    """A run of two nodes, one after the other."""
     run = Run("run", plan("a.out > b.a"))
     for event in (first, *happened):
         evolve(run, event)

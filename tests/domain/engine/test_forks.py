@@ -17,7 +17,7 @@ from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.errors import Invalid
 from domain.events import Event
-from domain.graph_files import Node
+from domain.graphs.files import Node
 from domain.runs import (
     ChildStarted,
     CreditsExtended,
@@ -68,7 +68,7 @@ def forked(
     first: RunCreated | None = None,
     **what: Any,
 ) -> Run:
-    """The fork of a run behind all that happened to it."""
+    """The fork of a run after all that happened to it."""
     first = first or created()
     run = folded(compiled, happened, first, kept)
     fork = Fork(run_id="run", version=run.version, **what)

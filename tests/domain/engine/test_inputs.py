@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import limits, memory_limits
 from domain.contracts import BlockContract
 from domain.engine.evolve import evolve
 from domain.engine.inputs import NodeInputs, Room
 from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.engine.schemas import compile_inputs
-from domain.graph_files import GraphDraft, Link, Node
+from domain.graphs.files import GraphDraft, Link, Node
+from domain.limits import graph_limits, memory_limits
 from domain.runs import NodeCompleted
 from tests.domain.engine.given import CONTRACTS, created, watched
 from tests.domain.values import json_values
@@ -103,12 +103,15 @@ def test_it_is_as_if_all_were_prepared_each_time(
 
 
 def test_what_is_kept_for_all_nodes_of_a_graph_has_a_bound() -> None:
-    padded = {f"list_$_{limits.LIST_PAD_MAX}": 1, f"data_#_a_$_{limits.LIST_PAD_MAX}": 1}
+    padded = {
+        f"list_$_{graph_limits.LIST_PAD_MAX}": 1,
+        f"data_#_a_$_{graph_limits.LIST_PAD_MAX}": 1,
+    }
     room, rules = Room(), compile_inputs(GATHER)
-    count = memory_limits.PLAN_ITEMS_MAX // (2 * limits.LIST_PAD_MAX) + 3
+    count = memory_limits.PLAN_ITEMS_MAX // (2 * graph_limits.LIST_PAD_MAX) + 3
     nodes = [NodeInputs(rules, padded, (), room) for _ in range(count)]
     again = [
         node.prepare({}, None)[0]["list"] is node.prepare({}, None)[0]["list"] for node in nodes
     ]
-    assert 0 < again.count(True) * 2 * limits.LIST_PAD_MAX <= memory_limits.PLAN_ITEMS_MAX
+    assert 0 < again.count(True) * 2 * graph_limits.LIST_PAD_MAX <= memory_limits.PLAN_ITEMS_MAX
     assert again.count(False) >= 3

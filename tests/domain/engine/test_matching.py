@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from domain import limits
-from domain.graph_files import Node
+from domain.graphs.files import Node
+from domain.limits import run_limits
 from domain.runs import RunStatus
 from tests.domain.engine.given import Given
 
@@ -235,7 +235,7 @@ def test_every_execution_that_became_ready_is_a_step() -> None:
 
 def test_many_deliveries_are_matched_one_by_one() -> None:
     """Every delivery finds its execution where the last one stopped looking."""
-    count = limits.STEP_THROUGH_ITEMS_MAX
+    count = run_limits.STEP_THROUGH_ITEMS_MAX
     run = Given("x.out > s.a", "y.out > s.b")
     run.yields("x", *range(count))
     run.yields("y", *range(count))

@@ -7,7 +7,7 @@ import pytest
 from domain.contracts import BlockContract, BlockKind, Effect
 from domain.engine.plan import Plan, PlanNode
 from domain.engine.schemas import REQUIRED
-from domain.graph_files import GraphDraft, Node
+from domain.graphs.files import GraphDraft, Node
 from domain.policies import InDoubt, NodePolicy, Retries
 from tests.domain.engine import given
 from tests.domain.engine.given import plan

@@ -16,7 +16,7 @@ from domain.engine.evolve import evolve
 from domain.engine.plan import Plan
 from domain.engine.run import Run
 from domain.events import Event
-from domain.graph_files import Node
+from domain.graphs.files import Node
 from domain.runs import NodeCompleted, NodeDeferred, NodeFailed, NodeStarted, Output, RunStatus
 from tests.domain.engine.given import created, plan, watched
 from tests.domain.engine.letter import Letter

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from domain import limits
 from domain.engine.run import Run
 from domain.events import Event
+from domain.limits import worker_limits
 from domain.runs import (
     NodeCompleted,
     NodeStarted,
     RunClaimed,
-    RunRested,
     RunStats,
+    RunSuspended,
 )
 from tests.domain.engine.given import created, plan
 from tests.domain.engine.test_forks import folded
@@ -50,7 +50,7 @@ def test_who_came_back_has_not_died() -> None:
 def test_a_result_clears_the_run_and_a_rest_too() -> None:
     progressed = NodeCompleted(0, "x", [], elapsed_us=1)
     assert deaths(run_after(*claims("a", "b"), progressed)) == 1
-    assert deaths(run_after(*claims("a", "b"), RunRested(RunStats()))) == 0
+    assert deaths(run_after(*claims("a", "b"), RunSuspended(RunStats()))) == 0
 
 
 def test_an_effect_stays_suspect_while_others_progress() -> None:
@@ -70,25 +70,27 @@ def test_an_effect_stays_suspect_while_others_progress() -> None:
 
 
 def test_the_more_deaths_the_closer_the_watch() -> None:
-    few = run_after(*claims(*(f"w{n}" for n in range(limits.SUSPECT_DEATHS - 1))))
+    few = run_after(*claims(*(f"w{n}" for n in range(worker_limits.SUSPECT_DEATHS - 1))))
     assert not few.suspicion("next").is_any
-    some = run_after(*claims(*(f"w{n}" for n in range(limits.SUSPECT_DEATHS)))).suspicion("next")
+    some = run_after(*claims(*(f"w{n}" for n in range(worker_limits.SUSPECT_DEATHS)))).suspicion(
+        "next"
+    )
     assert (some.is_any, some.wants_to_be_alone, some.is_proof) == (True, False, False)
-    assert some.watch_seconds == limits.WATCH_SECONDS
+    assert some.watch_seconds == worker_limits.WATCH_SECONDS
     seconds = []
-    for count in range(limits.ALONE_DEATHS, limits.DEATHS_MAX):
+    for count in range(worker_limits.ALONE_DEATHS, worker_limits.DEATHS_MAX):
         suspicion = run_after(*claims(*(f"w{n}" for n in range(count)))).suspicion("next")
         assert suspicion.wants_to_be_alone
         assert not suspicion.is_proof
         seconds.append(suspicion.watch_seconds)
-    assert seconds[:2] == [limits.ALONE_SECONDS, 2 * limits.ALONE_SECONDS]
-    assert seconds[-1] == limits.ALONE_SECONDS_MAX
-    most = run_after(*claims(*(f"w{n}" for n in range(limits.DEATHS_MAX))))
+    assert seconds[:2] == [worker_limits.ALONE_SECONDS, 2 * worker_limits.ALONE_SECONDS]
+    assert seconds[-1] == worker_limits.ALONE_SECONDS_MAX
+    most = run_after(*claims(*(f"w{n}" for n in range(worker_limits.DEATHS_MAX))))
     assert most.suspicion("next").is_proof
 
 
 def test_deaths_alone_are_proof() -> None:
-    alone = [RunClaimed(f"w{n}", alone=True) for n in range(limits.ALONE_DEATHS_MAX)]
+    alone = [RunClaimed(f"w{n}", alone=True) for n in range(worker_limits.ALONE_DEATHS_MAX)]
     run = run_after(*claims("a", "b"), *alone)
     assert run.suspicion("next").is_proof
     assert not run.suspicion("next", {"w0"}).is_proof
@@ -122,6 +124,6 @@ def test_progress_ends_the_watch_unless_a_suspect_effect_is_at_work(lost: int) -
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    run = run_after(*claims(*(f"w{n}" for n in range(2 * limits.LOSSES_MAX))))
-    assert len(run.lost) == limits.LOSSES_MAX
-    assert run.lost[-1].worker == f"w{2 * limits.LOSSES_MAX - 2}"
+    run = run_after(*claims(*(f"w{n}" for n in range(2 * worker_limits.LOSSES_MAX))))
+    assert len(run.lost) == worker_limits.LOSSES_MAX
+    assert run.lost[-1].worker == f"w{2 * worker_limits.LOSSES_MAX - 2}"

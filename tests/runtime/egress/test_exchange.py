@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain import egress_limits
 from domain.http import HttpFailure, HttpRefused
+from domain.limits import egress_limits
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, Names, get
 from tests.support.http_server import HttpServer, answer, endless, http_server, seen, stalled

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain import egress_limits
 from domain.http import HttpFailure, HttpRefused
+from domain.limits import egress_limits
 from runtime.egress import Egress
 from runtime.egress.addresses import NameNotResolved
 from tests.runtime.egress.support import LOOPBACK, get

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain import egress_limits
 from domain.http import HttpFailure, HttpRefused
+from domain.limits import egress_limits
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, Names, get
 from tests.support.http_server import http_server, seen, to

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import egress_limits
+from domain.limits import egress_limits
 from runtime.egress import Egress
 from tests.runtime.egress.support import LOOPBACK, get_as
 from tests.support.dns_server import dns_server

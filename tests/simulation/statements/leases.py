@@ -1,4 +1,4 @@
-"""Leases of executors, the election of leaders, and bells in the database."""
+"""Leases of executors, the election of leaders, and wake-ups in the database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.simulation.statements.session import NOTHING, Answer, Session, Work, nothing
 from tests.simulation.tables import Leader, Lease
-from workers import bells, leader, relay, sweeper
-from workers.executor import leases
+from workers import leader, relay, sweeper, wake_ups
+from workers.executor import lease
 
 
 def _renew_lease(session: Session, parameters: Sequence[Any]) -> Answer:
@@ -88,38 +88,38 @@ def _save_relay_checkpoint(session: Session, parameters: Mapping[str, Any]) -> A
     return (), 1
 
 
-def _delete_stale_bells(session: Session, parameters: Sequence[Any]) -> Answer:
+def _delete_stale_wake_ups(session: Session, parameters: Sequence[Any]) -> Answer:
     oldest = session.moment - timedelta(seconds=parameters[0])
-    kept = {run: at for run, at in session.tables.bells.items() if at >= oldest}
-    session.tables.bells = kept
+    kept = {run: at for run, at in session.tables.wake_ups.items() if at >= oldest}
+    session.tables.wake_ups = kept
     return NOTHING
 
 
-def _upsert_bells(session: Session, parameters: Sequence[Any]) -> Answer:
-    session.tables.bells |= dict.fromkeys(parameters[0], session.moment)
+def _upsert_wake_ups(session: Session, parameters: Sequence[Any]) -> Answer:
+    session.tables.wake_ups |= dict.fromkeys(parameters[0], session.moment)
     return NOTHING
 
 
-def _take_bells(session: Session, parameters: Sequence[Any]) -> Answer:
-    oldest = sorted(session.tables.bells, key=session.tables.bells.__getitem__)
+def _take_wake_ups(session: Session, parameters: Sequence[Any]) -> Answer:
+    oldest = sorted(session.tables.wake_ups, key=session.tables.wake_ups.__getitem__)
     taken = oldest[: parameters[0]]
     for run_id in taken:
-        del session.tables.bells[run_id]
+        del session.tables.wake_ups[run_id]
     return [(run_id,) for run_id in taken], len(taken)
 
 
 WORK: Mapping[str, Work] = {
-    leases.RENEW: _renew_lease,
-    leases.FIND: _find_living,
-    leases.DELETE: _delete_lease,
+    lease.RENEW: _renew_lease,
+    lease.FIND: _find_living,
+    lease.DELETE: _delete_lease,
     leader.BOUND_TRANSACTIONS: nothing,
     leader.ENSURE: _ensure_role,
     leader.TAKE: _take_role,
     leader.RENEW: _renew_role,
     relay.LOAD: _load_relay_checkpoint,
     relay.SAVE: _save_relay_checkpoint,
-    bells.DELETE_STALE: _delete_stale_bells,
-    bells.UPSERT: _upsert_bells,
-    bells.TAKE: _take_bells,
+    wake_ups.DELETE_STALE: _delete_stale_wake_ups,
+    wake_ups.UPSERT: _upsert_wake_ups,
+    wake_ups.TAKE: _take_wake_ups,
     sweeper.LIST_LEASES: _list_leases,
 }

@@ -1,4 +1,4 @@
-"""The read model of runs: how it is kept, and what the ringer and the sweeper find in it."""
+"""The read model of runs: how it is kept, and what the publisher and the sweeper find in it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from projections import runner
-from projections import runs as run_model
+from projections import checkpoints, runner
+from projections.runs import read_model as run_model
 from tests.simulation.statements.session import NOTHING, Answer, Session, Work, nothing
 from tests.simulation.tables import RunRow
 from workers import sweeper
@@ -39,7 +39,7 @@ def _advance_checkpoints(session: Session, parameters: Mapping[str, Any]) -> Ans
 NEW_RUN: RunRow = {
     "status": "QUEUED",
     "worker": None,
-    "rests": False,
+    "suspended": False,
     "parked": None,
     "wakes_at": None,
     "reviews": 0,
@@ -72,16 +72,16 @@ def _update_runs(session: Session, parameters: Sequence[Any]) -> Answer:
 def _updated(old: RunRow, new: RunRow) -> RunRow:
     row = dict(old)
     has_moved = new.get("moved", False)
-    reviews = old["reviews"] + (new.get("reviews_at_rest") or 0)
+    reviews = old["reviews"] + (new.get("reviews_at_suspension") or 0)
     if new.get("status") is not None:
         row["status"] = new["status"]
-    elif reviews > 0 and new.get("reviews_at_rest") is not None:
+    elif reviews > 0 and new.get("reviews_at_suspension") is not None:
         row["status"] = "REVIEW"
     elif has_moved and new.get("parked") is None:
         row["status"] = "RUNNING"
     if has_moved:
         row["worker"], row["parked"] = new.get("worker"), new.get("parked")
-        row["rests"] = new.get("rests", False)
+        row["suspended"] = new.get("suspended", False)
         row["wakes_at"] = new.get("wakes_at")
     elif new.get("wakes_at") is not None:
         row["wakes_at"] = new["wakes_at"]
@@ -106,7 +106,7 @@ def _load_unfinished(session: Session, _: Any) -> Answer:
     return [
         (
             *(row["run_id"], row["user_id"], row["graph_id"], row["parent_id"]),
-            *(row["worker"] is not None, row["rests"]),
+            *(row["worker"] is not None, row["suspended"]),
             row["wakes_at"].timestamp() if row["wakes_at"] else None,
             *(row["seen"], row["child_ended"], row["paused"], row["stopping"]),
         )
@@ -151,7 +151,7 @@ def _wanting_since(row: RunRow, moment: datetime) -> datetime | None:
     if row["paused"] or row["worker"] is not None or row["ended_at"] is not None:
         return None
     since: datetime = row["created_at"]
-    if not row["rests"] or row["child_ended"] > row["seen"]:
+    if not row["suspended"] or row["child_ended"] > row["seen"]:
         return since
     wakes_at: datetime | None = row["wakes_at"]
     return wakes_at if wakes_at is not None and wakes_at <= moment else None
@@ -174,7 +174,7 @@ def _find_orphans(session: Session, parameters: Mapping[str, Any]) -> Answer:
 WORK: Mapping[str, Work] = {
     runner.PREFER_INDEXES: nothing,
     runner.ENSURE: _ensure_checkpoints,
-    runner.SELECT: _select_checkpoints,
+    checkpoints.SELECT: _select_checkpoints,
     runner.ADVANCE: _advance_checkpoints,
     run_model.INSERT: _insert_runs,
     run_model.UPDATE: _update_runs,

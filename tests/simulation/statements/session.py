@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import psycopg
 
-from domain import limits
+from domain.limits import worker_limits
 from tests.simulation.database import Later, Line, Server
 from tests.simulation.tables import EPOCH, RunRow, Tables
 
@@ -94,7 +94,7 @@ class Session:
             return
         if isinstance(holder, Session):
             idle = self.moment - holder._active_at
-            if idle <= timedelta(seconds=limits.LEADER_LEASE_SECONDS):
+            if idle <= timedelta(seconds=worker_limits.LEADER_LEASE_SECONDS):
                 raise Later(LOCK_LOOK_SECONDS)
             # The bound of a transaction that is left alone.
             holder.line.break_off()

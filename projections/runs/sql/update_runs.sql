@@ -1,0 +1,33 @@
+UPDATE read.runs AS r SET
+    status = coalesce(
+        n.status,
+        CASE WHEN r.reviews + n.reviews_at_suspension > 0 THEN 'REVIEW' END,
+        CASE WHEN n.moved AND n.parked IS NULL THEN 'RUNNING' END,
+        r.status),
+    worker = CASE WHEN n.moved THEN n.worker ELSE r.worker END,
+    suspended = CASE WHEN n.moved THEN coalesce(n.suspended, false) ELSE r.suspended END,
+    parked = CASE WHEN n.moved THEN n.parked ELSE r.parked END,
+    wakes_at = CASE WHEN n.moved THEN n.wakes_at ELSE coalesce(n.wakes_at, r.wakes_at) END,
+    reviews = r.reviews + coalesce(n.reviews, 0),
+    children = r.children + coalesce(n.children, 0),
+    child_ended = coalesce(n.child_ended, r.child_ended),
+    seen = coalesce(n.seen, r.seen),
+    paused = coalesce(n.paused, r.paused),
+    stopping = coalesce(n.stopping, r.stopping),
+    error = coalesce(n.error, r.error),
+    outcome = coalesce(n.outcome, r.outcome),
+    steps = coalesce(n.steps, r.steps),
+    errors = coalesce(n.errors, r.errors),
+    cost = coalesce(n.cost, r.cost),
+    nodes_us = coalesce(n.nodes_us, r.nodes_us),
+    wall_us = coalesce(n.wall_us, r.wall_us),
+    waiting = coalesce(n.waiting, r.waiting),
+    started_at = coalesce(r.started_at, n.started_at),
+    ended_at = coalesce(n.ended_at, r.ended_at),
+    position = n.position
+FROM json_to_recordset(%s::json) AS n (run_id text, position bigint, moved boolean, worker text,
+    suspended boolean, parked text, wakes_at timestamptz, status text, reviews int, reviews_at_suspension int,
+    children int, child_ended bigint, seen bigint, paused boolean, stopping boolean, error text,
+    outcome text, steps int, errors int, cost int, nodes_us bigint, wall_us bigint, waiting int,
+    started_at timestamptz, ended_at timestamptz)
+WHERE r.run_id = n.run_id
