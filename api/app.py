@@ -17,21 +17,20 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import LifeSpanScope, Message, Method, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanSend
 
-from api import blocks, credits, graphs, live, reviews, users, values
+from api import blocks, credits, graphs, live, reviews, runs, users, values
 from api.connections.refusals import REFUSALS
-from api.health import endpoint
+from api.health import endpoint as health
 from api.http import headers, openapi, problems
 from api.http.answers import Answers
 from api.http.auth import PUBLIC, Authentication
 from api.http.bodies import BodyRequest
 from api.http.calls import AnyRequest
 from api.http.large_bodies import LargeBodies
-from api.runs import control, forks, runs
 from api.services import Services
 from domain.limits import request_limits
 from runtime.settings import Settings
 
-NOUNS = (users, credits, blocks, graphs, runs, control, forks, reviews, values)
+NOUNS = (users, credits, blocks, graphs, runs, reviews, values)
 
 
 class Api(Litestar):
@@ -85,7 +84,7 @@ def create_app(settings: Settings) -> Litestar:
             Router("/api/v1", route_handlers=handlers, security=openapi.SECURED),
             # The real platform's paths have no version; same handlers, listed once.
             Router("/api", route_handlers=handlers, include_in_schema=False),
-            *endpoint.handlers,
+            *health.handlers,
             *live.handlers,
             openapi.assets,
         ],

@@ -1,6 +1,6 @@
 """NATS: the wake_up. JetStream hands run ids to executors, core NATS fans out committed events.
 
-Nothing is ever only here. A lost ring is sent again by the sweeper, a lost batch of events is
+Nothing is ever only here. A lost wake-up is sent again by the sweeper, a lost batch of events is
 read from the log.
 """
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 READY_SUBJECT = "evergraph.runs.ready"
 """WakeUps: a run should be looked at, by one executor."""
-NUDGE_SUBJECT = "evergraph.runs.wake"
+NUDGE_SUBJECT = "evergraph.runs.nudge"
 """A run's id: whoever has the run in hand should look what came from outside."""
 LIVE_SUBJECT = "evergraph.live"
 """Batches of committed events, in order."""
@@ -53,9 +53,9 @@ class WakeUp(msgspec.Struct, frozen=True, array_like=True):
 
 
 encode_wake_up = msgspec.msgpack.Encoder().encode
-"""The message for a Wake-up."""
+"""The message for a WakeUp."""
 decode_wake_up = msgspec.msgpack.Decoder(WakeUp).decode
-"""The Wake-up in a message. Raises msgspec.MsgspecError for anything else."""
+"""The WakeUp in a message. Raises msgspec.MsgspecError for anything else."""
 
 
 class Client(library.Client):

@@ -49,4 +49,4 @@ def hold(far_end: int, on_go: Callable[[], None], on_end: Callable[[], None]) ->
         os._exit(1)
 
     os.set_inheritable(far_end, False)  # noqa: FBT003 - it takes no keyword
-    Thread(target=watch, name="parent_watch", daemon=True).start()
+    Thread(target=watch, name="parent watch", daemon=True).start()

@@ -46,7 +46,7 @@ class Relay:
         self.term = term
         self._connection = term.connection
         self._broker = broker
-        self._ringer = publisher
+        self._publisher = publisher
         self._told = 0
         """The position up to which the sockets have been told."""
         self._saved = 0
@@ -59,8 +59,8 @@ class Relay:
         cursor = await self._connection.execute(LOAD, (CHECKPOINT,))
         row = await cursor.fetchone()
         self._told = self._saved = row[0] if row else 0
-        await self._ringer.open()
-        self.position = min(self._told, self._ringer.position)
+        await self._publisher.open()
+        self.position = min(self._told, self._publisher.position)
 
     async def step(self) -> bool:
         """Pass one page on; returns whether the log may go on.
@@ -71,8 +71,8 @@ class Relay:
             self._connection, self.position, nats_limits.FEED_BATCH_EVENTS_MAX
         )
         failpoints.reach("relay.read")
-        self._ringer.hear(page)
-        await self._ringer.publish()
+        self._publisher.hear(page)
+        await self._publisher.publish()
         await self._tell(page)
         if page:
             failpoints.reach("relay.published")

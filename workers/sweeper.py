@@ -76,7 +76,7 @@ class Round:
 
 
 class Sweeper:
-    """Remembers for whom it sent it and why, so that a slow executor is not sent deaf."""
+    """Remembers which runs it woke up and why, so that a slow executor is not flooded."""
 
     def __init__(self, pool: Pool, broker: Broker, stop: Stop) -> None:
         self._pool = pool

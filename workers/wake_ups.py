@@ -1,4 +1,4 @@
-"""How executors are sent: over NATS, or by a table of the database while that is not heard.
+"""How executors are woken up: over NATS, or by a table of the database while that is not heard.
 
 Executors look into the table once a second, whatever they hear, so it does not matter whose
 connection it is that NATS is away from. It may come both ways: the claim decides whose it is.
@@ -47,6 +47,6 @@ async def put(connection: AsyncConnection[Row], run_ids: Sequence[str]) -> None:
 
 
 async def take(connection: AsyncConnection[Row], room: int) -> list[str]:
-    """Up to `room` runs that were woken up in the table, and no more are. Raises database.LOST."""
+    """Take up to `room` runs out of the table. Raises database.LOST."""
     cursor = await connection.execute(TAKE, (room,))
     return [row[0] for row in await cursor.fetchall()]

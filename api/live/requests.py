@@ -90,7 +90,7 @@ class Requests:
         with self._subscriptions.holding(run_id):
             with _refusing("Failed to subscribe to execution", NO_RUN):
                 position = await self._position_of(run_id, after)
-            others = [other for other in self._subscriptions.subscriptions if other != run_id]
+            others = [other for other in self._subscriptions.run_ids if other != run_id]
             if len(others) >= socket_limits.SUBSCRIPTIONS_PER_SOCKET_MAX:
                 raise RequestRefused(f"Too many subscriptions: at most {len(others)} at once")
             self._send(messages.SubscriptionConfirmed(execution_id=run_id))

@@ -35,7 +35,7 @@ class Subscribers:
         self.user_id = user_id
         self.rate = rate
         self._members: set[Subscriptions] = set()
-        self._subscribers: dict[str, set[Subscriptions]] = {}
+        self._by_run: dict[str, set[Subscriptions]] = {}
         self._joining = asyncio.Lock()
         self._leave_feed: Callable[[], None] | None = None
 
@@ -57,7 +57,7 @@ class Subscribers:
 
     def leave(self, member: Subscriptions) -> None:
         """Forget the member and its subscriptions."""
-        for run_id in member.subscriptions:
+        for run_id in member.run_ids:
             self.unsubscribe(member, run_id)
         self._members.discard(member)
         if self.is_empty and self._leave_feed is not None:
@@ -65,24 +65,24 @@ class Subscribers:
             self._leave_feed = None
 
     def subscribe(self, member: Subscriptions, run_id: str, after: int, position: int) -> None:
-        """Tell the member the run from after version `after`, which has this position, and then
+        """Send the member the run after version `after`, which has this position, and then
         as it goes on.
         """
-        self._subscribers.setdefault(run_id, set()).add(member)
+        self._by_run.setdefault(run_id, set()).add(member)
         member.begin(run_id, after, position)
 
     def unsubscribe(self, member: Subscriptions, run_id: str) -> None:
         """End a subscription, if there is one."""
         member.end(run_id, self._feed.position or 0)
-        subscribers = self._subscribers.get(run_id, set())
+        subscribers = self._by_run.get(run_id, set())
         subscribers.discard(member)
         if not subscribers:
-            self._subscribers.pop(run_id, None)
+            self._by_run.pop(run_id, None)
 
     def _hear(self, recorded: Recorded) -> None:
         run_id = run_of(recorded.stream)
         told = self._translator.translate(recorded)
-        for member in self._subscribers.get(run_id, self._members):
+        for member in self._by_run.get(run_id, self._members):
             member.hear(run_id, recorded.version, told)
 
 

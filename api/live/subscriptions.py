@@ -1,6 +1,6 @@
 """The runs that one socket follows: how far each was told, and what must be read to go on.
 
-Live events that continue what was told go straight to the send_queue. Everything else - the history
+Live events that continue what was told go straight to the send queue. Everything else - the history
 of a run that was subscribed to, an event whose message must be looked up, a hole - is read from
 the run's stream by one task, as fast as the peer takes it. So nobody is told an event of a run
 twice or out of order, and a run of any length costs one page of memory.
@@ -64,7 +64,7 @@ class Subscriptions:
         self._released = asyncio.Event()
 
     @property
-    def subscriptions(self) -> list[str]:
+    def run_ids(self) -> list[str]:
         return [track.run_id for track in self._tracks.values() if track.subscribed]
 
     @contextmanager
@@ -84,7 +84,7 @@ class Subscriptions:
                 self._read(track)
 
     def begin(self, run_id: str, after: int, position: int) -> None:
-        """Tell the run from after version `after`, which has this position. A run already
+        """Tell what comes after version `after` of the run, which has this position. A run already
         followed begins anew.
         """
         track = self._tracks[run_id] = Track(run_id, after, position, subscribed=True)

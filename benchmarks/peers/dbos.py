@@ -59,7 +59,7 @@ async def peer(task: Task) -> AsyncIterator[RunOnce]:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(task.clients) as threads:
 
-        async def run_once(_lane: int) -> int:
+        async def run_once(_client: int) -> int:
             result: int
             match task.shape:
                 case Chain(length):

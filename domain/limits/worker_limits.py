@@ -64,13 +64,13 @@ HEARTBEAT_ANSWER_SECONDS_MAX = 1.5
 HEARTBEAT_LOOK_SECONDS = 0.25
 """How often somebody looks whether one waits for longer."""
 RUNS_PER_USER = 100
-"""Runs of one user that workers have in hand, or are woken up, at once."""
+"""Runs of one user that workers have in hand, or have a wake-up under way, at once."""
 RUNS_PER_GRAPH = 64
 """The same, of one user's runs of one graph."""
 BYTES_PER_USER = 32 * 1024 * 1024
 """Events and values that the runs of one user write in a second in the long run."""
 DISPATCH_WINDOW = 256
-"""Runs that are woken up and not yet claimed. The rest waits where it is shared out fairly."""
+"""Runs with a wake-up under way that are not yet claimed. The others wait in the fair queue."""
 DISPATCH_AGAIN_SECONDS = 2.0
 """After this long a wake-up that is neither claimed nor waiting with the broker is lost."""
 SWEEP_SECONDS = 1.0

@@ -70,7 +70,7 @@ class Change(msgspec.Struct, omit_defaults=True):
     reviews: int = 0
     """How many more reviews are open."""
     reviews_at_suspension: int | None = None
-    """How many more were open when the run suspended, if that was the last that happened to it."""
+    """How many more were open at its suspension, if that was the last that happened to it."""
     children: int = 0
     """How many more children are unfinished."""
     child_ended: int | None = None

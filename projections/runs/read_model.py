@@ -119,7 +119,7 @@ async def count_runs(connection: AsyncConnection[Row], *, user_id: str, graph_id
 async def list_unfinished(
     connection: AsyncConnection[Row], *, user_id: str, graph_id: str, after: str = "", limit: int
 ) -> list[str]:
-    """Ids of a graph's runs that have not ended, in their own order, from after one of them."""
+    """Ids of a graph's runs that have not ended, in their own order, those after one of them."""
     cursor = await connection.execute(
         LIST_UNFINISHED,
         {"user_id": user_id, "graph_id": graph_id, "after": after, "limit": limit},

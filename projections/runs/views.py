@@ -91,7 +91,7 @@ class Views:
             view = await self._begun(permit, run_id, created)
             await Fold(self.log, permit, view, created.user_id).on(version)
             return view
-        # Who has a turn waits for no lock, because who has a lock waits for a permit.
+        # Who has a turn waits for no lock, because who has a lock waits for a turn.
         permit.give_back()
         lock = self._locks.get(run_id)
         if lock is None:

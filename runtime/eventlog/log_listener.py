@@ -20,7 +20,7 @@ CHANNEL = "stored_events"
 
 
 class LogListener:
-    """Rings after each committed batch. A missed ring costs at most POLL_SECONDS.
+    """Wakes up after each committed batch. A missed notification costs at most POLL_SECONDS.
 
     Notifications are read only while somebody waits: what comes meanwhile is read at once then,
     which costs less than to read one by one what nobody listens to.
@@ -79,7 +79,7 @@ class LogListener:
                     await self.epoch.check(connection)
                     await connection.execute(f"LISTEN {CHANNEL}")
                     connection.seconds_max = None
-                    # What was committed before LISTEN sent it no listener.
+                    # What was committed before LISTEN notified nobody.
                     self._woken.set()
                     while True:
                         await self._hear(connection)
@@ -90,7 +90,7 @@ class LogListener:
             await asyncio.sleep(worker_limits.POLL_SECONDS)
 
     async def _hear(self, connection: AsyncConnection[Row]) -> None:
-        """Take what has come, at least one, and ring if it is news."""
+        """Take what has come, at least one, and wake up whoever waits if it is news."""
         async for notify in connection.notifies(stop_after=1):
             if notify.payload.isdecimal():
                 self._notified = max(self._notified, int(notify.payload))

@@ -38,7 +38,7 @@ async def test_the_executor_dies(bare: Scene, point: str) -> None:
 
 
 async def test_the_executor_dies_with_all_wake_ups_in_its_hands(bare: Scene) -> None:
-    """It has claimed nothing yet; nobody but it knows what it was woken up."""
+    """It has claimed nothing yet; nobody but it knows its wake-ups."""
     batch = await bare.start(CHAIN, RUNS)
     point = "append.before:kill9@1"
     async with bare.cluster.beside("executor", "a", EVERGRAPH_FAILPOINT=point) as executor:

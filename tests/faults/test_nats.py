@@ -125,7 +125,7 @@ class Echo:
             await self._client.publish(again.subject, again.data)
 
     async def forge(self) -> None:
-        """Wake up runs that there are not, and in ways in which nobody is sent."""
+        """Send wake-ups for runs that there are not, and such as nobody sends."""
         unknown = (str(ids.new_id()), "no id")
         nonsense = (b"", b"\xc1", b"\xff" * 10, b"{}")
         for run_id in unknown:

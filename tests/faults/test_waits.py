@@ -48,7 +48,7 @@ async def test_waits_survive_the_death_of_everything(crowded: Scene) -> None:
 
 
 async def test_a_run_that_is_woken_up_too_early_does_not_rest_again_and_again(bare: Scene) -> None:
-    """As it happens when the clock of whoever is sent is ahead."""
+    """As it happens when the clock of whoever sends it is ahead."""
     async with bare.cluster.beside("executor", "patient"):
         batch = await bare.start([PURE, SHORT_SECONDS, PURE])
         await bare.recorded(batch, 1, RESTED)

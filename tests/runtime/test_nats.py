@@ -27,8 +27,8 @@ async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
     await client.close()
 
 
-async def ring(client: Client, *run_ids: str) -> None:
-    """Ring, and wait until all these wake-ups are kept."""
+async def send(client: Client, *run_ids: str) -> None:
+    """Send, and wait until all these wake-ups are kept."""
     for run_id in run_ids:
         await client.publish(nats.READY_SUBJECT, nats.encode_wake_up(WakeUp(run_id)))
 
@@ -58,7 +58,7 @@ def test_what_is_no_wake_up_is_refused(data: bytes) -> None:
 
 async def test_wake_ups_wait_for_somebody_to_take_them(client: Client) -> None:
     await nats.ensure_stream(client)
-    await ring(client, "a", "b")
+    await send(client, "a", "b")
     await nats.ensure_stream(client)
     assert await nats.waiting_wake_ups(client) == 2, "what is there stays"
 
@@ -75,12 +75,12 @@ async def test_a_stream_that_was_made_to_wait_for_a_disk_is_replaced(client: Cli
     await nats.ensure_stream(client)
     found = await client.jetstream().stream_info(nats.STREAM)
     assert found.config.storage == StorageType.MEMORY
-    await ring(client, "a")
+    await send(client, "a")
 
 
 async def test_a_consumer_that_is_gone_comes_back(client: Client) -> None:
     await nats.ensure_stream(client)
-    await ring(client, "a")
+    await send(client, "a")
     await client.jetstream().delete_consumer(nats.STREAM, nats.CONSUMER)
     await nats.ensure_stream(client)
     assert await nats.waiting_wake_ups(client) == 1

@@ -27,7 +27,7 @@ def test_every_setting_is_read() -> None:
         {
             "DATABASE_URL": "postgresql://app@db/evergraph",
             "EVERGRAPH_MIGRATION_URL": "postgresql://owner@db/evergraph",
-            "NATS_URL": "nats://bell:4222",
+            "NATS_URL": "nats://nats:4222",
             "EVERGRAPH_DATA_DIR": "somewhere",
             "EVERGRAPH_HOST": "0.0.0.0",
             "EVERGRAPH_PORT": "9000",
@@ -54,7 +54,7 @@ def test_every_setting_is_read() -> None:
     assert found == settings.Settings(
         database_url="postgresql://app@db/evergraph",
         migration_url="postgresql://owner@db/evergraph",
-        nats_url="nats://bell:4222",
+        nats_url="nats://nats:4222",
         data_dir=Path.cwd() / "somewhere",
         host="0.0.0.0",
         port=9000,
@@ -126,7 +126,7 @@ def test_the_environment_of_a_child_is_ours_with_changes(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), ("", None), ("seven", None)])
-def test_the_lifeline_is_a_descriptor(
+def test_the_watch_of_the_parent_is_a_descriptor(
     monkeypatch: pytest.MonkeyPatch, text: str, number: int | None
 ) -> None:
     monkeypatch.setenv("EVERGRAPH_PARENT_FD", text)

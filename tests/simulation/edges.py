@@ -55,7 +55,7 @@ def installed(world: World, bounds: dict[str, Any]) -> Iterator[None]:
     def broker(*arguments: Any) -> nats.SimulatedBroker:
         return nats.SimulatedBroker(world.nats, *arguments)
 
-    def log_bell(_url: str, _application: str) -> SimulatedLogListener:
+    def log_listener(_url: str, _application: str) -> SimulatedLogListener:
         return SimulatedLogListener(server)
 
     with ExitStack() as stack:
@@ -74,8 +74,8 @@ def installed(world: World, bounds: dict[str, Any]) -> Iterator[None]:
             (attempts, "CATALOGUE", BLOCKS),
             (children, "CONTRACTS", PROMISES),
             (relay, "Broker", broker),
-            (relay, "LogListener", log_bell),
-            (projector, "LogListener", log_bell),
+            (relay, "LogListener", log_listener),
+            (projector, "LogListener", log_listener),
             (projector, "PROJECTIONS", [RunsProjection()]),
             (sweeper, "Broker", broker),
             (sweeper, "EventLog", log),

@@ -239,7 +239,7 @@ class Cluster:
     async def beside(self, role: str, name: str, **environ: str) -> AsyncIterator[Process]:
         """`evergraph <role>` in this installation and unknown to its supervisor.
 
-        `environ` is for this process alone; a fault point that the others have is not its own.
+        `environ` is for this process alone; a failpoint that the others have is not its own.
         """
         alone = {"EVERGRAPH_FAILPOINT": "", "EVERGRAPH_WORKER_NAME": name}
         process = await self._spawn((*EVERGRAPH, role), name, **(alone | environ))

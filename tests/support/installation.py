@@ -51,7 +51,7 @@ class Installation(Platform):
 
     @asynccontextmanager
     async def doomed_executor(self, point: str) -> AsyncIterator[None]:
-        """What is started in this block is driven by an executor that dies at a fault point.
+        """What is started in this block is driven by an executor that dies at a failpoint.
 
         When the block has been left it has died, and nobody has taken up yet what it had.
         """

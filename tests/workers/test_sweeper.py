@@ -105,14 +105,14 @@ async def test_a_lease_that_nobody_could_renew_is_not_believed_to_have_run_out(
 
 async def test_a_claim_that_is_not_projected_is_seen(scene: Scene, sweeper: Sweeper) -> None:
     await scene.lease("living", 60)
-    await scene.create("alive", "was suspended", "ended", "dead")
-    await scene.claim("was suspended", "ended", "dead")
+    await scene.create("alive", "suspended", "ended", "dead")
+    await scene.claim("suspended", "ended", "dead")
     await scene.claim("alive", worker="living")
-    await scene.suspend("was suspended")
+    await scene.suspend("suspended")
     await scene.end("ended")
     assert await sweeper.sweep() == ["dead"]
-    await scene.claim("was suspended")
-    assert await sweeper.sweep() == ["was suspended"]
+    await scene.claim("suspended")
+    assert await sweeper.sweep() == ["suspended"]
 
 
 async def test_a_run_is_woken_up_once_although_it_is_found_twice(

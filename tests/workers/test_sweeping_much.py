@@ -93,9 +93,9 @@ async def test_forgotten_runs_that_nobody_takes_do_not_hide_others(
     await scene.project()
     found = []
     for _ in range(4):
-        rung = await sweeper.sweep()
-        await scene.woken(len(rung))
-        found.append(sorted(rung))
+        woken = await sweeper.sweep()
+        await scene.woken(len(woken))
+        found.append(sorted(woken))
     assert found == [[], ["ada's", "bob's"], [], ["eve's"]]
 
 

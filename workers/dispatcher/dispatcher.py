@@ -1,4 +1,4 @@
-"""For which runs to ring, and which workers to wake: what the log says, and nothing else, decides.
+"""Which runs to wake up, and which workers to nudge: what the log says, and nothing else, decides.
 
 A run that wants a worker waits for its turn. Then it is woken up, which counts as having a place
 until it is suspended or ends. What comes from outside nudges the worker that has the run, or makes
@@ -49,14 +49,14 @@ class Dispatcher:
         self._queue = RunQueue(runs_per_user, runs_per_graph)
         self._runs: dict[str, _Run] = {}
         self._sent: dict[str, float] = {}
-        """When each run was woken up that nobody has claimed since, in this order."""
+        """When the wake-up of each run was sent that nobody has claimed since, in this order."""
         self._nudges: dict[str, None] = {}
         self._timers = Timers()
 
     def load(self, known: UnfinishedRun) -> None:
         """A run from before the log is heard; to be called for the oldest first.
 
-        Nobody knows any more what its worker was told, so that is woken.
+        Nobody knows any more what its worker was told, so that is nudged.
         """
         self._add(known.run_id, known.user_id, known.graph_id, known.parent_id)
         run = self._runs[known.run_id]
@@ -80,7 +80,7 @@ class Dispatcher:
         self._call(run_id, self._runs[run_id])
 
     def claimed(self, run_id: str) -> None:
-        """A worker took the run, whoever woke up it."""
+        """A worker took the run, whoever woke it up."""
         run = self._runs.get(run_id)
         if run is not None:
             run.is_claimed = run.goes_first = True
@@ -127,7 +127,7 @@ class Dispatcher:
             self._call(run_id, run)
 
     def paused(self, run_id: str) -> None:
-        """Whoever has the run shall let go of it, and it is not woken up."""
+        """Whoever has the run shall let go of it, and gets no wake-up."""
         run = self._runs.get(run_id)
         if run is not None:
             run.is_paused = True
@@ -181,13 +181,13 @@ class Dispatcher:
 
     def take_nudges(self) -> list[str]:
         """Runs whose workers should look what has come; that counts as done."""
-        wakes = list(self._nudges)
+        nudges = list(self._nudges)
         self._nudges.clear()
-        return wakes
+        return nudges
 
     @property
     def first_timer(self) -> float | None:
-        """When there may be something to wake up although nothing happens."""
+        """When there may be a run to wake up although nothing happens."""
         return self._timers.first
 
     @property
@@ -214,9 +214,9 @@ class Dispatcher:
         self._queue.give_back(run.queued)
 
     def _sent_until(self, until: float) -> list[str]:
-        due = []
+        sent = []
         for run_id, at in self._sent.items():
             if at > until:
                 break
-            due.append(run_id)
-        return due
+            sent.append(run_id)
+        return sent

@@ -1,4 +1,4 @@
-"""Wakes up runs: what the log says goes to the dispatcher, what that decides to executors."""
+"""Sends wake-ups: what the log says goes to the dispatcher, what that decides to executors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CREATED = events.topic_of(RunCreated)
 
 
 class WakeUpPublisher:
-    """One at a time may ring; another one begins where the read model of runs stands."""
+    """One at a time may publish; another one begins where the read model of runs stands."""
 
     def __init__(
         self, connection: AsyncConnection[Row], broker: Broker, settings: Settings
@@ -65,7 +65,7 @@ class WakeUpPublisher:
         """Up to where the log has been heard."""
 
     async def open(self) -> None:
-        """Load what is unfinished. Wake-ups that an earlier publisher sent it are sent again."""
+        """Load what is unfinished. Wake-ups that an earlier publisher sent are sent again."""
         self._epoch = await epoch.read(self._connection)
         self._silent_until = await reader.read_head(self._connection)
         self.position, unfinished = await load_unfinished(self._connection)
@@ -99,7 +99,7 @@ class WakeUpPublisher:
     async def publish(self) -> None:
         """Wake up what is due, unless the log is still being caught up with. Raises database.LOST.
 
-        Whoever has a run in hand also looks by itself, so wake-up calls may get lost.
+        Whoever has a run in hand also looks by itself, so nudges may get lost.
         """
         if self.position < self._silent_until:
             return
@@ -107,10 +107,10 @@ class WakeUpPublisher:
         await self._look_for_lost_wake_ups(now)
         due = [self._wake_up(run_id) for run_id in self._dispatcher.take_due(now)]
         await wake_ups.send(self._broker, self._connection, due)
-        wakes = self._dispatcher.take_nudges()
+        nudges = self._dispatcher.take_nudges()
         if self._broker.is_heard:
             with suppress(*nats.NatsError):
-                for run_id in wakes:
+                for run_id in nudges:
                     await self._broker.publish(nats.NUDGE_SUBJECT, run_id.encode())
 
     def wake_ups_lost(self) -> None:

@@ -1,4 +1,4 @@
-"""Fair shares: which run may have the next place, when there are more runs than places.
+"""A fair queue: which run may have the next place, when there are more runs than places.
 
 Users take turns. Within a user's turn, runs that go first are before all others, and otherwise
 the older before the younger; a run whose graph has reached its limit lets others pass. Each call
@@ -70,7 +70,7 @@ class RunQueue:
         self._tickets = 0
 
     def join(self, run_id: str, user_id: str, graph_id: str) -> QueuedRun:
-        """The queued of a new run."""
+        """A new run, which waits for nothing yet."""
         user = self._users.get(user_id)
         if user is None:
             user = self._users[user_id] = _User(user_id)
@@ -141,7 +141,7 @@ class RunQueue:
         return None
 
     def _void(self, queued: QueuedRun) -> None:
-        """The queued's entry counts no more. If it had been unblocked, another one is instead."""
+        """The run's entry counts no more. If it had been unblocked, another one is instead."""
         if queued.ticket:
             queued.ticket = 0
             self._unblock(queued.graph)

@@ -1,4 +1,4 @@
-"""The executor: takes run ids from the wake-up and drives the runs to their end."""
+"""The executor: takes wake-ups and drives the runs to their end."""
 
 from __future__ import annotations
 

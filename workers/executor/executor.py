@@ -90,7 +90,7 @@ class Executor:
             await self._let_go()
 
     async def _listen(self) -> None:
-        wake_ups = WakeUps(self._settings, self._log, self._wake)
+        wake_ups = WakeUps(self._settings, self._log, self._nudge)
         await wake_ups.open()
         log.info("executor.ready", worker=self._lease.worker)
         try:
@@ -121,7 +121,7 @@ class Executor:
                         log.warning("run.strayed", run=run_id)
                         await self._take(ReceivedWakeUp(WakeUp(run_id)))
 
-    def _wake(self, run_id: str) -> None:
+    def _nudge(self, run_id: str) -> None:
         driver = self._drivers.get(run_id)
         if driver is not None:
             driver.nudge()
@@ -129,7 +129,7 @@ class Executor:
     async def _take(self, wake_up: ReceivedWakeUp) -> None:
         run_id = wake_up.run_id
         if run_id in self._driving:
-            self._wake(run_id)
+            self._nudge(run_id)
             await wake_up.answer()
             return
         task = asyncio.create_task(self._attend(wake_up), name=f"run {run_id}")
@@ -160,7 +160,7 @@ class Executor:
                     await asyncio.sleep(worker_limits.POLL_SECONDS)
                     continue
             except NoRoom:
-                # Its place goes to others; whoever woke up it is sent again.
+                # Its place goes to others; whoever woke it up does so again.
                 log.info("run.no_room", run=run_id)
             except MemoryError:
                 # Nobody says that it is free: who claims it next takes this for our death over it.

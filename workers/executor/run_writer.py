@@ -218,7 +218,7 @@ class RunWriter:
         evolve(self.run, event)
 
     async def suspend(self, suspended: RunSuspended) -> bool:
-        """Make everything recorded durable and `was suspended` the last of it. Raises as `flush`.
+        """Make everything recorded durable and `suspended` the last of it. Raises as `flush`.
 
         False when something came from outside first: the run may have something to do again.
         """

@@ -16,12 +16,12 @@ from domain.limits import worker_limits
 
 
 class Watch:
-    """Looks at one run in a place, and lets the next one in as soon as it may."""
+    """Looks at one run under suspicion, and lets the next one in as soon as it may."""
 
     def __init__(self, run: Run, worker: str, suspicion: Suspicion, place: ExitStack) -> None:
         self._run = run
         self._worker = worker
-        self._lane = place
+        self._place = place
         self._seconds = suspicion.watch_seconds
         self._has_begun = False
         self.is_alone = suspicion.wants_to_be_alone
@@ -29,9 +29,9 @@ class Watch:
     def begin(self, survived: Callable[[], None]) -> None:
         """From the claim on. `survived` has it recorded that a run alone has lived."""
         self._has_begun = True
-        over = survived if self.is_alone else self._lane.close
+        over = survived if self.is_alone else self._place.close
         timer = asyncio.get_running_loop().call_later(self._seconds, over)
-        self._lane.callback(timer.cancel)
+        self._place.callback(timer.cancel)
         self.look()
 
     def look(self) -> None:
@@ -40,7 +40,7 @@ class Watch:
             return
         is_over = not self._run.is_alone if self.is_alone else self._is_cleared
         if is_over:
-            self._lane.close()
+            self._place.close()
 
     @property
     def _is_cleared(self) -> bool:
@@ -48,7 +48,7 @@ class Watch:
 
 
 class Suspects:
-    """One for runs that must be alone, and one for a few others."""
+    """Places: one for a run that must be alone, and a few for others."""
 
     def __init__(self) -> None:
         self._alone = asyncio.Semaphore(1)

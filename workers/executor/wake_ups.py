@@ -89,7 +89,7 @@ class WakeUps:
         await self._broker.close()
 
     async def take(self, room: int) -> ReceivedWakeUp:
-        """The next ring. `room` is how many more this executor could drive, at least 1."""
+        """The next wake-up. `room` is how many more this executor could drive, at least 1."""
         while True:
             stop_if_cancelled()
             # What happens while we ask and look must not be forgotten.
@@ -157,7 +157,7 @@ class WakeUps:
         self._woken.set()
 
     async def _read(self, message: Msg) -> ReceivedWakeUp | None:
-        """The ring in a message. One that cannot be read is dropped: it would come back for ever.
+        """The wake-up in a message. What cannot be read is dropped: it would come back.
 
         From another log it says no more than which run to look for.
         """

@@ -185,12 +185,12 @@ async def test_a_server_that_was_left_behind_is_told_to_end(data_dir: Path) -> N
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has somebody to hand a server to")
 async def test_root_hands_servers_to_a_user_without_privileges(data_dir: Path) -> None:
-    async with NatsServer(data_dir) as bell, PostgresServer(data_dir) as server:
+    async with NatsServer(data_dir) as nats, PostgresServer(data_dir) as server:
         # The tests may themselves be installed behind a folder that is closed to others.
         home = Path(sys.prefix)
         is_barred = privileges.barrier(privileges.account(data_dir / "postgres"), (home,))
         kept = 1 << privileges.CAP_DAC_READ_SEARCH if is_barred else 0
-        for pid in (bell.pid, server.pid):
+        for pid in (nats.pid, server.pid):
             assert _owner(pid) != 0
             assert _capabilities(pid) == kept
 
@@ -199,9 +199,9 @@ async def test_root_hands_servers_to_a_user_without_privileges(data_dir: Path) -
 async def test_root_may_keep_data_below_a_folder_that_is_closed_to_others(data_dir: Path) -> None:
     closed = data_dir.parent
     closed.mkdir(mode=0o700)
-    async with NatsServer(data_dir) as bell, PostgresServer(data_dir) as server:
+    async with NatsServer(data_dir) as nats, PostgresServer(data_dir) as server:
         await write(server.superuser_url, "reached")
-        for pid in (bell.pid, server.pid):
+        for pid in (nats.pid, server.pid):
             assert _owner(pid) != 0
             assert _capabilities(pid) == 1 << privileges.CAP_DAC_READ_SEARCH
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
@@ -291,7 +291,7 @@ async def test_nats_moves_when_its_port_is_taken(data_dir: Path) -> None:
 
 def test_the_settings_come_before_the_embedded_servers(data_dir: Path) -> None:
     settings = Settings(
-        database_url="postgresql://db/app", nats_url="nats://bell:4222", data_dir=data_dir
+        database_url="postgresql://db/app", nats_url="nats://nats:4222", data_dir=data_dir
     )
     assert database_url(settings) == settings.database_url
     assert nats_url(settings) == settings.nats_url

@@ -203,9 +203,9 @@ def test_the_end_of_a_child_wakes_up_a_parent_that_is_suspended() -> None:
     assert one.take_due(0) == ["p"]
 
 
-@pytest.mark.parametrize(("seen", "rung"), [(6, ["p"]), (7, [])])
+@pytest.mark.parametrize(("seen", "woken"), [(6, ["p"]), (7, [])])
 def test_the_end_of_a_child_before_the_rest_counts_if_it_was_not_seen(
-    seen: int, rung: list[str]
+    seen: int, woken: list[str]
 ) -> None:
     one = dispatcher()
     in_hand(one, "p")
@@ -213,7 +213,7 @@ def test_the_end_of_a_child_before_the_rest_counts_if_it_was_not_seen(
     claim(one, one.take_due(0))
     one.ended("c", 7)
     one.suspended("p", None, seen)
-    assert one.take_due(0) == rung
+    assert one.take_due(0) == woken
 
 
 def test_a_parent_is_woken_up_once_however_many_children_end() -> None:
@@ -278,12 +278,12 @@ def test_moments_are_kept_over_a_load() -> None:
     assert one.take_due(9.0) == ["ahead"]
 
 
-@pytest.mark.parametrize(("child_ended", "rung"), [(6, ["p"]), (5, [])])
+@pytest.mark.parametrize(("child_ended", "woken"), [(6, ["p"]), (5, [])])
 def test_an_end_of_a_child_that_was_not_seen_is_known_after_a_load(
-    child_ended: int, rung: list[str]
+    child_ended: int, woken: list[str]
 ) -> None:
     one = loaded(unfinished("p", is_suspended=True, seen=5, child_ended=child_ended))
-    assert one.take_due(0) == rung
+    assert one.take_due(0) == woken
 
 
 def test_an_end_of_a_child_is_remembered_over_a_load_until_the_parent_rests() -> None:

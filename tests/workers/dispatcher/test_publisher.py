@@ -126,7 +126,7 @@ class World:
             self.in_hand.pop(run_id, None)
         fold(self.heard_runs, self.heard, fact)
 
-    def ring(self) -> None:
+    def publish(self) -> None:
         first = self.dispatcher.first_wake_up
         overdue = self.now - worker_limits.DISPATCH_AGAIN_SECONDS
         if first is not None and first <= overdue:
@@ -145,19 +145,19 @@ class World:
         self.check_limits()
 
     def forget(self, until: float) -> None:
-        rung = {run_id: at for run_id, at in self.in_hand.items() if at is not None}
-        for run_id, at in rung.items():
+        woken = {run_id: at for run_id, at in self.in_hand.items() if at is not None}
+        for run_id, at in woken.items():
             if at <= until:
                 del self.in_hand[run_id]
 
     def check_limits(self) -> None:
-        """Of those that were woken up: who claims unasked may have more."""
-        rung = [self.heard_runs[run_id] for run_id, at in self.in_hand.items() if at == self.now]
+        """Of the wake-ups that were sent: who claims unasked may have more."""
+        woken = [self.heard_runs[run_id] for run_id, at in self.in_hand.items() if at == self.now]
         users = Counter(self.heard_runs[run_id].user for run_id in self.in_hand)
         graphs = Counter(
             (self.heard_runs[run_id].user, self.heard_runs[run_id].graph) for run_id in self.in_hand
         )
-        for run in rung:
+        for run in woken:
             assert users[run.user] <= PER_USER
             assert graphs[run.user, run.graph] <= PER_GRAPH
 
@@ -211,7 +211,7 @@ class World:
         for _ in range(self.chance.randrange(20)):
             if self.heard < len(self.log):
                 self.hear()
-        self.ring()
+        self.publish()
         for _ in range(self.chance.randrange(3)):
             if self.wake_ups:
                 self.claim(self.wake_ups.popleft())

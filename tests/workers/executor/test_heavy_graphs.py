@@ -144,12 +144,12 @@ async def test_a_run_without_room_can_be_stopped(
         )
         kept.append(await plans.load(graph_id, 1))
     run_id = await parent_of(repository, "ada")
-    ringing = asyncio.create_task(publisher.until_ended([run_id]))
+    publishing = asyncio.create_task(publisher.until_ended([run_id]))
     async with asyncio.timeout(SECONDS_MAX):
         while not await has_rested_for_room(event_log, run_id):  # noqa: ASYNC110
             await asyncio.sleep(RING_SECONDS)
     await control.stop(repository, CommandContext(owner="ada", actor="ada"), run_id)
-    await ringing
+    await publishing
     assert await ends(event_log, [run_id]) == [RunTerminated]
     del kept
 

@@ -51,8 +51,8 @@ async def taken(taking: WakeUps, room: int) -> list[str]:
     runs = []
     async with asyncio.timeout(SECONDS_MAX):
         for left in range(room, 0, -1):
-            rung = await taking.take(left)
-            runs.append(rung.run_id)
+            woken = await taking.take(left)
+            runs.append(woken.run_id)
     return runs
 
 
@@ -119,15 +119,15 @@ async def test_what_a_wake_up_of_another_log_says_of_a_run_is_not_believed(
     scene: Scene, broker: Broker, nats_server: NatsServer
 ) -> None:
     known = scene.log.epoch.known
-    rung = [
+    woken = [
         WakeUp("a", b"then", epoch="another"),
         WakeUp("b", b"now", epoch=known),
         WakeUp("c", b"then"),
     ]
-    await wake_ups.send(broker, scene.connection, rung)
+    await wake_ups.send(broker, scene.connection, woken)
     async with executor(scene, nats_server.url) as one, asyncio.timeout(SECONDS_MAX):
         heard = [await one.take(room) for room in (3, 2, 1)]
-    told = {ring.run_id: ring.take_created() for ring in heard}
+    told = {one.run_id: one.take_created() for one in heard}
     assert told == {"a": None, "b": b"now", "c": None}
 
 
